@@ -1,0 +1,31 @@
+"""For tests of actors: a sink that keeps the lines it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.journal import Journal
+
+
+class Lines(list[dict[str, Any]]):
+    """Every line written, as a dict of its fields, `level` and `event` included."""
+
+    def journal(self, actor: str) -> Journal:
+        """A journal that writes here."""
+        return Journal(actor, self)
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one kind."""
+        return [line for line in self if line["event"] == event]
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self.append({"level": "debug", "event": event, **fields})
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.append({"level": "info", "event": event, **fields})
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.append({"level": "warning", "event": event, **fields})
+
+    def error(self, event: str, **fields: Any) -> None:
+        self.append({"level": "error", "event": event, **fields})
