@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import MutableMapping
 from typing import Any, Protocol, TextIO
 
-import msgspec
 import structlog
 import trio
 
@@ -96,10 +95,6 @@ def _in_order(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping
     return ordered | dict(sorted(given.items()))
 
 
-def _as_json(line: MutableMapping[str, Any], **_: Any) -> str:
-    return msgspec.json.encode(line, enc_hook=str).decode()
-
-
 class _ToJournal(logging.Handler):
     """Brings what libraries say through `logging` into the same lines."""
 
@@ -131,7 +126,11 @@ def configure(level: str, *, human: bool, stream: TextIO = sys.stderr) -> None:
     render: list[Any] = (
         [_in_order, for_people]
         if human
-        else [structlog.processors.format_exc_info, _in_order, structlog.processors.JSONRenderer(_as_json)]
+        else [
+            structlog.processors.format_exc_info,
+            _in_order,
+            structlog.processors.JSONRenderer(separators=(",", ":"), ensure_ascii=False),
+        ]
     )
     structlog.configure(
         processors=[

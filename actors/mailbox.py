@@ -15,7 +15,8 @@ agreed on when they were linked, or better news given on leaving. Since a door c
 no order of events, crash or cancellation can lose that ring:
 
 * a door knows its links only while it is open; closing removes them on both sides before ringing;
-* hence a link is broken once, by one side, and `Door.sever` tells the caller whether it was them.
+* hence a link is broken once, by one side: `Door.sever` tells the caller whether it was them, and what
+  has to be done when a link breaks, however it breaks, can be given with it when it is made.
 
 Everything here must be called from the trio thread.
 """
@@ -23,6 +24,7 @@ Everything here must be called from the trio thread.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -129,6 +131,16 @@ class Mailbox(Generic[M]):
             self._reader = None
 
 
+class _Link(Generic[M_contra]):
+    """What one side of a link knows of it: what it will hear, and what is done when the link breaks."""
+
+    __slots__ = ("broken", "news")
+
+    def __init__(self, news: M_contra, broken: Callable[[Door[Any], Any], None] | None) -> None:
+        self.news = news
+        self.broken = broken
+
+
 class Door(Generic[M_contra]):
     """An address of `mailbox` that is valid while its ``with`` block is open.
 
@@ -139,7 +151,7 @@ class Door(Generic[M_contra]):
 
     def __init__(self, mailbox: Mailbox[M_contra]) -> None:
         self._mailbox = mailbox
-        self._links: dict[Door[Any], M_contra] = {}
+        self._links: dict[Door[Any], _Link[M_contra]] = {}
         self.open = True
 
     def __enter__(self) -> Door[M_contra]:
@@ -162,7 +174,8 @@ class Door(Generic[M_contra]):
         self.open = False
         links, self._links = self._links, {}
         for other in links:
-            other.tell(other._links.pop(self))
+            theirs = other._links.pop(self)
+            other._hear(self, theirs, theirs.news)
 
     def linked(self, other: Door[Any]) -> bool:
         """Whether the two are linked at this moment."""
@@ -174,21 +187,36 @@ class Door(Generic[M_contra]):
         Returns True if the link was there, so that of two who leave at once exactly one is told that
         it was them who left; False (and nothing is told) if it had been broken before.
         """
-        if not self.unlink(other):
+        if self._links.pop(other, None) is None:
             return False
-        other.tell(news)
+        other._hear(self, other._links.pop(self), news)
         return True
 
     def unlink(self, other: Door[Any]) -> bool:
-        """Break the link with `other` without a word. Returns whether there was one."""
+        """Take the link with `other` away, as if it had never been. Returns whether there was one."""
         if self._links.pop(other, None) is None:
             return False
         del other._links[self]
         return True
 
+    def _hear(self, breaker: Door[Any], link: _Link[M_contra], news: M_contra) -> None:
+        if link.broken is not None:
+            link.broken(breaker, news)
+        self.tell(news)
 
-def link(first: Door[A], second: Door[B], *, first_hears: A, second_hears: B) -> bool:
+
+def link(
+    first: Door[A],
+    second: Door[B],
+    *,
+    first_hears: A,
+    second_hears: B,
+    broken: Callable[[Door[Any], Any], None] | None = None,
+) -> bool:
     """Link two open doors in one step: when either closes, the other hears what is given here.
+
+    `broken` is called once, when the link breaks by closing or severing, in that same step, with the
+    door that broke it and the news that the other one hears; it must not raise.
 
     Returns False, and links nothing, if either is closed already: whoever links decides what that means.
 
@@ -201,6 +229,6 @@ def link(first: Door[A], second: Door[B], *, first_hears: A, second_hears: B) ->
         raise ValueError("these two doors are linked already")
     if not (first.open and second.open):
         return False
-    first._links[second] = first_hears
-    second._links[first] = second_hears
+    first._links[second] = _Link(first_hears, broken)
+    second._links[first] = _Link(second_hears, broken)
     return True

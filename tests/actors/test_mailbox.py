@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 import trio.testing
@@ -186,6 +188,41 @@ def test_news_given_on_severing_replace_the_ring() -> None:
     first.sever(second, "goodbye")
     first.close()
     assert other.receive_nowait_all(10) == ["goodbye"]
+
+
+@pytest.mark.parametrize("how", ["close", "sever", "crash"])
+def test_what_is_to_be_done_when_a_link_breaks_is_done_once_in_the_same_step(how: str) -> None:
+    first, second = Door(Mailbox[str]()), Door(Mailbox[str]())
+    breaks: list[tuple[Door[str], str]] = []
+    link(
+        first,
+        second,
+        first_hears="second left",
+        second_hears="first left",
+        broken=lambda door, news: breaks.append((door, news)),
+    )
+    match how:
+        case "close":
+            second.close()
+        case "sever":
+            second.sever(first, "goodbye")
+        case _:
+            with suppress(ZeroDivisionError), second:
+                raise ZeroDivisionError
+    assert breaks == [(second, "goodbye" if how == "sever" else "second left")]
+    second.close()
+    first.close()
+    assert len(breaks) == 1
+
+
+def test_unlinking_breaks_nothing() -> None:
+    first, second = Door(Mailbox[str]()), Door(Mailbox[str]())
+    breaks: list[str] = []
+    link(first, second, first_hears="", second_hears="", broken=lambda _, news: breaks.append(news))
+    first.unlink(second)
+    first.close()
+    second.close()
+    assert breaks == []
 
 
 def test_unlinking_says_nothing() -> None:
