@@ -1,0 +1,190 @@
+"""The five states of a person, the legal moves between them and their causes: the whole of the rules.
+
+Theory of operation
+-------------------
+A person is in exactly one `State`. The only moves are those in `EDGES`, each with the causes that can
+bring it about; `move` is the only way through the table, and what the table does not hold raises
+`IllegalMoveError` and changes nothing. Which frames a browser may send in which state is data too
+(`ACCEPTS`), as is the sound that belongs to a state and the cue that goes with a cause.
+
+This module is pure: no clock, no tasks, no I/O. The README's diagram is drawn from it
+(``python -m studymatch.lifecycle`` prints it), and the page's states are checked against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class State(StrEnum):
+    """Where a person is. The values go over the wire."""
+
+    IDLE = "idle"
+    SEARCHING = "searching"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    ENDED = "ended"
+
+
+class Cause(StrEnum):
+    """Why a state was left, as one person sees it. The values go over the wire.
+
+    A move that the person asked for and that needs no explanation (a search begins) has no cause: None.
+    """
+
+    MATCHED = "matched"
+    CONNECTED = "connected"
+    SKIPPED = "skipped"
+    PARTNER_SKIPPED = "partner_skipped"
+    ENDED = "ended"
+    PARTNER_ENDED = "partner_ended"
+    PARTNER_LOST = "partner_lost"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_FAILED = "connect_failed"
+    CANCELLED = "cancelled"
+    RESTARTING = "restarting"
+
+
+class SessionCause(StrEnum):
+    """Why a session ended, as it is recorded. It ends once, for one of these."""
+
+    SKIPPED = "skipped"
+    ENDED = "ended"
+    LOST = "lost"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_FAILED = "connect_failed"
+    RESTARTING = "restarting"
+    NODE_LOST = "node_lost"
+
+
+_S, _C, _SC = State, Cause, SessionCause
+
+EDGES: Mapping[tuple[State, State], frozenset[Cause | None]] = MappingProxyType(
+    {
+        (_S.IDLE, _S.SEARCHING): frozenset({None}),
+        (_S.SEARCHING, _S.IDLE): frozenset({_C.CANCELLED}),
+        (_S.SEARCHING, _S.CONNECTING): frozenset({_C.MATCHED}),
+        (_S.CONNECTING, _S.CONNECTED): frozenset({_C.CONNECTED}),
+        (_S.CONNECTING, _S.ENDED): frozenset(
+            {
+                _C.SKIPPED,
+                _C.PARTNER_SKIPPED,
+                _C.ENDED,
+                _C.PARTNER_ENDED,
+                _C.PARTNER_LOST,
+                _C.CONNECT_TIMEOUT,
+                _C.CONNECT_FAILED,
+                _C.RESTARTING,
+            }
+        ),
+        # A partner's report of failure can cross with the news that both are connected, so a call that
+        # has just begun can still end with CONNECT_FAILED.
+        (_S.CONNECTED, _S.ENDED): frozenset(
+            {
+                _C.SKIPPED,
+                _C.PARTNER_SKIPPED,
+                _C.ENDED,
+                _C.PARTNER_ENDED,
+                _C.PARTNER_LOST,
+                _C.CONNECT_FAILED,
+                _C.RESTARTING,
+            }
+        ),
+        (_S.ENDED, _S.SEARCHING): frozenset({None}),
+        (_S.ENDED, _S.IDLE): frozenset({_C.ENDED}),
+    }
+)
+"""Every legal move: from, to, and the causes that can bring it about."""
+
+ACCEPTS: Mapping[State, frozenset[str]] = MappingProxyType(
+    {
+        _S.IDLE: frozenset({"search"}),
+        _S.SEARCHING: frozenset({"cancel"}),
+        _S.CONNECTING: frozenset({"signal", "connected", "failed", "skip", "end"}),
+        _S.CONNECTED: frozenset({"signal", "chat", "skip", "end"}),
+        _S.ENDED: frozenset({"search", "end"}),
+    }
+)
+"""Which frames of a browser mean something in which state (`ping` always does)."""
+
+SOUNDS: Mapping[State, tuple[str, float]] = MappingProxyType({_S.SEARCHING: ("ring", 0.4)})
+"""The looping sound that belongs to a state, and its volume from 0 to 1."""
+
+CUES: Mapping[Cause, str] = MappingProxyType(
+    {
+        _C.MATCHED: "chime",
+        _C.SKIPPED: "hangup",
+        _C.PARTNER_SKIPPED: "hangup",
+        _C.PARTNER_ENDED: "hangup",
+        _C.PARTNER_LOST: "hangup",
+        _C.CONNECT_TIMEOUT: "hangup",
+        _C.CONNECT_FAILED: "hangup",
+    }
+)
+"""The sound to play once when a state is left for this cause."""
+
+
+SEEN_BY_LEAVER: Mapping[SessionCause, Cause] = MappingProxyType(
+    {
+        _SC.SKIPPED: _C.SKIPPED,
+        _SC.ENDED: _C.ENDED,
+        _SC.CONNECT_TIMEOUT: _C.CONNECT_TIMEOUT,
+        _SC.CONNECT_FAILED: _C.CONNECT_FAILED,
+    }
+)
+"""What the one who ended a session sees as its cause. (Whoever was lost sees nothing.)"""
+
+SEEN_BY_PARTNER: Mapping[SessionCause, Cause] = MappingProxyType(
+    {
+        _SC.SKIPPED: _C.PARTNER_SKIPPED,
+        _SC.ENDED: _C.PARTNER_ENDED,
+        _SC.LOST: _C.PARTNER_LOST,
+        _SC.CONNECT_TIMEOUT: _C.CONNECT_TIMEOUT,
+        _SC.CONNECT_FAILED: _C.CONNECT_FAILED,
+        _SC.RESTARTING: _C.RESTARTING,
+    }
+)
+"""What the other one sees."""
+
+
+class IllegalMoveError(Exception):
+    """A move that the table does not hold: a bug in whoever asked for it."""
+
+
+def move(source: State, target: State, cause: Cause | None) -> State:
+    """Go from `source` to `target` because of `cause`; returns `target`.
+
+    Raises:
+        IllegalMoveError: `EDGES` has no such move, or not for this cause. Nothing has changed.
+    """
+    causes = EDGES.get((source, target))
+    if causes is None:
+        raise IllegalMoveError(f"there is no way from {source} to {target}")
+    if cause not in causes:
+        expected = ", ".join(sorted(str(legal) for legal in causes))
+        raise IllegalMoveError(f"{source} to {target} expects a cause out of {expected}; got {cause}")
+    return target
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the README."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.IDLE}"]
+    for (source, target), causes in EDGES.items():
+        label = ", ".join(
+            cause or ("search" if source is State.IDLE else "search again")
+            for cause in causes_in_order(causes)
+        )
+        lines.append(f"    {source} --> {target}: {label}")
+    return "\n".join(lines)
+
+
+def causes_in_order(causes: frozenset[Cause | None]) -> list[Cause | None]:
+    """The given causes in the order in which `Cause` lists them, no cause first."""
+    order: list[Cause | None] = [None, *Cause]
+    return [cause for cause in order if cause in causes]
+
+
+if __name__ == "__main__":
+    print(diagram())  # noqa: T201

@@ -1,0 +1,325 @@
+"""The wire protocol, version 1: every frame that a browser and the server exchange, as types.
+
+One tagged union for each direction, encoded as JSON text with the tag in ``type``. The protocol
+reference in ``docs/protocol.md`` is generated from these types and their docstrings, so what is said
+here is what the world reads. This module is pure; it relays what people's browsers tell each other
+(`Signal.data`) without looking inside.
+
+Durations are whole milliseconds, never clock times. Unknown fields are ignored.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from studymatch.lifecycle import Cause, State
+
+VERSION = 1
+
+FRAME_MAX_BYTES = 64 * 1024
+"""The largest message a browser may send."""
+
+SIGNAL_MAX_BYTES = 48 * 1024
+"""The largest `Signal.data`, as JSON. An offer with many codecs and candidates has 3 to 10 KiB."""
+
+CHAT_MAX_CHARS = 2000
+NAME_MAX_CHARS = 40
+CRITERION_MAX_CHARS = 60
+
+SessionId: TypeAlias = Annotated[str, Meta(max_length=64)]
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a WebSocket, and what the browser does then."""
+
+    NO_HELLO = 4400
+    BAD_TOKEN = 4401
+    HELLO_TIMEOUT = 4408
+    CONNECTED_ELSEWHERE = 4409
+    TOO_MANY = 4429
+    RESTARTING = 4503
+    TOO_BIG = 1009
+    CRASHED = 1011
+
+
+CLOSE_MEANINGS: dict[CloseCode, tuple[str, str]] = {
+    CloseCode.NO_HELLO: ("no valid `hello`, or too many malformed frames", "stops, and says why"),
+    CloseCode.BAD_TOKEN: ("the token is invalid or has expired", "gets a new identity"),
+    CloseCode.HELLO_TIMEOUT: ("no `hello` in time", "reconnects with backoff"),
+    CloseCode.CONNECTED_ELSEWHERE: (
+        "the same person connected elsewhere; the newest connection wins",
+        "stops, and says so",
+    ),
+    CloseCode.TOO_MANY: ("far beyond the rate limits", "reconnects later"),
+    CloseCode.RESTARTING: ("the server is restarting", "reconnects with jitter and resumes"),
+    CloseCode.TOO_BIG: ("a message over 64 KiB", "stops, and says why"),
+    CloseCode.CRASHED: ("the server failed this one person", "reconnects with backoff"),
+}
+"""What each close code means, and what the client does then."""
+
+
+class ClientFrame(Struct, frozen=True, tag_field="type", tag=lambda name: name.lower()):
+    """What a browser may send."""
+
+
+class ResumeRequest(Struct, frozen=True):
+    """Which actor to come back to, and the `seq` of the last frame that arrived from it."""
+
+    key: Annotated[str, Meta(max_length=128)]
+    seq: Annotated[int, Meta(ge=0)]
+
+
+class Hello(ClientFrame, frozen=True):
+    """The first frame, within 5 s of the handshake."""
+
+    version: int
+    token: Annotated[str, Meta(max_length=4096)]
+    resume: ResumeRequest | None = None
+
+
+class Criteria(Struct, frozen=True):
+    """Whom to look for. Two people fit when no criterion that both name has different values."""
+
+    subject: Annotated[str, Meta(max_length=CRITERION_MAX_CHARS)] | None = None
+    language: Annotated[str, Meta(max_length=CRITERION_MAX_CHARS)] | None = None
+
+    def named(self) -> dict[str, str]:
+        """The criteria that are given, without regard to case and outer white space."""
+        given = {"subject": self.subject, "language": self.language}
+        return {name: value.strip().casefold() for name, value in given.items() if value and value.strip()}
+
+
+class Search(ClientFrame, frozen=True):
+    """Look for a partner. → searching"""
+
+    criteria: Criteria = Criteria()
+
+
+class Cancel(ClientFrame, frozen=True):
+    """Stop looking. → idle"""
+
+
+class SessionFrame(ClientFrame, frozen=True):
+    """A frame about one session; with a `session` other than the current one it is dropped as late."""
+
+    session: SessionId
+
+
+class Signal(SessionFrame, frozen=True):
+    """`data` (any JSON, at most 48 KiB) reaches the partner unread and unchanged."""
+
+    data: Raw
+
+
+class Connected(SessionFrame, frozen=True):
+    """This side's media flows; when both sides have said so, both → connected."""
+
+
+class Failed(SessionFrame, frozen=True):
+    """This side cannot connect (no device, ICE failed …): both → ended."""
+
+    code: Annotated[str, Meta(max_length=64)] = "unknown"
+
+
+class Skip(SessionFrame, frozen=True):
+    """Leave this partner for the next: both → ended, and both search again after 500 ms."""
+
+
+class End(SessionFrame, frozen=True):
+    """Leave and stop: both → ended; the one who ended → idle, the other searches again after 500 ms."""
+
+
+class Chat(SessionFrame, frozen=True):
+    """A text for the partner, 1 to 2000 characters."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=CHAT_MAX_CHARS)]
+
+
+class Ping(ClientFrame, frozen=True):
+    """Answered by `pong`; a client sends one whenever it was silent for `heartbeat_ms`."""
+
+
+Inbound: TypeAlias = Hello | Search | Cancel | Signal | Connected | Failed | Skip | End | Chat | Ping
+
+
+class ServerFrame(Struct, frozen=True, tag_field="type", tag=lambda name: name.lower()):
+    """What the server sends. Each frame also has `seq`, which rises by one with each frame to a person.
+
+    On resuming, frames that never arrived are sent again under new numbers.
+    """
+
+
+class Identity(Struct, frozen=True):
+    """A person, as told to that person."""
+
+    id: str
+    name: str
+
+
+class Partner(Struct, frozen=True):
+    """The other one. `away`: their connection to the server dropped; the call itself may well go on."""
+
+    id: str
+    name: str
+    away: bool
+
+
+class Sound(Struct, frozen=True):
+    """A sound that loops while the state lasts; `volume` from 0 to 1."""
+
+    name: str
+    volume: float
+
+
+class ResumeOffer(Struct, frozen=True):
+    """How to come back after the connection dropped, and for how long that is possible."""
+
+    key: str
+    grace_ms: int
+
+
+class IceServer(Struct, frozen=True, omit_defaults=True):
+    """An entry of RTCConfiguration.iceServers (W3C WebRTC, section 4.2.2)."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: str | None = None
+
+
+class Welcome(ServerFrame, frozen=True):
+    """The answer to `hello`, followed by `state`. `resumed`: this is the very actor asked for."""
+
+    version: int
+    user: Identity
+    resume: ResumeOffer
+    resumed: bool
+    ice_servers: list[IceServer]
+    heartbeat_ms: int
+
+
+class Snapshot(ServerFrame, frozen=True, tag="state"):
+    """Where this person is now, as one whole: draw this and remember nothing else."""
+
+    state: State
+    session: str | None
+    initiator: bool
+    partner: Partner | None
+    sound: Sound | None
+    cue: str | None
+    since_ms: int
+    deadline_ms: int | None
+    search_again_in: int | None
+    cause: Cause | None
+    message: str | None
+
+
+class SignalFrom(ServerFrame, frozen=True, tag="signal"):
+    """What the partner's browser sent, unchanged."""
+
+    session: str
+    data: Raw
+
+
+class ChatFrom(ServerFrame, frozen=True, tag="chat", rename={"sender": "from"}):
+    """A text from the partner; `from` is their id."""
+
+    session: str
+    sender: str
+    text: str
+
+
+class PartnerChanged(ServerFrame, frozen=True, tag="partner"):
+    """The partner's connection to the server dropped, or came back."""
+
+    session: str
+    away: bool
+
+
+class Pong(ServerFrame, frozen=True):
+    """The answer to `ping`."""
+
+
+class Presence(ServerFrame, frozen=True):
+    """How many people are here and how many of them search; at most every 5 s, only when it changed."""
+
+    online: int
+    searching: int
+
+
+class Error(ServerFrame, frozen=True):
+    """A frame was refused and changed nothing; `message` is plain English, `about` the frame's type."""
+
+    code: str
+    message: str
+    about: str | None = None
+
+
+Outbound: TypeAlias = Welcome | Snapshot | SignalFrom | ChatFrom | PartnerChanged | Pong | Presence | Error
+
+
+class Malformed(Exception):  # noqa: N818
+    """A frame that is not of this protocol. Its text says, in plain English, what was expected."""
+
+
+_decoder: msgspec.json.Decoder[Inbound] = msgspec.json.Decoder(Inbound)
+_encoder = msgspec.json.Encoder()
+
+
+def decode(message: str | bytes) -> Inbound:
+    """Read one frame of a browser.
+
+    Raises:
+        Malformed: it is not JSON, not a frame of this protocol, or beyond a limit.
+    """
+    try:
+        frame = _decoder.decode(message)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and msgspec's are ValueErrors
+        raise Malformed(_explain(error)) from None
+    if isinstance(frame, Signal) and len(bytes(frame.data)) > SIGNAL_MAX_BYTES:
+        raise Malformed(f"data has more than {SIGNAL_MAX_BYTES} bytes")
+    return frame
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "the JSON is nested too deeply"
+    return "expected one JSON object in UTF-8 with a known type"
+
+
+def encode(frame: Outbound) -> bytes:
+    """The frame as JSON, still without its number: see `numbered`."""
+    return _encoder.encode(frame)
+
+
+def numbered(body: bytes, seq: int) -> bytes:
+    """An encoded frame with its `seq` added. Encoding is done once, numbering at the time of sending."""
+    return b'%b,"seq":%d}' % (body[:-1], seq)
+
+
+def kind_of(frame: Inbound) -> str:
+    """The frame's `type` on the wire."""
+    return str(frame.__struct_config__.tag)
+
+
+def accept_name(text: object) -> str:
+    """A person's name as given, with white space made plain: 1 to 40 characters after trimming.
+
+    Raises:
+        ValueError: with a sentence for the person.
+    """
+    if not isinstance(text, str):
+        raise ValueError("Please give a name as text.")
+    name = " ".join(text.split())
+    if not name:
+        raise ValueError("Please enter a name.")
+    if len(name) > NAME_MAX_CHARS:
+        raise ValueError(f"Please choose a name of at most {NAME_MAX_CHARS} characters.")
+    if not name.isprintable():
+        raise ValueError("Please use letters, digits and signs that can be shown.")
+    return name

@@ -1,0 +1,143 @@
+"""Frames: what is read, what is refused and how, and that relayed data stay as they are."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studymatch.protocol import (
+    CLOSE_MEANINGS,
+    SIGNAL_MAX_BYTES,
+    Chat,
+    ChatFrom,
+    CloseCode,
+    Connected,
+    Criteria,
+    Failed,
+    Hello,
+    Malformed,
+    Ping,
+    Search,
+    Signal,
+    SignalFrom,
+    accept_name,
+    decode,
+    encode,
+    numbered,
+)
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def test_frames_are_read() -> None:
+    hello = decode('{"type":"hello","version":1,"token":"t","resume":{"key":"k","seq":4},"new":"field"}')
+    assert isinstance(hello, Hello)
+    assert hello.resume is not None
+    assert hello.resume.seq == 4
+    assert decode('{"type":"ping"}') == Ping()
+    assert decode('{"type":"search"}') == Search()
+    assert decode('{"type":"connected","session":"s"}') == Connected("s")
+    assert decode('{"type":"failed","session":"s","code":"no_device"}') == Failed("s", "no_device")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("", "expected one JSON object"),
+        ("hello", "expected one JSON object"),
+        (b'\xff{"type":"ping"}', "expected one JSON object"),
+        ('{"type":"ping"} and more', "expected one JSON object"),
+        ("[]", "Expected `object`, got `array`"),
+        ("{}", "missing required field `type`"),
+        ('{"type":"dance"}', "Invalid value 'dance'"),
+        ('{"type":"state"}', "Invalid value 'state'"),
+        ('{"type":"skip"}', "missing required field `session`"),
+        ('{"type":"skip","session":7}', "Expected `str`, got `int`"),
+        ('{"type":"chat","session":"s","text":""}', "length >= 1"),
+        ('{"type":"chat","session":"s","text":"' + "x" * 2001 + '"}', "length <= 2000"),
+        ('{"type":"search","criteria":{"subject":"' + "x" * 61 + '"}}', "length <= 60"),
+        ('{"type":"hello","version":1,"token":"t","resume":{"key":"k","seq":-1}}', ">= 0"),
+        ('{"type":"signal","session":"s","data":"' + "x" * SIGNAL_MAX_BYTES + '"}', "more than 49152 bytes"),
+        ('{"type":"signal","session":"s"}', "missing required field `data`"),
+    ],
+)
+def test_what_is_not_a_frame_is_refused_with_what_was_expected(message: str | bytes, expected: str) -> None:
+    with pytest.raises(Malformed, match="(?i)" + expected.replace("`", ".")):
+        decode(message)
+
+
+def test_deep_nesting_is_refused_and_does_no_harm() -> None:
+    with pytest.raises(Malformed):
+        decode('{"type":"search","criteria":' + '{"a":' * 20_000 + "1" + "}" * 20_000 + "}")
+
+
+@given(st.text() | st.binary() | JSON.map(json.dumps))
+def test_whatever_comes_is_read_or_refused_and_nothing_else(message: str | bytes) -> None:
+    with suppress(Malformed):
+        decode(message)
+
+
+@given(JSON)
+def test_signals_are_relayed_unread_and_unchanged(data: Any) -> None:
+    sent = json.dumps(data)
+    frame = decode('{"type":"signal","session":"s","data":' + sent + "}")
+    assert isinstance(frame, Signal)
+    relayed = numbered(encode(SignalFrom("s", frame.data)), 3)
+    assert sent.encode() in relayed
+    assert json.loads(relayed) == {"type": "signal", "session": "s", "data": data, "seq": 3}
+
+
+@given(
+    st.text(min_size=1, max_size=2000).filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text))
+)
+def test_chat_survives_the_way(text: str) -> None:
+    frame = decode(json.dumps({"type": "chat", "session": "s", "text": text}))
+    assert isinstance(frame, Chat)
+    told = json.loads(numbered(encode(ChatFrom("s", "ada", frame.text)), 9))
+    assert told == {"type": "chat", "session": "s", "from": "ada", "text": text, "seq": 9}
+
+
+def test_criteria_are_compared_without_regard_to_case_and_white_space() -> None:
+    assert Criteria(subject="  Maths ", language="").named() == {"subject": "maths"}
+    assert Criteria().named() == {}
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [("Ada", "Ada"), ("  Ada   Lovelace ", "Ada Lovelace"), ("x" * 40, "x" * 40), ("Zoë 🎓", "Zoë 🎓")],
+)
+def test_names_are_trimmed(given_: str, expected: str) -> None:
+    assert accept_name(given_) == expected
+
+
+@pytest.mark.parametrize(
+    ("given_", "sentence"),
+    [
+        ("", "Please enter a name."),
+        (" \t\n ", "Please enter a name."),
+        ("x" * 41, "at most 40 characters"),
+        (None, "as text"),
+        (7, "as text"),
+        ("A\x00da", "can be shown"),
+        ("A\u202eda", "can be shown"),
+    ],
+)
+def test_a_bad_name_is_refused_with_a_sentence(given_: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        accept_name(given_)
+
+
+def test_every_close_code_has_a_meaning() -> None:
+    assert set(CLOSE_MEANINGS) == set(CloseCode)
