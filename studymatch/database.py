@@ -1,0 +1,230 @@
+"""One PostgreSQL database, reached from trio: connections, worker threads, limits, and errors for people.
+
+psycopg has no trio of its own, so its synchronous connections are used in trio's worker threads, under a
+limiter of their own. A thread cannot be cancelled: a cancelled call leaves its thread behind, and the limits
+in `Limits` bound how long that thread goes on. What it was doing may or may not be committed, so whatever is
+run here must be such that it can be run again.
+
+No statement of the product is here, nothing is tried twice, and no error text holds the password.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeAlias, TypeVar
+
+import psycopg
+import trio
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+T = TypeVar("T")
+Connection: TypeAlias = "psycopg.Connection[TupleRow]"
+
+CONNECTIONS = 2
+"""One for the batch that is being written, one so that the lease can be renewed meanwhile."""
+
+# What the pool would say of a failed connection is said by the errors raised here; without a handler of its
+# own, `logging` would print it.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+class StoreError(Exception):
+    """Something is wrong with the database; the text is for people and says what to check."""
+
+
+class DatabaseSettingError(StoreError):
+    """The database can never be used as it is configured: trying again is no use."""
+
+
+class DatabaseUnavailableError(StoreError):
+    """The database did not do what it was asked, and may do it later: it is away, slow or not set up."""
+
+
+class RecordRefusedError(StoreError):
+    """The database refuses this data, now and for ever; nothing of the transaction was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long the database may keep a thread waiting."""
+
+    connect_s: float = 5.0
+    """To open one connection; libpq takes whole seconds, two at least."""
+    acquire_s: float = 5.0
+    """To get a connection from the pool, opened if need be."""
+    network_s: float = 10.0
+    """Until bytes that were sent and are not acknowledged end the connection."""
+    statement_s: float = 10.0
+    """For one statement, and between two statements of a transaction."""
+    lock_s: float = 5.0
+    """To wait for a lock that somebody else holds."""
+
+
+class Database:
+    """The database that `conninfo` (a URI or key=value pairs) names.
+
+    A context manager: the pool of connections lives as long as the block, which can be entered and used
+    while the database is away.
+
+    Raises:
+        DatabaseSettingError: `conninfo` cannot be understood.
+    """
+
+    def __init__(self, conninfo: str, limits: Limits) -> None:
+        self._limits = limits
+        self._params = _with_defaults(_parse(conninfo), limits)
+        self._limiter = trio.CapacityLimiter(CONNECTIONS)
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            kwargs=self._params,
+            min_size=0,
+            max_size=CONNECTIONS,
+            open=False,
+            configure=self._configure,
+            timeout=limits.acquire_s,
+            reconnect_timeout=limits.acquire_s,
+            num_workers=CONNECTIONS,
+            name="studymatch",
+        )
+
+    async def __aenter__(self) -> Database:
+        self._pool.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._pool.close, self._limits.connect_s)
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction of a connection of the pool, in a thread; returns what it returns.
+
+        Cancelling leaves the thread behind, and whether it commits is not known.
+
+        Raises:
+            RecordRefusedError, DatabaseUnavailableError: nothing was written, or (if the connection was
+                lost while committing) it is not known whether it was.
+        """
+
+        def run() -> T:
+            with self._pool.connection() as connection:
+                return work(connection)
+
+        return await self._in_thread(run)
+
+    async def transact_alone(self, work: Callable[[Connection], T]) -> T:
+        """As `transact`, on a connection that is made for it and says at once why it cannot be made.
+
+        The limits on statements and locks are not set there: `work` sets its own.
+        """
+
+        def run() -> T:
+            with psycopg.connect(**self._params) as connection:
+                return work(connection)
+
+        return await self._in_thread(run)
+
+    async def _in_thread(self, run: Callable[[], T]) -> T:
+        def explain() -> T:
+            try:
+                return run()
+            except PoolTimeout:
+                raise self._why_no_connection() from None
+            except (psycopg.Error, UnicodeEncodeError) as error:
+                raise self._explained(error) from error
+
+        return await trio.to_thread.run_sync(explain, limiter=self._limiter, abandon_on_cancel=True)
+
+    def _configure(self, connection: Connection) -> None:
+        """Set the limits of a new connection. (As start-up options they would not pass through PgBouncer.)"""
+        limits = self._limits
+        connection.execute(
+            "select set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),"
+            " set_config('idle_in_transaction_session_timeout', %s, false)",
+            [milliseconds(s) for s in (limits.statement_s, limits.lock_s, limits.statement_s)],
+        )
+        connection.commit()
+
+    def __str__(self) -> str:
+        """The database in words: where it is, its name, the user; never the password."""
+        params = self._params
+        host = params.get("host") or params.get("hostaddr") or "this machine"
+        port = f", port {params['port']}" if params.get("port") else ""
+        name = f", database {params['dbname']}" if params.get("dbname") else ""
+        user = f", user {params['user']}" if params.get("user") else ""
+        return f"database at {host}{port}{name}{user}"
+
+    def _why_no_connection(self) -> StoreError:
+        """Ask once more, outside the pool, which does not say why it has no connection."""
+        try:
+            psycopg.connect(**self._params).close()
+        except psycopg.Error as error:
+            return self._explained(error)
+        return DatabaseUnavailableError(f"No connection to the {self} was free in time.")
+
+    def _explained(self, error: psycopg.Error | UnicodeEncodeError) -> StoreError:
+        """What an error of psycopg means, in words that name what to check."""
+        said = first_line(error)
+        if password := self._params.get("password"):
+            said = said.replace(str(password), "***")
+        match error:
+            case psycopg.IntegrityError() | psycopg.DataError() | UnicodeEncodeError():
+                return RecordRefusedError(said)
+            case psycopg.errors.QueryCanceled() | psycopg.errors.LockNotAvailable():
+                return DatabaseUnavailableError(
+                    f"The {self} is too slow: {said}. Check its load, and what holds locks in it."
+                )
+            case psycopg.OperationalError():
+                return DatabaseUnavailableError(
+                    f"The {self} cannot be reached: {said}. Check that PostgreSQL runs there, that this"
+                    " machine may connect, and that database, user and password are right."
+                )
+            case _:
+                return DatabaseUnavailableError(
+                    f"The {self} is not set up: {said}. Check it with `studymatch migrate`."
+                )
+
+
+def _parse(conninfo: str) -> dict[str, Any]:
+    """The parts of a connection string. A part that was cut in the wrong place may hold a piece of the
+    password, so nothing of the string is ever shown.
+    """
+    try:
+        params: dict[str, Any] = dict(conninfo_to_dict(conninfo))
+    except psycopg.Error:
+        params = {"port": "unreadable"}
+    ports = str(params.get("port") or "").replace(",", "")
+    if (ports and not ports.isdecimal()) or any("@" in str(params.get(p) or "") for p in ("host", "dbname")):
+        raise DatabaseSettingError(
+            "The database address cannot be understood. Expected something like"
+            " postgresql://user:password@host:5432/database, where each of @ : / ? # % in the user or the"
+            " password is written as %40 %3A %2F %3F %23 %25."
+        )
+    return params
+
+
+def _with_defaults(params: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """The parameters to connect with: what the address does not say itself is set here."""
+    return {
+        "application_name": "studymatch",
+        "connect_timeout": max(2, math.ceil(limits.connect_s)),
+        "tcp_user_timeout": milliseconds(limits.network_s),
+    } | dict(params)
+
+
+def milliseconds(seconds: float) -> str:
+    """A limit as PostgreSQL takes it: whole milliseconds, and never zero, which would mean no limit."""
+    return str(max(1, round(seconds * 1000)))
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the lines of detail, which hold the values of the row."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return error.diag.message_primary.rstrip(".")
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

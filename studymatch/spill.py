@@ -1,0 +1,218 @@
+"""The backlog: records that are not in the database yet, first in memory, then in a file, in order.
+
+Theory of operation
+-------------------
+The backlog is one queue in two parts. Its head is the spill file, its tail is memory: new records go to
+memory, and when that grows too large, or the process stops, all of it moves to the end of the file. What was
+written to the database is dropped from the head. When the whole file has been dropped it is emptied.
+
+The file is only ever appended to (one JSON object a line, flushed to the disk) or emptied. How much of its
+head was dropped is kept in memory alone, so after a crash some records are read again; the database does not
+mind that (`Store.write`). A line that the process was killed in the middle of was promised to nobody, and is
+cut off when the file is opened.
+
+Trio's clock ends with the process. So a record goes to the file with the wall clock's time, and comes out
+with the time that trio's clock would have shown; only differences of the wall clock ever count.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from studymatch.records import Entry, LedgerMessage
+
+
+class SpillError(Exception):
+    """The spill file cannot be used; the text is for people and says what to do."""
+
+
+class SpilledLine(Struct, frozen=True):
+    """One line of the file: `wall` is the Unix time in seconds at which `record` happened."""
+
+    wall: float
+    node: str
+    record: LedgerMessage
+
+
+_decode = msgspec.json.Decoder(SpilledLine).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Backlog:
+    """Records on their way to the database, the oldest first.
+
+    A context manager that holds the file at `path` open; leaving it moves what is in memory to the file.
+    Records can be appended, and stay, while it is not entered too.
+
+    Raises:
+        SpillError: on entering: the file cannot be used, or another process has it; on leaving: what is in
+            memory cannot be written. It stays in memory.
+    """
+
+    def __init__(self, path: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self.damaged: list[bytes] = []
+        """The lines that could not be read when the file was opened; they are passed over."""
+        self._wall_clock = wall_clock
+        self._memory: deque[Entry] = deque()
+        self._file: BinaryIO | None = None
+        self._lines = 0  # how many records of the file are not dropped yet
+        self._head = 0  # where they begin, in bytes
+        self._ends: list[int] = []  # where each record ends that was read last
+
+    def __len__(self) -> int:
+        return self._lines + len(self._memory)
+
+    @property
+    def in_memory(self) -> int:
+        """How many records are in memory only."""
+        return len(self._memory)
+
+    @property
+    def spilled(self) -> int:
+        """How many records wait in the file."""
+        return self._lines
+
+    def append(self, entry: Entry) -> None:
+        """Add a record at the end, in memory."""
+        self._memory.append(entry)
+
+    def peek(self, limit: int) -> list[Entry]:
+        """Up to `limit` records from the head, all of them from the file or all from memory."""
+        if not self._lines:
+            return list(islice(self._memory, limit))
+        now, wall = trio.current_time(), self._wall_clock()
+        entries: list[Entry] = []
+        self._ends = []
+        with self.path.open("rb") as file:
+            end = file.seek(self._head)
+            while len(entries) < limit and (line := file.readline()):
+                end += len(line)
+                if (spilled := _read(line)) is not None:
+                    record = msgspec.structs.replace(spilled.record, at=now - (wall - spilled.wall))
+                    entries.append(Entry(spilled.node, record))
+                    self._ends.append(end)
+        if not entries:
+            raise SpillError(
+                f"{self.path} was changed by somebody else: it should hold {self._lines} records."
+            )
+        return entries
+
+    def drop(self, count: int) -> None:
+        """Forget the first `count` records of those that `peek` gave last."""
+        if not self._lines:
+            for _ in range(count):
+                self._memory.popleft()
+            return
+        self._lines -= count
+        self._head = self._ends[count - 1]
+        if not self._lines:
+            self._open_file.truncate(0)
+            self._head = 0
+
+    async def spill(self) -> None:
+        """Move all that is in memory to the end of the file, in a worker thread. It cannot be cancelled.
+
+        Raises:
+            SpillError: it cannot be written, and stays in memory.
+        """
+        entries = list(self._memory)
+        await trio.to_thread.run_sync(self._append_to_file, self._as_lines(entries))
+        self._forget(len(entries))
+
+    def __enter__(self) -> Backlog:
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            self._file = os.fdopen(descriptor, "ab", buffering=0)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._survey()
+        except OSError as error:
+            self._close_file()
+            in_use = isinstance(error, BlockingIOError)
+            why = "another studymatch process uses it" if in_use else str(error)
+            raise SpillError(
+                f"The file {self.path}, for what cannot be written to the database, cannot be used: {why}."
+                " Give every process a data folder of its own, in which it may write."
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._append_to_file(self._as_lines(self._memory))
+            self._forget(len(self._memory))
+        finally:
+            self._close_file()
+
+    @property
+    def _open_file(self) -> BinaryIO:
+        assert self._file is not None, "the backlog is not entered"
+        return self._file
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _survey(self) -> None:
+        """Count what a former process left, note what cannot be read, and cut off an unfinished last line."""
+        self.damaged, self._lines, self._head = [], 0, 0
+        end = 0
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                end += len(line)
+                if _read(line) is None:
+                    self.damaged.append(line)
+                else:
+                    self._lines += 1
+        self._open_file.truncate(end if self._lines else 0)
+
+    def _as_lines(self, entries: Iterable[Entry]) -> bytes:
+        started = self._wall_clock() - trio.current_time()
+        lines = (SpilledLine(started + e.record.at, e.node, e.record) for e in entries)
+        return b"".join(_encode(line) + b"\n" for line in lines)
+
+    def _append_to_file(self, data: bytes) -> None:
+        """Write all of `data` and flush it to the disk, or nothing."""
+        if not data:
+            return
+        file = self._open_file
+        before = os.fstat(file.fileno()).st_size
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(before)
+            raise SpillError(
+                f"Records cannot be written to {self.path}: {error}. Is the disk full?"
+            ) from error
+
+    def _forget(self, count: int) -> None:
+        """The first `count` records in memory are in the file now."""
+        for _ in range(count):
+            self._memory.popleft()
+        self._lines += count
+
+
+def _read(line: bytes) -> SpilledLine | None:
+    try:
+        return _decode(line)
+    except (msgspec.MsgspecError, ValueError):
+        return None

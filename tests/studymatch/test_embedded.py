@@ -1,0 +1,394 @@
+"""The private PostgreSQL: real programs, real processes, and what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+import trio
+from psycopg.conninfo import conninfo_to_dict
+
+from actors import TooManyRestartsError
+from actors.testing import Lines
+from studymatch import embedded
+from studymatch.embedded import default_data_dir, embedded_postgres, installations
+from studymatch.programs import EmbeddedPostgresError, Programs, account_for, in_the_wheel
+from tests.support.rows import query
+from tests.support.waiting import eventually
+
+quick = partial(embedded_postgres, durable=False)
+
+AS_ROOT = os.geteuid() == 0
+
+HERE = {f"{'wheel' if found.from_wheel else 'machine'} {found.major}": found for found in installations()}
+"""Every PostgreSQL that is here; those of the wheel always are."""
+
+
+def server_pid(data_dir: Path) -> int:
+    return int((data_dir / "pgdata" / "postmaster.pid").read_text().split()[0])
+
+
+def status(pid: int) -> tuple[str, int] | None:
+    """The state of a process, and its parent; None if it is not there."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return words[0], int(words[1])
+
+
+def family(pid: int) -> set[int]:
+    """A process and its children."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return {pid, *(child for child in pids if (found := status(child)) and found[1] == pid)}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there, and not merely waiting for its parent to ask what became of it."""
+    found = status(pid)
+    return found is not None and found[0] != "Z"
+
+
+def all_gone(pids: set[int]) -> bool:
+    return not any(is_alive(pid) for pid in pids)
+
+
+STUDYMATCH = """
+import sys, trio
+from pathlib import Path
+from studymatch.embedded import embedded_postgres
+
+async def main():
+    async with embedded_postgres(Path(sys.argv[1]), durable=False) as conninfo:
+        print(conninfo, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+@asynccontextmanager
+async def another_process(data_dir: Path) -> AsyncIterator[trio.Process]:
+    """A process, in a group of its own, that has a private PostgreSQL on `data_dir` and does nothing."""
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-c", STUDYMATCH, str(data_dir)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(embedded.__file__).parents[1],
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with process.stdout, process.stderr:
+        try:
+            assert await process.stdout.receive_some(), await process.stderr.receive_some()
+            yield process
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+
+
+# What it is
+
+
+@pytest.mark.parametrize("which", HERE)
+async def test_data_survive_a_restart_and_no_process_does(data_dir: Path, which: str) -> None:
+    lines = Lines()
+    private = partial(quick, journal=lines.journal("postgres"), candidates=lambda: [HERE[which]])
+    async with private(data_dir) as conninfo:
+        query(conninfo, "create table kept as select 42 as answer")
+        first = family(server_pid(data_dir))
+        assert len(first) > 3
+    assert all_gone(first)
+    async with private(data_dir) as again:
+        assert again == conninfo
+        assert query(again, "select answer from kept") == [{"answer": 42}]
+        second = family(server_pid(data_dir))
+        assert second.isdisjoint(first)
+    assert all_gone(second)
+    assert [line["version"] for line in lines.events("started")] == [HERE[which].major] * 2
+    assert len(lines) == 2
+
+
+async def test_it_is_durable_private_and_not_on_the_network(used_dir: Path) -> None:
+    async with embedded_postgres(used_dir) as conninfo:
+        names = ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses")
+        shown = {name: query(conninfo, f"show {name}")[0][name] for name in names}
+        sockets = os.stat(str(conninfo_to_dict(conninfo)["host"]))  # noqa: PTH116
+        log = os.stat(used_dir / "postgres.log")  # noqa: PTH116
+    assert shown == dict(zip(names, ("on", "on", "on", ""), strict=True))
+    assert stat.S_IMODE(sockets.st_mode) == 0o700
+    assert stat.S_IMODE(log.st_mode) == 0o600
+
+
+async def test_it_never_runs_as_root(used_dir: Path) -> None:
+    async with quick(used_dir):
+        uid = os.stat(f"/proc/{server_pid(used_dir)}").st_uid  # noqa: PTH116
+    user = account_for(None).user
+    assert uid == (user.pw_uid if user else os.geteuid()) != 0
+
+
+def test_the_default_folder_is_one_where_the_account_of_the_server_can_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_data_dir() == Path("/var/lib/studymatch")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert default_data_dir() == Path("/home/ada/.local/share/studymatch")
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert default_data_dir() == Path("/data/studymatch")
+
+
+# How it ends
+
+
+async def test_an_error_in_the_block_comes_out_and_the_server_stops(used_dir: Path) -> None:
+    pids: set[int] = set()
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with quick(used_dir):
+            pids = family(server_pid(used_dir))
+            raise ZeroDivisionError
+    assert pids
+    assert all_gone(pids)
+
+
+async def test_a_cancelled_block_still_stops_the_server_with_connections_open(used_dir: Path) -> None:
+    pids: set[int] = set()
+    with trio.CancelScope() as scope:
+        async with quick(used_dir) as conninfo:
+            with psycopg.connect(conninfo) as connection:
+                connection.execute("select 1")
+                pids = family(server_pid(used_dir))
+                scope.cancel()
+                await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert all_gone(pids)
+    assert "database system is shut down" in text(used_dir / "postgres.log")
+
+
+async def test_ctrl_c_on_the_terminal_leaves_nothing_behind(used_dir: Path) -> None:
+    """The signal goes to the whole group of the process, as a terminal sends it; the server is not in it."""
+    async with another_process(used_dir) as process:
+        pids = family(server_pid(used_dir))
+        assert os.getsid(server_pid(used_dir)) == server_pid(used_dir)
+        os.killpg(process.pid, signal.SIGINT)
+        await process.wait()
+        assert all_gone(pids)
+    assert not exists(used_dir / "pgdata" / "postmaster.pid")
+
+
+async def test_the_server_of_a_killed_process_is_put_right_at_the_next_start(used_dir: Path) -> None:
+    lines = Lines()
+    async with another_process(used_dir) as process:
+        orphan = server_pid(used_dir)
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+    assert is_alive(orphan)
+    async with quick(used_dir, journal=lines.journal("postgres")) as conninfo:
+        assert not is_alive(orphan)
+        assert server_pid(used_dir) != orphan
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    assert [line["pid"] for line in lines.events("stopping the server of a killed process")] == [orphan]
+
+
+async def test_a_server_that_was_killed_too_is_no_obstacle(used_dir: Path) -> None:
+    async with another_process(used_dir) as process:
+        for pid in (process.pid, server_pid(used_dir)):
+            os.kill(pid, signal.SIGKILL)
+        await process.wait()
+    async with quick(used_dir) as conninfo:
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+
+
+async def test_another_process_that_got_the_number_of_a_killed_server_is_left_alone(used_dir: Path) -> None:
+    """After a restart of the machine, the number in the pid file belongs to somebody else."""
+    innocent = await trio.lowlevel.open_process(["sleep", "600"], **account_for(None).popen)
+    try:
+        overwrite(used_dir / "pgdata" / "postmaster.pid", f"{innocent.pid}\n{used_dir}/pgdata\n")
+        async with quick(used_dir) as conninfo:
+            assert query(conninfo, "select 1 as one") == [{"one": 1}]
+        assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        await innocent.wait()
+
+
+async def test_a_server_that_stops_by_itself_is_started_again(used_dir: Path) -> None:
+    lines = Lines()
+    async with quick(used_dir, journal=lines.journal("postgres")) as conninfo:
+        first = server_pid(used_dir)
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: answers(conninfo))
+        assert server_pid(used_dir) != first
+    [crash] = lines.events("crashed")
+    assert "stopped by itself, with status -9" in str(crash["exc_info"])
+
+
+async def test_a_server_that_stops_again_and_again_ends_the_block(used_dir: Path) -> None:
+    with pytest.RaisesGroup(TooManyRestartsError):
+        async with quick(used_dir, journal=Lines().journal("postgres")):
+            while True:
+                pid = await eventually(lambda: running_server(used_dir))
+                os.kill(pid, signal.SIGKILL)
+                await eventually(lambda: not is_alive(pid))  # noqa: B023
+
+
+def answers(conninfo: str) -> bool:
+    try:
+        return query(conninfo, "select 1 as one") == [{"one": 1}]
+    except psycopg.OperationalError:
+        return False
+
+
+def running_server(data_dir: Path) -> int | None:
+    try:
+        pid = server_pid(data_dir)
+    except (FileNotFoundError, IndexError):
+        return None
+    return pid if is_alive(pid) else None
+
+
+# Where it lives
+
+
+async def test_a_folder_is_for_one_process_at_a_time(used_dir: Path) -> None:
+    async with quick(used_dir) as conninfo:
+        pid = server_pid(used_dir)
+        with pytest.raises(
+            EmbeddedPostgresError, match=rf"Another studymatch \(process {os.getpid()}\) runs on"
+        ):
+            async with quick(used_dir):
+                pass
+        assert server_pid(used_dir) == pid
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+
+
+async def test_a_path_too_long_for_a_socket_gets_a_short_folder_for_it(data_dir: Path) -> None:
+    long = data_dir / ("deep" * 20) / "data"
+    async with quick(long) as conninfo:
+        sockets = Path(str(conninfo_to_dict(conninfo)["host"]))
+        assert len(str(sockets)) < 40
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    assert not exists(sockets)
+
+    async with another_process(long) as process:
+        left = (long / "run").readlink()
+        process.kill()
+        await process.wait()
+    assert exists(left)
+    async with quick(long):
+        assert not exists(left)
+
+
+async def test_a_folder_that_the_server_may_not_enter_is_named(data_dir: Path) -> None:
+    """To root alone this can happen; for everybody else it is their own folder."""
+    closed = data_dir / "closed"
+    closed.mkdir(parents=True, mode=0o700)
+    if AS_ROOT:
+        with pytest.raises(
+            EmbeddedPostgresError, match=f"may not enter {closed}. Choose a data folder elsewhere"
+        ):
+            async with quick(closed / "data"):
+                pass
+    else:
+        async with quick(closed / "data") as conninfo:
+            assert query(conninfo, "select 1 as one") == [{"one": 1}]
+
+
+async def test_programs_in_a_folder_that_the_server_may_not_enter_are_copied(data_dir: Path) -> None:
+    """As when root has the virtual environment in its home folder."""
+    closed = data_dir / "closed"
+    closed.mkdir(parents=True, mode=0o700)
+    newest = in_the_wheel()[0]
+    site_packages = newest.folder.parents[2]
+    (closed / "site-packages").symlink_to(site_packages)
+    folder = closed / "site-packages" / newest.folder.relative_to(site_packages)
+    private = partial(quick, candidates=lambda: [Programs(folder, newest.major, from_wheel=True)])
+    for _ in range(2):
+        async with private(data_dir) as conninfo:
+            assert query(conninfo, "select 1 as one") == [{"one": 1}]
+            command = text(Path(f"/proc/{server_pid(data_dir)}/cmdline"))
+            assert command.startswith(str(data_dir / "programs-") if AS_ROOT else str(closed))
+
+
+async def test_a_folder_that_cannot_be_made_is_refused_in_words(data_dir: Path) -> None:
+    overwrite(data_dir, "a file")
+    with pytest.raises(EmbeddedPostgresError, match=r"cannot be used: .* Choose another"):
+        async with quick(data_dir / "deeper"):
+            pass
+
+
+async def test_an_interrupted_first_start_is_started_over(data_dir: Path) -> None:
+    (data_dir / "pgdata-unfinished").mkdir(parents=True)
+    overwrite(data_dir / "pgdata-unfinished" / "PG_VERSION", "15")
+    async with quick(data_dir) as conninfo:
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    assert not exists(data_dir / "pgdata-unfinished")
+
+
+async def test_a_cluster_that_cannot_be_made_says_why(data_dir: Path) -> None:
+    folder = data_dir / "bin"
+    folder.mkdir(parents=True)
+    overwrite(folder / "initdb", "#!/bin/sh\necho first; echo no room at the inn >&2; exit 1\n", mode=0o755)
+    with pytest.raises(
+        EmbeddedPostgresError, match=r"cannot make a cluster in .* It says:\nfirst\nno room at the inn"
+    ):
+        async with quick(data_dir, candidates=lambda: [Programs(folder, 99, from_wheel=False)]):
+            pass
+    assert not exists(data_dir / "pgdata")
+
+
+async def test_a_server_that_does_not_start_shows_the_end_of_its_log(
+    used_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(embedded.SERVER_SETTINGS, "work_mem", "nonsense")
+    with pytest.raises(EmbeddedPostgresError, match=r"does not start(.|\n)*invalid value for parameter"):
+        async with quick(used_dir):
+            pass
+
+
+async def test_data_of_another_version_need_the_programs_of_that_version(used_dir: Path) -> None:
+    made_by = text(used_dir / "pgdata" / "PG_VERSION").strip()
+    first, *others = installations()
+    assert str(first.major) == made_by
+    with pytest.raises(
+        EmbeddedPostgresError,
+        match=rf"were made by PostgreSQL {made_by}; here there is .*Install PostgreSQL {made_by}, or use",
+    ):
+        async with quick(used_dir, candidates=lambda: [p for p in others if p.major != first.major]):
+            pass
+    async with quick(used_dir, candidates=lambda: [*others, first]) as conninfo:
+        assert query(conninfo, "show server_version")[0]["server_version"].startswith(made_by)
+
+
+async def test_a_large_log_is_set_aside(used_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOG_MAX_BYTES", 100)
+    overwrite(used_dir / "postgres.log", "x" * 101)
+    async with quick(used_dir):
+        assert text(used_dir / "postgres.log.1") == "x" * 101
+        assert "x" * 101 not in text(used_dir / "postgres.log")
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+def text(path: Path) -> str:
+    return path.read_text()
+
+
+def overwrite(path: Path, what: str, mode: int = 0o644) -> None:
+    path.write_text(what)
+    path.chmod(mode)

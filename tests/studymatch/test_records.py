@@ -1,0 +1,90 @@
+"""Folding a run of records to rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from studymatch.lifecycle import SessionCause
+from studymatch.records import (
+    Entry,
+    LedgerMessage,
+    PersonArrived,
+    SessionConnected,
+    SessionEnded,
+    SessionMatched,
+    SessionRow,
+    fold,
+)
+
+
+def run_of(*records: LedgerMessage) -> list[Entry]:
+    return [Entry("node", record) for record in records]
+
+
+def test_a_session_of_many_records_is_one_row() -> None:
+    rows = fold(
+        run_of(
+            SessionMatched("s", "ada", "ben", at=1.0),
+            SessionConnected("s", at=2.0),
+            SessionEnded("s", SessionCause.SKIPPED, by="ada", at=3.0),
+        )
+    )
+    assert rows.sessions == {"s": SessionRow("s", "node", "ada", "ben", 1.0, 2.0, 3.0, "skipped", "ada")}
+    assert rows.people == {}
+
+
+def test_a_run_that_begins_in_the_middle_says_nothing_of_the_match() -> None:
+    rows = fold(run_of(SessionEnded("s", SessionCause.ENDED, by="ben", at=3.0)))
+    assert rows.sessions == {"s": SessionRow("s", "node", ended_at=3.0, cause="ended", ended_by="ben")}
+
+
+def test_what_was_said_first_stands() -> None:
+    rows = fold(
+        run_of(
+            PersonArrived("ada", "Ada", at=0.0),
+            PersonArrived("ada", "Another", at=0.5),
+            SessionMatched("s", "ada", "ben", at=1.0),
+            SessionMatched("s", "ben", "cem", at=1.5),
+            SessionConnected("s", at=2.0),
+            SessionConnected("s", at=2.5),
+            SessionEnded("s", SessionCause.SKIPPED, by="ada", at=3.0),
+            SessionEnded("s", SessionCause.ENDED, by="ben", at=4.0),
+        )
+    )
+    assert rows.people == {"ada": PersonArrived("ada", "Ada", at=0.0)}
+    assert rows.sessions == {"s": SessionRow("s", "node", "ada", "ben", 1.0, 2.0, 3.0, "skipped", "ada")}
+
+
+def test_a_connection_after_the_end_is_no_news() -> None:
+    rows = fold(
+        run_of(
+            SessionMatched("s", "ada", "ben", at=1.0),
+            SessionEnded("s", SessionCause.CONNECT_FAILED, by="ada", at=2.0),
+            SessionConnected("s", at=3.0),
+        )
+    )
+    assert rows.sessions["s"].connected_at is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "by"),
+    [
+        (SessionCause.SKIPPED, "ada"),
+        (SessionCause.ENDED, "ada"),
+        (SessionCause.LOST, "ada"),
+        (SessionCause.CONNECT_FAILED, "ada"),
+        (SessionCause.CONNECT_TIMEOUT, None),
+        (SessionCause.RESTARTING, None),
+        (SessionCause.NODE_LOST, None),
+    ],
+)
+def test_who_recorded_an_end_counts_where_it_was_their_doing(cause: SessionCause, by: str | None) -> None:
+    assert fold(run_of(SessionEnded("s", cause, by="ada", at=1.0))).sessions["s"].ended_by == by
+
+
+def test_rows_keep_the_node_of_their_own_records() -> None:
+    entries = [
+        Entry("former", SessionMatched("s", "ada", "ben", at=1.0)),
+        Entry("present", SessionMatched("t", "ada", "cem", at=2.0)),
+    ]
+    assert {row.id: row.node for row in fold(entries).sessions.values()} == {"s": "former", "t": "present"}

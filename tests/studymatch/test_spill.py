@@ -1,0 +1,187 @@
+"""The backlog: one queue, in memory and in a file, that survives what may happen to a process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from studymatch.records import Entry, SessionConnected
+from studymatch.spill import Backlog, SpillError
+
+
+class WallClock:
+    """A wall clock that a test sets."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "unwritten.jsonl"
+
+
+def entry(number: int, at: float = 0.0) -> Entry:
+    return Entry("node", SessionConnected(f"session {number}", at))
+
+
+def numbers(entries: list[Entry]) -> list[int]:
+    return [int(e.record.session.split()[1]) for e in entries if isinstance(e.record, SessionConnected)]
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+async def test_what_is_in_memory_when_the_block_is_left_is_there_for_the_next_life(path: Path) -> None:
+    with Backlog(path) as backlog:
+        for number in range(5):
+            backlog.append(entry(number))
+        backlog.drop(len(backlog.peek(2)))
+    with Backlog(path) as backlog:
+        assert len(backlog) == backlog.spilled == 3
+        assert numbers(backlog.peek(100)) == [2, 3, 4]
+        backlog.drop(3)
+        assert content(path) == b""
+    with Backlog(path) as backlog:
+        assert len(backlog) == 0
+
+
+async def test_the_file_comes_before_memory(path: Path) -> None:
+    with Backlog(path) as backlog:
+        backlog.append(entry(0))
+        backlog.append(entry(1))
+        await backlog.spill()
+        backlog.append(entry(2))
+        assert (backlog.spilled, backlog.in_memory) == (2, 1)
+        assert numbers(backlog.peek(100)) == [0, 1]
+        backlog.drop(1)
+        assert numbers(backlog.peek(100)) == [1]
+        await backlog.spill()
+        backlog.append(entry(3))
+        assert numbers(backlog.peek(100)) == [1, 2]
+        backlog.drop(2)
+        assert numbers(backlog.peek(100)) == [3]
+
+
+async def test_what_is_appended_while_the_file_is_written_stays_in_memory(path: Path) -> None:
+    with Backlog(path) as backlog:
+        backlog.append(entry(0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(backlog.spill)
+            await trio.testing.wait_all_tasks_blocked()
+            backlog.append(entry(1))
+        assert (backlog.spilled, backlog.in_memory) == (1, 1)
+
+
+async def test_a_record_keeps_its_age_across_lives(path: Path, mock_clock: MockClock) -> None:
+    wall = WallClock()
+    mock_clock.jump(1000.0)
+    with Backlog(path, wall_clock=wall) as backlog:
+        backlog.append(entry(0, at=trio.current_time() - 7.0))
+    mock_clock.jump(500.0)  # whatever trio's clock shows in another life
+    wall.now += 60.0
+    with Backlog(path, wall_clock=wall) as backlog:
+        [kept] = backlog.peek(1)
+    assert trio.current_time() - kept.record.at == pytest.approx(67.0)
+    assert kept.node == "node"
+
+
+async def test_a_line_that_was_not_finished_is_cut_off(path: Path) -> None:
+    with Backlog(path) as backlog:
+        backlog.append(entry(0))
+        backlog.append(entry(1))
+    whole = content(path)
+    for length in range(whole.index(b"\n") + 1, len(whole)):
+        overwrite(path, whole[:length])
+        with Backlog(path) as backlog:
+            assert numbers(backlog.peek(100)) == [0]
+            assert backlog.damaged == []
+            backlog.append(entry(2))
+        with Backlog(path) as backlog:
+            assert numbers(backlog.peek(100)) == [0, 2]
+
+
+async def test_a_damaged_line_is_told_and_passed_over(path: Path) -> None:
+    with Backlog(path) as backlog:
+        for number in range(3):
+            backlog.append(entry(number))
+    lines = content(path).splitlines(keepends=True)
+    lines[1] = b"\xff" + lines[1][1:]
+    overwrite(path, b"".join(lines) + b"{}\n")
+    with Backlog(path) as backlog:
+        assert backlog.damaged == [lines[1], b"{}\n"]
+        assert len(backlog) == 2
+        assert numbers(backlog.peek(1)) == [0]
+        backlog.drop(1)
+        assert numbers(backlog.peek(100)) == [2]
+        backlog.drop(1)
+        assert content(path) == b""
+
+
+async def test_a_file_of_damaged_lines_only_is_emptied(path: Path) -> None:
+    overwrite(path, b"nonsense\n")
+    with Backlog(path) as backlog:
+        assert (backlog.damaged, len(backlog)) == ([b"nonsense\n"], 0)
+        assert content(path) == b""
+
+
+async def test_a_full_disk_leaves_everything_in_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Backlog(path) as backlog:
+        backlog.append(entry(0))
+        await backlog.spill()
+        before = content(path)
+        backlog.append(entry(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", no_space)
+            with pytest.raises(SpillError, match=r"No space left on device. Is the disk full\?"):
+                await backlog.spill()
+        assert (backlog.spilled, backlog.in_memory) == (1, 1)
+        assert content(path) == before, "a half-written record would be doubled"
+        await backlog.spill()
+        assert numbers(backlog.peek(100)) == [0, 1]
+
+
+async def test_one_process_at_a_time_has_the_file(path: Path) -> None:
+    with (
+        Backlog(path),
+        pytest.raises(SpillError, match="another studymatch process uses it"),
+        Backlog(path),
+    ):
+        pass
+    with Backlog(path) as backlog:
+        assert len(backlog) == 0
+
+
+async def test_a_file_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(SpillError, match=r"No such file or directory.*a data folder of its own"):
+        Backlog(tmp_path / "missing" / "unwritten.jsonl").__enter__()
+
+
+async def test_a_file_that_somebody_emptied_is_noticed(path: Path) -> None:
+    with Backlog(path) as backlog:
+        backlog.append(entry(0))
+        await backlog.spill()
+        os.truncate(path, 0)
+        with pytest.raises(SpillError, match="should hold 1 records"):
+            backlog.peek(1)
+
+
+async def test_names_of_people_are_for_the_owner_of_the_process_only(path: Path) -> None:
+    with Backlog(path):
+        assert os.stat(path).st_mode & 0o777 == 0o600  # noqa: PTH116

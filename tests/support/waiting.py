@@ -1,0 +1,22 @@
+"""Waiting for what another process will do, and gives no sign of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], T | None], *, limit_s: float = 20) -> T:
+    """Call `look` in a thread until it finds something, and return that.
+
+    Raises:
+        trio.TooSlowError: it has found nothing (None or False) within `limit_s`.
+    """
+    with trio.fail_after(limit_s):
+        while not (found := await trio.to_thread.run_sync(look)):  # noqa: ASYNC110
+            await trio.sleep(0.02)
+    return found
