@@ -1,0 +1,108 @@
+"""How one person is reached: the line they have at the moment, if any, and what must not be lost.
+
+A `Browser` belongs to one user actor. It owns the outbox and the present `Line`; it knows frames and
+lines, but decides nothing. A person without a line is *away*: snapshots are not sent to them (one will
+do when they are back), signals and chat are kept.
+"""
+
+from __future__ import annotations
+
+from studymatch.messages import Line
+from studymatch.outbox import Outbox
+from studymatch.protocol import (
+    ChatFrom,
+    CloseCode,
+    Error,
+    PartnerChanged,
+    Pong,
+    Presence,
+    SignalFrom,
+    Snapshot,
+    Welcome,
+    encode,
+)
+
+
+class Browser:
+    """What a user says to their person."""
+
+    __slots__ = ("_line", "_outbox", "_presence", "_shown")
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._line: Line | None = None
+        self._shown: int | None = None
+        self._presence: Presence | None = None
+
+    @property
+    def present(self) -> bool:
+        """Whether somebody reads what is sent now."""
+        return self._line is not None
+
+    def reads(self, line: Line) -> bool:
+        """Whether `line` is the present one."""
+        return self._line is line
+
+    def saw(self, seq: int | None) -> bool:
+        """Whether who has read the frames up to `seq` has read the last change of state."""
+        return seq is not None and self._shown is not None and seq >= self._shown
+
+    def up(self, line: Line, seq: int | None, welcome: Welcome, snapshot: Snapshot) -> None:
+        """Speak through `line` from now on; whoever is there already is hung up on: the newest wins.
+
+        After the welcome come the snapshot, then in order what the outbox kept and frame number `seq`
+        and those before it do not cover.
+        """
+        if self._line is not None:
+            self._line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
+        self._line = line
+        self.send(welcome)
+        self.send(snapshot)
+        self._shown = self._outbox.seq
+        for frame in self._outbox.catch_up(seq or 0):
+            line.write(frame)
+        if self._presence is not None:
+            self.send(self._presence)
+
+    def down(self, line: Line) -> bool:
+        """`line` has dropped. Returns False if it was not the present one, so that nothing changes."""
+        if self._line is not line:
+            return False
+        self._line = None
+        return True
+
+    def hang_up(self, code: CloseCode) -> None:
+        """Close the present line, if there is one."""
+        if self._line is not None:
+            self._line.hang_up(code)
+            self._line = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """A change of state: tell it at once, or when they are back."""
+        if self._line is None:
+            self._shown = None
+        else:
+            self.send(snapshot)
+            self._shown = self._outbox.seq
+
+    def send(self, frame: Welcome | Snapshot | PartnerChanged | Pong | Presence | Error) -> None:
+        """Send what matters only to somebody who reads it now."""
+        if self._line is not None:
+            self._line.write(self._outbox.number(encode(frame)))
+
+    def relay(self, frame: SignalFrom | ChatFrom) -> bool:
+        """Send what must arrive, now or when they are back. Returns False when there is no more room."""
+        body = encode(frame)
+        if self._line is None:
+            return self._outbox.keep(body)
+        self._line.write(self._outbox.send(body))
+        return True
+
+    def count(self, presence: Presence) -> None:
+        """Say how many people are here."""
+        self._presence = presence
+        self.send(presence)
+
+    def forget(self) -> None:
+        """A session is over: what was said in it needs no repeating."""
+        self._outbox.forget()

@@ -1,0 +1,188 @@
+"""The hall: everybody who is here, and the actors that serve them, started in order.
+
+Nested blocks are the supervision tree: ledger, then matcher, then users; they stop in reverse. The hall
+knows each person's actor by the person's id, and that there is at most one; it decides nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from actors import Crew, Intensity, Journal, Mailbox, open_crew, serving
+from studymatch.ids import new_id
+from studymatch.ledger import Ledger
+from studymatch.lifecycle import State
+from studymatch.matcher import Matcher
+from studymatch.messages import Asked, Line, MatcherMessage, Person
+from studymatch.protocol import CloseCode, Presence, ResumeRequest
+from studymatch.records import PersonArrived
+from studymatch.settings import Settings
+from studymatch.user import User
+
+INTENSITY = Intensity(restarts=3, period_s=30.0)
+"""How many crashes of matcher or ledger are forgiven: more is not bad luck, and the process ends."""
+
+ANSWER_LIMIT_S = 1.0
+"""How long the matcher may take to say that it is there; a turn of its takes microseconds."""
+
+
+class HallClosedError(Exception):
+    """Nobody is let in any more: the server is stopping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Where what must not be guessed or repeated comes from, so that a test can make it repeat."""
+
+    new_id: Callable[[], str] = new_id
+    new_key: Callable[[], str] = secrets.token_urlsafe
+
+
+class Hall:
+    """The people who are here. Made by `open_hall`."""
+
+    def __init__(
+        self,
+        crew: Crew,
+        matcher: Mailbox[MatcherMessage],
+        ledger: Ledger,
+        settings: Settings,
+        chance: Chance,
+        journal_for: Callable[[str], Journal],
+    ) -> None:
+        self._crew = crew
+        self._matcher = matcher
+        self._ledger = ledger
+        self._settings = settings
+        self._chance = chance
+        self._journal_for = journal_for
+        self._users: dict[str, User] = {}
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many people are here, those who are away included."""
+        return len(self._users)
+
+    def user(self, person_id: str) -> User | None:
+        """The actor of a person, if they are here."""
+        return self._users.get(person_id)
+
+    async def arrive(self, person: Person, line: Line, resume: ResumeRequest | None) -> User:
+        """Connect `line` to the actor of `person`: the one that `resume` asks for, or a new one.
+
+        Without the right key, an actor that the person still has is ended first: a page that knows
+        nothing of a session cannot go on with it. Cancelling this is safe before it returns.
+
+        Raises:
+            HallClosedError: the server is stopping.
+        """
+        while (user := self._users.get(person.id)) is not None and not self._closed:
+            if resume is not None and secrets.compare_digest(resume.key.encode(), user.key.encode()):
+                if user.attach(line, resume.seq):
+                    return user
+            else:
+                user.leave(CloseCode.CONNECTED_ELSEWHERE)
+            await user.gone.wait()
+        if self._closed:
+            raise HallClosedError
+        return self._welcome(person, line)
+
+    def _welcome(self, person: Person, line: Line) -> User:
+        journal = self._journal_for(f"user {person.id}")
+        user = User(
+            person,
+            self._chance.new_key(),
+            matcher=self._matcher,
+            ledger=self._ledger.mailbox,
+            settings=self._settings,
+            journal=journal,
+        )
+        self._users[person.id] = user
+        self._ledger.mailbox.tell(PersonArrived(person=person.id, name=person.name, at=trio.current_time()))
+        user.attach(line, None)
+        self._crew.hire(partial(self._stay, user), journal)
+        return user
+
+    async def _stay(self, user: User) -> None:
+        try:
+            await user.run()
+        finally:
+            del self._users[user.person.id]
+            user.gone.set()
+
+    def presence(self) -> Presence:
+        """How many people are here, and how many of them search."""
+        searching = sum(user.state is State.SEARCHING for user in self._users.values())
+        return Presence(online=len(self._users), searching=searching)
+
+    async def count_people(self) -> None:
+        """Tell everybody how many are here, at most every `presence_every_s` and only when it changed."""
+        told = None
+        while True:
+            await trio.sleep(self._settings.presence_every_s)
+            if (presence := self.presence()) != told:
+                told = presence
+                self._tell_all(presence)
+
+    def _tell_all(self, presence: Presence) -> None:
+        for user in self._users.values():
+            user.count(presence)
+
+    async def not_ready_because(self) -> str | None:
+        """Why people could not be matched or sessions not be recorded right now; None: they can."""
+        answer: Mailbox[int] = Mailbox()
+        self._matcher.tell(Asked(answer))
+        with trio.move_on_after(ANSWER_LIMIT_S) as asking:
+            await answer.receive()
+        if asking.cancelled_caught:
+            return f"the matcher has not answered for {ANSWER_LIMIT_S:g} s"
+        return self._ledger.not_ready_because()
+
+    async def close(self) -> None:
+        """Let nobody in any more, tell everybody that the server restarts, and wait until they have gone."""
+        self._closed = True
+        users = list(self._users.values())
+        for user in users:
+            user.leave(CloseCode.RESTARTING)
+        for user in users:
+            await user.gone.wait()
+
+
+@asynccontextmanager
+async def open_hall(
+    settings: Settings,
+    ledger: Ledger,
+    *,
+    chance: Chance = Chance(),
+    journal_for: Callable[[str], Journal] = Journal,
+) -> AsyncIterator[Hall]:
+    """A hall for as long as the block is open; `ledger` is one that is not running yet.
+
+    Leaving the block sends everybody away, then lets the ledger write down what it still has.
+
+    Raises:
+        TooManyRestartsError: matcher or ledger crash again and again; it cancels the block.
+    """
+    mailbox: Mailbox[MatcherMessage] = Mailbox()
+    matcher = Matcher(
+        mailbox,
+        ledger.mailbox,
+        new_id=chance.new_id,
+        apart_s=settings.apart_s,
+        journal=journal_for("matcher"),
+    )
+    async with (
+        serving(ledger.run, journal_for("ledger"), INTENSITY, stop=ledger.mailbox.close),
+        serving(matcher.run, journal_for("matcher"), INTENSITY),
+        open_crew() as crew,
+    ):
+        hall = Hall(crew, mailbox, ledger, settings, chance, journal_for)
+        crew.hire(hall.count_people, journal_for("presence"))
+        yield hall
+        await hall.close()

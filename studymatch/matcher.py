@@ -1,0 +1,110 @@
+"""The matcher: the one actor that decides who meets whom.
+
+It owns the `Pool`. Whether two people fit is decided in one synchronous step, in which their doors are
+linked too: so at every moment the partner of my partner is me, and whoever leaves from then on rings
+the other, even if neither has heard of the match yet.
+
+While a ticket waits, its door is linked with the *desk*, a door of this incarnation of the matcher. A
+user who leaves the search closes their door, which rings the desk: the ticket is withdrawn. A matcher
+that crashes closes the desk, which rings everybody who waits: they offer their tickets again, to the
+mailbox, which outlives the crash. No ticket can be lost, and none can be left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import assert_never
+
+import trio
+
+from actors import Door, Journal, Mailbox, link
+from studymatch.messages import (
+    Asked,
+    Matched,
+    MatcherLost,
+    MatcherMessage,
+    Offer,
+    PairMessage,
+    PartnerLeft,
+    Seeker,
+    Withdrawn,
+)
+from studymatch.pool import Pool, Ticket
+from studymatch.records import LedgerMessage, SessionEnded, SessionMatched
+
+
+class Matcher:
+    """Pairs the tickets that arrive in `mailbox`. `new_id` makes the ids of sessions."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox[MatcherMessage],
+        ledger: Mailbox[LedgerMessage],
+        *,
+        new_id: Callable[[], str],
+        apart_s: float,
+        journal: Journal,
+    ) -> None:
+        self._mailbox = mailbox
+        self._ledger = ledger
+        self._new_id = new_id
+        self._apart_s = apart_s
+        self._journal = journal
+
+    async def run(self) -> None:
+        """One incarnation: match until cancelled. Run it again after a crash; nothing is carried over."""
+        pool: Pool[Seeker] = Pool(self._apart_s)
+        with Door(self._mailbox) as desk:
+            while True:
+                self._turn(pool, desk, await self._next(pool))
+
+    def _turn(self, pool: Pool[Seeker], desk: Door[MatcherMessage], message: MatcherMessage | None) -> None:
+        """One synchronous step. (A method, so that nothing of a message outlives its turn.)"""
+        match message:
+            case Offer(ticket):
+                self._offer(pool, desk, ticket)
+            case Withdrawn(ticket_id):
+                pool.withdraw(ticket_id)
+            case Asked(answer):
+                answer.tell(len(pool))
+            case None:
+                for first, second in pool.pair_due(trio.current_time()):
+                    self._pair(desk, first, second)
+            case _:
+                assert_never(message)
+
+    async def _next(self, pool: Pool[Seeker]) -> MatcherMessage | None:
+        """The next message; None when two who were kept apart may meet again before there is one."""
+        due = pool.due()
+        with trio.move_on_at(inf if due is None else due):
+            return await self._mailbox.receive()
+        return None
+
+    def _offer(self, pool: Pool[Seeker], desk: Door[MatcherMessage], ticket: Ticket[Seeker]) -> None:
+        door = ticket.door.door
+        if not link(door, desk, first_hears=MatcherLost(), second_hears=Withdrawn(ticket.id)):
+            return  # its user has left the search since
+        partner = pool.offer(ticket, trio.current_time())
+        if partner is not None:
+            self._pair(desk, partner, ticket)
+
+    def _pair(self, desk: Door[MatcherMessage], first: Ticket[Seeker], second: Ticket[Seeker]) -> None:
+        session, ledger = self._new_id(), self._ledger
+        one, other = first.door, second.door
+
+        def ended(door: Door[PairMessage], left: PartnerLeft) -> None:
+            by = one.person if door is one.door else other.person
+            ledger.tell(SessionEnded(session=session, cause=left.cause, by=by.id, at=trio.current_time()))
+
+        link(one.door, other.door, first_hears=PartnerLeft(), second_hears=PartnerLeft(), broken=ended)
+        desk.unlink(one.door)
+        desk.unlink(other.door)
+        ledger.tell(
+            SessionMatched(
+                session=session, first=one.person.id, second=other.person.id, at=trio.current_time()
+            )
+        )
+        one.door.tell(Matched(session, other, initiator=True))
+        other.door.tell(Matched(session, one, initiator=False))
+        self._journal.note("matched", session=session, first=one.person.id, second=other.person.id)

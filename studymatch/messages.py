@@ -1,0 +1,177 @@
+"""What the actors tell each other: every message, frozen, on one screen.
+
+Commands are imperatives, news is in the past participle. Messages that concern one encounter travel
+through doors and die with it; the others go to a mailbox and are always meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from msgspec import Raw
+
+from actors import Door, Mailbox
+from studymatch.lifecycle import SessionCause
+from studymatch.pool import Ticket, TicketId
+from studymatch.protocol import CloseCode, Inbound, Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who somebody is, whatever they do: a guest of one browser tab."""
+
+    id: str
+    name: str
+
+
+class Line(Protocol):
+    """One live connection to a browser, as a user sees it. All calls are synchronous and never fail."""
+
+    def write(self, frame: bytes) -> None:
+        """Queue a frame. A line whose browser does not read hangs up by itself."""
+
+    def credit(self) -> None:
+        """A frame that came through this line was handled: its reader may take another."""
+
+    def hang_up(self, code: CloseCode) -> None:
+        """Close after what is queued has been written. The first code given counts."""
+
+
+# To a user, from the edge
+
+
+@dataclass(frozen=True, slots=True)
+class LineUp:
+    """A browser is connected through `line`; it has seen frames up to `seq`, or None: a fresh page."""
+
+    line: Line
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineDown:
+    """The connection `line` has dropped."""
+
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A frame that got no further than the edge: what the browser is told instead."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameIn:
+    """What came from the browser at the other end of `line`."""
+
+    line: Line
+    frame: Inbound | Refused
+
+
+# To a user, through the door of an encounter
+
+
+@dataclass(frozen=True, slots=True)
+class Seeker:
+    """Somebody who searches, reached through the door of this one encounter."""
+
+    person: Person
+    door: Door[PairMessage]
+
+    @property
+    def open(self) -> bool:
+        """Whether they still do."""
+        return self.door.open
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The matcher paired you: your doors are linked already."""
+
+    session: str
+    partner: Seeker
+    initiator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MatcherLost:
+    """The matcher that held your ticket crashed: offer it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFlowed:
+    """The partner's browser reported `connected`. Told to the initiator, who keeps the session's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBegan:
+    """Media flows on both sides. Told by the initiator."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSent:
+    """The partner's browser sent signaling data."""
+
+    data: Raw
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSent:
+    """The partner said something."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerAway:
+    """The partner's connection to the server dropped, or came back."""
+
+    away: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerLeft:
+    """The session is over because the partner left it.
+
+    `ready`: you did your part, so you search again without being asked.
+    """
+
+    cause: SessionCause = SessionCause.LOST
+    ready: bool = True
+
+
+PairMessage: TypeAlias = (
+    Matched | MatcherLost | MediaFlowed | SessionBegan | SignalSent | ChatSent | PartnerAway | PartnerLeft
+)
+UserMessage: TypeAlias = LineUp | LineDown | FrameIn | Presence | PairMessage
+
+
+# To the matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Pair this ticket, or keep it until somebody comes who fits."""
+
+    ticket: Ticket[Seeker]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The door of this ticket has closed."""
+
+    ticket: TicketId
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody wants to know whether the matcher still takes its turns: tell `answer` how many wait."""
+
+    answer: Mailbox[int]
+
+
+MatcherMessage: TypeAlias = Offer | Withdrawn | Asked

@@ -1,0 +1,55 @@
+"""The state somebody is in, with all that belongs to it, as one value that is replaced as a whole.
+
+A `Scene` holds times of trio's clock; `Scene.snapshot` turns it into the frame that goes to the
+browser, which holds durations only. Pure: the time comes in as an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from studymatch.lifecycle import SOUNDS, Cause, State
+from studymatch.messages import Person
+from studymatch.protocol import Partner, Snapshot, Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where one person is.
+
+    `since` is when the state began (for a search, when the waiting began), `deadline` when it must be
+    over, `search_again_at` when the server searches again by itself; seconds of trio's clock.
+    """
+
+    state: State
+    since: float
+    cause: Cause | None = None
+    session: str | None = None
+    partner: Person | None = None
+    partner_away: bool = False
+    initiator: bool = False
+    deadline: float | None = None
+    search_again_at: float | None = None
+    message: str | None = None
+
+    def snapshot(self, now: float, cue: str | None) -> Snapshot:
+        """What the browser is told at the time `now`; `cue` is a sound to play once, or None."""
+        sound = SOUNDS.get(self.state)
+        partner = self.partner
+        return Snapshot(
+            state=self.state,
+            session=self.session,
+            initiator=self.initiator,
+            partner=Partner(partner.id, partner.name, self.partner_away) if partner else None,
+            sound=Sound(*sound) if sound else None,
+            cue=cue,
+            since_ms=_ms(now - self.since),
+            deadline_ms=None if self.deadline is None else _ms(self.deadline - now),
+            search_again_in=None if self.search_again_at is None else _ms(self.search_again_at - now),
+            cause=self.cause,
+            message=self.message,
+        )
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))

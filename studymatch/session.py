@@ -1,0 +1,185 @@
+"""A session as one of its two people lives through it: connecting, connected, and how it ends.
+
+The part of a user's story from the match to the end of the session. `Pairing` holds the link with the
+partner; whatever ends the session goes through it, so that of two who leave at once one was first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+import trio
+
+from studymatch.lifecycle import SEEN_BY_LEAVER, SEEN_BY_PARTNER, Cause, SessionCause, State
+from studymatch.messages import (
+    ChatSent,
+    LineDown,
+    LineUp,
+    MediaFlowed,
+    PartnerAway,
+    PartnerLeft,
+    Person,
+    SessionBegan,
+    SignalSent,
+)
+from studymatch.pairing import Pairing
+from studymatch.protocol import (
+    Chat,
+    ChatFrom,
+    Connected,
+    Criteria,
+    End,
+    Failed,
+    Signal,
+    SignalFrom,
+    Skip,
+)
+from studymatch.scene import Scene
+from studymatch.stage import Stage, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whom somebody wants to meet, and how long they have waited already.
+
+    `back`: they come back from a match that did not become a call, and go to the head of the queue.
+    """
+
+    criteria: Criteria
+    waited_s: float = 0.0
+    back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended for one of the two.
+
+    `wish` is what they search for next without being asked, if anything; `stop`: they want to rest.
+    """
+
+    cause: Cause
+    session: str
+    partner: Person
+    wish: Wish | None
+    stop: bool = False
+
+
+class Session:
+    """The session that `pairing` is, on the stage of one of its people, whose `wish` led to it."""
+
+    def __init__(self, stage: Stage, pairing: Pairing, wish: Wish) -> None:
+        self._stage = stage
+        self._pairing = pairing
+        self._wish = wish
+        self._spoke_here = False
+        self._spoke_there = False
+
+    async def live(self) -> Ending:
+        """Everything from the match to the end."""
+        if not self._stage.browser.present:
+            self._pairing.tell(PartnerAway(True))
+        return await self._connecting() or await self._connected()
+
+    async def _connecting(self) -> Ending | None:
+        """Until media flows on both sides (None), or the session has ended.
+
+        The initiator keeps the session's record: it counts both reports, and its clock is the limit.
+        """
+        pairing = self._pairing
+        deadline = trio.current_time() + self._stage.settings.connect_limit_s
+        self._enter(State.CONNECTING, Cause.MATCHED, deadline)
+        back = replace(self._wish, back=True)
+        flows_here = flows_there = False
+        with trio.move_on_at(deadline if pairing.initiator else inf):
+            while True:
+                match await self._next():
+                    case Connected():
+                        if not (pairing.initiator or flows_here):
+                            pairing.tell(MediaFlowed())
+                        flows_here = True
+                    case MediaFlowed():
+                        flows_there = True
+                    case SessionBegan():
+                        return None
+                    case Failed(code=code):
+                        self._stage.journal.info("failed", session=pairing.session, code=code)
+                        return await self._leave(SessionCause.CONNECT_FAILED, None)
+                    case other:
+                        return await self._over(other, back)
+                if flows_here and flows_there and pairing.begin():
+                    return None
+        neither = not (flows_here or flows_there)
+        ready_here = flows_here or (neither and self._spoke_here)
+        ready_there = flows_there or (neither and self._spoke_there)
+        wish = back if ready_here else None
+        return await self._leave(SessionCause.CONNECT_TIMEOUT, wish, partner_ready=ready_there)
+
+    async def _connected(self) -> Ending:
+        """The call, until it ends."""
+        self._enter(State.CONNECTED, Cause.CONNECTED, deadline=None)
+        return await self._over(await self._next(), Wish(self._wish.criteria))
+
+    async def _next(self) -> Turn:
+        """The next thing that decides something; what the two tell each other is passed on here."""
+        pairing, stage = self._pairing, self._stage
+        while True:
+            match await stage.next():
+                case Signal(data=data):
+                    self._spoke_here = True
+                    pairing.tell(SignalSent(data))
+                case SignalSent(data):
+                    self._spoke_there = True
+                    stage.relay(SignalFrom(pairing.session, data))
+                case Chat(text=text):
+                    pairing.tell(ChatSent(text))
+                case ChatSent(text):
+                    stage.relay(ChatFrom(pairing.session, pairing.partner.id, text))
+                case PartnerAway(away):
+                    stage.partner_away(away)
+                case LineUp() | LineDown():
+                    pairing.tell(PartnerAway(not stage.browser.present))
+                case turn:
+                    return turn
+
+    async def _over(self, turn: Turn, wish: Wish) -> Ending:
+        """The session ends because of `turn`; `wish` is for whoever did not ask for that."""
+        match turn:
+            case Skip():
+                return await self._leave(SessionCause.SKIPPED, Wish(self._wish.criteria))
+            case End():
+                return await self._leave(SessionCause.ENDED, None)
+            case PartnerLeft() as left:
+                return self._left(left, wish)
+            case other:
+                raise self._stage.unexpected(other)
+
+    async def _leave(self, cause: SessionCause, wish: Wish | None, *, partner_ready: bool = True) -> Ending:
+        """End the session for `cause`, unless the partner was first: then it has ended for theirs."""
+        if self._pairing.leave(cause, partner_ready=partner_ready):
+            ending = self._ending(SEEN_BY_LEAVER[cause], wish)
+        else:
+            while not isinstance(ring := await self._stage.next(), PartnerLeft):
+                pass  # it is in the mailbox already; what is before it came too late
+            ending = self._left(ring, wish)
+        return replace(ending, stop=cause is SessionCause.ENDED)
+
+    def _left(self, left: PartnerLeft, wish: Wish | None) -> Ending:
+        return self._ending(SEEN_BY_PARTNER[left.cause], wish if left.ready else None)
+
+    def _ending(self, cause: Cause, wish: Wish | None) -> Ending:
+        return Ending(cause, self._pairing.session, self._pairing.partner, wish)
+
+    def _enter(self, state: State, cause: Cause, deadline: float | None) -> None:
+        self._stage.enter(
+            Scene(
+                state,
+                since=trio.current_time(),
+                cause=cause,
+                session=self._pairing.session,
+                partner=self._pairing.partner,
+                partner_away=self._stage.scene.partner_away,
+                initiator=self._pairing.initiator,
+                deadline=deadline,
+            )
+        )

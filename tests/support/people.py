@@ -1,0 +1,217 @@
+"""Simulated people: browser tabs that talk to a real hall without a socket, on whatever clock there is.
+
+A `Tab` is the transport itself: what the hall writes to it is in `frames`, and what it says is decoded by
+the real protocol. `a_hall` is a real hall on a store that only remembers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import trio
+import trio.testing
+
+from actors import Mailbox
+from actors.testing import Lines
+from studymatch.hall import Chance, Hall, open_hall
+from studymatch.ledger import Ledger, Pace
+from studymatch.messages import Person
+from studymatch.protocol import CloseCode, ResumeRequest, decode
+from studymatch.records import Entry, LedgerMessage, Node, SessionConnected, SessionEnded, SessionMatched
+from studymatch.settings import Settings
+from studymatch.user import User
+
+Frame = dict[str, Any]
+
+
+class Tab:
+    """A browser tab of one person, as the line that the hall writes to."""
+
+    def __init__(self, building: Building, name: str, person: Person | None = None) -> None:
+        self.building = building
+        self.person = person or Person(building.new_id(), name)
+        self.frames: list[Frame] = []
+        self.code: CloseCode | None = None
+        self.user: User | None = None
+        self.credits = 0
+        building.tabs.append(self)
+
+    # What the hall does with its line
+
+    def write(self, frame: bytes) -> None:
+        assert self.code is None, "nothing may be written after the line was hung up"
+        self.frames.append(json.loads(frame))
+
+    def credit(self) -> None:
+        self.credits += 1
+
+    def hang_up(self, code: CloseCode) -> None:
+        if self.code is None:
+            self.code = code
+
+    # What the person does
+
+    async def open(self, resume: Tab | None = None, *, key: str | None = None, seq: int | None = None) -> Tab:
+        """Connect; with `resume`, as the tab that was connected before and dropped."""
+        request = None
+        if resume is not None:
+            request = ResumeRequest(key or resume.key, resume.seq if seq is None else seq)
+        self.user = await self.building.hall.arrive(self.person, self, request)
+        await settle()
+        return self
+
+    async def drop(self) -> None:
+        """The connection drops."""
+        assert self.user is not None
+        self.user.detach(self)
+        await settle()
+
+    async def come_back(self, **how: Any) -> Tab:
+        """A new connection of the same page."""
+        return await Tab(self.building, self.person.name, self.person).open(self, **how)
+
+    def say_at_once(self, kind: str, **fields: Any) -> None:
+        """Send a frame; nobody has had a turn yet."""
+        assert self.user is not None
+        self.user.heard(self, decode(json.dumps({"type": kind, **fields})))
+
+    async def say(self, kind: str, **fields: Any) -> None:
+        """Send a frame, and let everybody have their turn."""
+        self.say_at_once(kind, **fields)
+        await settle()
+
+    async def about(self, kind: str, **fields: Any) -> None:
+        """Send a frame about the present session."""
+        await self.say(kind, session=self.session, **fields)
+
+    # What the person has seen
+
+    def all(self, kind: str) -> list[Frame]:
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+    @property
+    def states(self) -> list[str]:
+        return [frame["state"] for frame in self.all("state")]
+
+    @property
+    def last(self) -> Frame:
+        return self.all("state")[-1]
+
+    @property
+    def state(self) -> str:
+        return str(self.last["state"])
+
+    @property
+    def session(self) -> str:
+        return str(self.last["session"])
+
+    @property
+    def key(self) -> str:
+        return str(self.all("welcome")[-1]["resume"]["key"])
+
+    @property
+    def seq(self) -> int:
+        return int(self.frames[-1]["seq"])
+
+
+async def settle() -> None:
+    """Let everybody have their turn, until all wait for a message or for the clock."""
+    await trio.testing.wait_all_tasks_blocked()
+
+
+@dataclass
+class RememberingStore:
+    """A store that keeps the records it is given, in order."""
+
+    entries: list[Entry] = field(default_factory=list)
+
+    async def write(self, batch: Sequence[Entry]) -> None:
+        await trio.lowlevel.checkpoint()
+        self.entries.extend(batch)
+
+    async def renew_lease(self, node: Node, lease_s: float) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def close_abandoned(self, node: Node) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
+
+
+@dataclass
+class Building:
+    """A hall, and what can be seen from outside of it."""
+
+    hall: Hall
+    store: RememberingStore
+    lines: Lines
+    settings: Settings
+    ids: count[int] = field(default_factory=count)
+    tabs: list[Tab] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        return f"00000000-0000-7000-8000-{next(self.ids):012x}"
+
+    async def tab(self, name: str) -> Tab:
+        """Somebody new, connected and idle."""
+        return await Tab(self, name).open()
+
+    async def searching(self, name: str, **criteria: str) -> Tab:
+        """Somebody new who has pressed Find Partner."""
+        tab = await self.tab(name)
+        await tab.say("search", criteria=criteria)
+        return tab
+
+    async def pair(self, one: str = "Ada", other: str = "Ben") -> tuple[Tab, Tab]:
+        """Two new people, just matched; the initiator first."""
+        first, second = await self.searching(one), await self.searching(other)
+        assert first.state == second.state == "connecting"
+        return (first, second) if first.last["initiator"] else (second, first)
+
+    async def call(self, one: str = "Ada", other: str = "Ben") -> tuple[Tab, Tab]:
+        """Two new people in a call; the initiator first."""
+        first, second = await self.pair(one, other)
+        await first.about("connected")
+        await second.about("connected")
+        assert first.state == second.state == "connected"
+        return first, second
+
+    def records(self, session: str) -> list[LedgerMessage]:
+        """What was recorded of a session."""
+        return [
+            entry.record
+            for entry in self.store.entries
+            if isinstance(entry.record, SessionMatched | SessionConnected | SessionEnded)
+            and entry.record.session == session
+        ]
+
+    def moves(self) -> list[tuple[str, str, str | None]]:
+        """Every change of state in the journal: from, to, cause."""
+        return [(line["from_"], line["to"], line["cause"]) for line in self.lines.events("moved")]
+
+
+@asynccontextmanager
+async def a_hall(**settings: Any) -> AsyncIterator[Building]:
+    """A real hall whose store only remembers, with ids that repeat."""
+    lines, store, chosen = Lines(), RememberingStore(), Settings(**settings)
+    ids = count(1)
+    chance = Chance(
+        new_id=lambda: f"00000000-0000-7000-9000-{next(ids):012x}", new_key=lambda: f"key {next(ids)}"
+    )
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(
+            Mailbox(),
+            store,
+            Node("00000000-0000-7000-a000-000000000001", "test"),
+            Path(folder) / "unwritten.jsonl",
+            lines.journal("ledger"),
+            pace=Pace(linger_s=0.0),
+        )
+        async with open_hall(chosen, ledger, chance=chance, journal_for=lines.journal) as hall:
+            yield Building(hall, store, lines, chosen)
