@@ -1,0 +1,226 @@
+"""Two hundred people search, skip, fail and vanish at random for a minute, over real sockets.
+
+Server, hall and crowd share one trio loop here, so that afterwards it can be seen what is left in memory.
+The seed is printed by pytest when the test fails; sockets make a run only nearly repeatable.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, open_websocket_url
+
+from actors import Door, Mailbox
+from studymatch.messages import Person
+from studymatch.outbox import Outbox
+from studymatch.pairing import Pairing
+from studymatch.pool import Ticket
+from studymatch.user import User
+from tests.support.people import Building, a_hall
+from web.app import create_app
+from web.identity import Identities
+from web.server import ServerLimits, open_listeners, serve
+from web.socket import Reception, SocketLine
+
+PEOPLE = 200
+RUSH_S = 60.0
+SETTINGS = {
+    "grace_s": 2.0,
+    "connect_limit_s": 3.0,
+    "apart_s": 1.0,
+    "search_again_s": 0.1,
+    "presence_every_s": 1.0,
+}
+
+
+@dataclass
+class Crowd:
+    """What everybody has in common, and what was seen from outside."""
+
+    url: str
+    identities: Identities
+    chance: random.Random
+    quiet: trio.Event = field(default_factory=trio.Event)
+    over: trio.Event = field(default_factory=trio.Event)
+    partners: defaultdict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    pages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+
+
+class Visitor:
+    """One simulated browser tab after another, each a new person, for as long as the crowd lasts."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self.crowd = crowd
+        self.chance = random.Random(crowd.chance.random())
+
+    async def live(self) -> None:
+        while not self.crowd.over.is_set():
+            person, token = self.crowd.identities.new_guest("Visitor")
+            resume: dict[str, Any] | None = None
+            while True:
+                resume = await self.visit(person, token, resume)
+                if self.crowd.quiet.is_set() or self.chance.random() < 0.5:
+                    break
+                await trio.sleep(self.chance.uniform(0, 3))  # within the grace, or not
+            self.crowd.pages.pop(person.id, None)
+
+    async def visit(self, person: Person, token: str, resume: dict[str, Any] | None) -> dict[str, Any] | None:
+        """One connection; what to say to resume it."""
+        seen: dict[str, Any] = {"seq": -1}
+        with suppress(ConnectionClosed, HandshakeError, OSError), trio.CancelScope() as connection:
+            async with open_websocket_url(self.crowd.url) as socket:
+                try:
+                    hello = {"type": "hello", "version": 1, "token": token}
+                    await socket.send_message(json.dumps(hello | ({"resume": resume} if resume else {})))
+                    await self.talk(socket, person, seen)
+                finally:
+                    connection.cancel()  # nobody says goodbye when they vanish
+        return {"key": seen["key"], "seq": seen["seq"]} if "key" in seen else None
+
+    async def talk(self, socket: WebSocketConnection, person: Person, seen: dict[str, Any]) -> None:
+        async def say(kind: str, **fields: Any) -> None:
+            await socket.send_message(json.dumps({"type": kind, **fields}))
+
+        vanish_at = trio.current_time() + self.chance.expovariate(1 / 8)
+        while True:
+            limit = self.crowd.over if self.crowd.quiet.is_set() else None
+            if limit is None and trio.current_time() > vanish_at:
+                return
+            frame = None
+            with trio.move_on_after(self.chance.uniform(0.05, 1.0)):
+                frame = json.loads(await socket.get_message())
+            if self.crowd.over.is_set():
+                return
+            if frame is not None:
+                assert frame["seq"] > seen["seq"], "numbers rise"
+                seen["seq"] = frame["seq"]
+                match frame["type"]:
+                    case "welcome":
+                        seen["key"] = frame["resume"]["key"]
+                        self.crowd.seen["resumed"] += frame["resumed"]
+                    case "state":
+                        seen["state"] = frame
+                        self.look(person, frame)
+                    case "error":
+                        assert frame["code"] == "not_now", frame
+                    case kind:
+                        self.crowd.seen[kind] += 1
+            if "state" in seen:
+                await self.act(say, seen["state"], settled=frame is None)
+
+    def look(self, person: Person, frame: dict[str, Any]) -> None:
+        self.crowd.pages[person.id] = frame
+        self.crowd.seen[frame["state"]] += 1
+        if frame["partner"] is not None:
+            self.crowd.partners[frame["session"]][person.id] = frame["partner"]["id"]
+
+    async def act(self, say: Any, page: dict[str, Any], *, settled: bool) -> None:
+        """Do what somebody in this state might do; once it is quiet, only what leads to a call."""
+        wild = self.chance.random() if not self.crowd.quiet.is_set() else 0.0
+        session = page["session"]
+        match page["state"]:
+            case "idle":
+                await say("search")
+            case "searching" if settled and wild > 0.9:
+                await say("cancel")
+            case "connecting" if wild > 0.95:
+                await say(self.chance.choice(["failed", "skip", "end"]), session=session)
+            case "connecting" if wild < 0.9:
+                await say("signal", session=session, data={"candidate": self.chance.random()})
+                await say("connected", session=session)
+            case "connected" if wild > 0.7:
+                await say(self.chance.choice(["skip", "skip", "end"]), session=session)
+            case "connected" if wild > 0.4:
+                await say("chat", session=session, text="hello")
+            case "ended" if settled and page["search_again_in"] is None:
+                await say("search")
+
+
+@asynccontextmanager
+async def a_server() -> AsyncIterator[tuple[Building, str, Identities]]:
+    identities = Identities("a secret for the crowd", 3600)
+    limits = ServerLimits()
+    async with a_hall(**SETTINGS) as building, trio.open_nursery() as nursery:
+        reception = Reception(building.hall, identities.recognise, building.settings)
+        stop = trio.Event()
+        listeners = open_listeners("127.0.0.1", 0, limits=limits)
+        start = partial(serve, create_app(reception, identities), listeners, limits=limits, stop=stop)
+        [address] = await nursery.start(start)
+        yield building, address.replace("http", "ws") + "/ws", identities
+        stop.set()
+
+
+def left_in_memory() -> Counter[str]:
+    """How many objects of a person's are alive."""
+    gc.collect()
+    kinds = (User, Door, Mailbox, Ticket, Pairing, Outbox, SocketLine)
+    return Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds))
+
+
+@pytest.mark.parametrize("seed", [20261124])
+async def test_a_crowd(seed: int) -> None:
+    async with a_server() as (building, url, identities):
+        crowd = Crowd(url, identities, random.Random(seed))
+        memory, tasks = left_in_memory(), trio.lowlevel.current_statistics().tasks_living
+        async with trio.open_nursery() as nursery:
+            for _ in range(PEOPLE):
+                nursery.start_soon(Visitor(crowd).live)
+            await trio.sleep(RUSH_S)
+            crowd.quiet.set()
+            await calm(crowd)
+            check_what_everybody_sees(crowd)
+            crowd.over.set()
+        with trio.fail_after(60):
+            while len(building.hall) > 0:  # noqa: ASYNC110
+                await trio.sleep(0.5)
+        await trio.sleep(1)
+        assert building.lines.events("crashed") == []
+        assert left_in_memory() - memory == Counter()
+        assert trio.lowlevel.current_statistics().tasks_living <= tasks
+    check_the_records(building, crowd)
+    for kind in ("searching", "connecting", "connected", "ended", "chat", "partner", "resumed"):
+        assert crowd.seen[kind] > PEOPLE / 20, f"the crowd was too tame: {crowd.seen}"
+
+
+async def calm(crowd: Crowd) -> None:
+    """Wait until whoever vanished is lost, and every match has become a call: seconds, on a free machine."""
+    with trio.fail_after(60):
+        while sum(page["state"] == "connected" for page in crowd.pages.values()) < PEOPLE - 1:  # noqa: ASYNC110
+            await trio.sleep(0.5)
+
+
+def check_what_everybody_sees(crowd: Crowd) -> None:
+    """Nobody searches while another does, and the partner of everybody's partner is they."""
+    searching = [page for page in crowd.pages.values() if page["state"] == "searching"]
+    assert len(searching) <= 1
+    assert len(crowd.pages) == PEOPLE
+    for person, page in crowd.pages.items():
+        if page["state"] in ("connecting", "connected"):
+            other = crowd.pages[page["partner"]["id"]]
+            assert other["session"] == page["session"]
+            assert other["partner"]["id"] == person
+            assert other["initiator"] is not page["initiator"]
+
+
+def check_the_records(building: Building, crowd: Crowd) -> None:
+    """Every session that anybody saw had two people, and is recorded from its match to its end, once each."""
+    for session, partners in crowd.partners.items():
+        for person, partner in partners.items():
+            assert person != partner
+            assert partners.get(partner, person) == person
+        kinds = [type(record).__name__ for record in building.records(session)]
+        assert kinds in (
+            ["SessionMatched", "SessionEnded"],
+            ["SessionMatched", "SessionConnected", "SessionEnded"],
+        )

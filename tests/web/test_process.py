@@ -1,0 +1,186 @@
+"""The process: starting, refusing to start, stopping, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+import trio
+from click.testing import CliRunner
+
+from tests.support.server import Server, call, data_folder, present, running_server
+from tests.support.waiting import eventually
+from web.cli import main
+
+
+def refusal(*arguments: str) -> str:
+    """What a start that is refused says, having checked its exit code."""
+    command = [sys.executable, "-m", "web.cli", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_a_port_in_use_is_refused_with_a_sentence() -> None:
+    with socket.socket() as taken, data_folder() as folder:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = refusal("serve", "--port", port, "--data-dir", str(folder))
+    assert f"port {port}" in said
+    assert "another program" in said
+
+
+def test_a_database_that_cannot_be_reached_is_refused_with_a_sentence_without_the_password() -> None:
+    with data_folder() as folder:
+        url = "postgresql://ada:hunter2@127.0.0.1:1/study"
+        for command in ("serve", "migrate"):
+            options = ["--database-url", url, "--data-dir", str(folder)]
+            said = refusal(command, *options, *(["--port", "0"] if command == "serve" else []))
+            assert "127.0.0.1" in said
+            assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--grace-s", "-1"], "--grace-s expects at least 0, got -1.0"),
+        (["--port", "70000"], "--port expects a number from 0 to 65535, got 70000"),
+        (["--port", "eighty"], "'eighty' is not a valid integer"),
+        (["--log-level", "chatty"], "'chatty' is not one of"),
+        (["--secret", "short"], "--secret expects at least 16 characters, got 5"),
+        (["--ice-server", "http://example"], "stun:, stuns:, turn: or turns:"),
+        (["--database-url", "nonsense"], "studymatch: "),
+    ],
+)
+def test_a_bad_setting_is_refused_with_what_was_expected_and_what_came(
+    options: list[str], expected: str, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(main, ["serve", *options], env={"STUDYMATCH_SERVE_DATA_DIR": str(tmp_path)})
+    assert result.exit_code == 2
+    assert expected in result.stderr
+    assert "nonsense:" not in result.stderr
+
+
+def test_help_explains_every_setting_with_its_environment_variable_and_default() -> None:
+    text = CliRunner().invoke(main, ["serve", "--help"], terminal_width=200).output
+    for name in ("host", "port", "database-url", "grace-s", "ice-server", "log-level", "connect-limit-s"):
+        assert f"--{name}" in text
+        assert f"STUDYMATCH_{name.upper().replace('-', '_')}" in text
+    assert "default: 8000" in text
+    assert "Seconds" in text
+
+
+def test_settings_come_from_the_environment_too() -> None:
+    with data_folder() as folder:
+        said = subprocess.run(
+            [sys.executable, "-m", "web.cli", "serve", "--port", "0", "--data-dir", str(folder)],
+            env=os.environ | {"STUDYMATCH_SECRET": "short"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert said.returncode == 2
+    assert "--secret expects at least 16 characters" in said.stderr
+
+
+def group_of(server: Server) -> set[int]:
+    """The server and every process it has started."""
+    found = {server.process.pid}
+    while True:
+        children = {
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and parent_of(int(entry.name)) in found
+        }
+        if children <= found:
+            return found
+        found |= children
+
+
+def parent_of(pid: int) -> int:
+    """The process that started `pid`; 0 if `pid` has ended, even if nobody has taken note of it yet."""
+    try:
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if state == "Z" else int(parent)
+
+
+def living(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if parent_of(pid)}
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_and_leaves_no_process_behind(sign: signal.Signals) -> None:
+    with data_folder() as folder, running_server(folder) as server:
+        everybody = group_of(server)
+        assert len(everybody) > 3, "the server and its PostgreSQL"
+        assert server.stop(sign) == 0
+        assert living(everybody) == set()
+        assert not [line for line in server.lines() if line["level"] in ("warning", "error")]
+
+
+async def test_everybody_is_told_4503_and_the_session_is_recorded_as_restarting(server_database: str) -> None:
+    with data_folder() as folder, running_server(folder, "--database-url", server_database) as server:
+        async with present(server, "Ada") as ada, present(server, "Ben") as ben:
+            await call(ada, ben)
+            session = ada.state["session"]
+            server.process.send_signal(signal.SIGTERM)
+            assert (await ada.until("state"))["cause"] == "restarting"
+            assert (await ada.code(), await ben.code()) == (4503, 4503)
+        assert await trio.to_thread.run_sync(server.process.wait, 30) == 0
+    with psycopg.connect(server_database) as connection:
+        found = connection.execute("select cause from session where id = %s", [session]).fetchone()
+    assert found == ("restarting",)
+
+
+async def test_a_stalled_reader_does_not_keep_the_server_from_stopping() -> None:
+    with data_folder() as folder, running_server(folder, "--stop-limit-s", "1") as server:
+        async with present(server, "Ada") as ada, present(server, "Ben") as ben:
+            await call(ada, ben)
+            host, _, port = server.address.removeprefix("http://").partition(":")
+            with socket.create_connection((host, int(port))) as stalled:
+                stalled.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")  # and never the rest
+                with trio.fail_after(20):
+                    server.process.send_signal(signal.SIGTERM)
+                    assert await trio.to_thread.run_sync(server.process.wait, 20) == 0
+
+
+async def test_a_kill_is_put_right_at_the_next_start() -> None:
+    with data_folder() as folder:
+        with running_server(folder) as server:
+            async with present(server, "Ada") as ada, present(server, "Ben") as ben:
+                await call(ada, ben)
+                session = ada.state["session"]
+                await trio.sleep(0.3)  # the ledger writes within a few hundredths of a second
+                everybody = group_of(server)
+                server.process.kill()
+                server.process.wait()
+        with running_server(folder) as server:
+            assert living(everybody) == set(), "the former PostgreSQL has been stopped"
+            await eventually(lambda: server.get("/readyz")[0] == 200)
+            assert await eventually(lambda: cause_of(folder, session)) == "node_lost"
+
+
+def cause_of(folder: Path, session: str) -> str | None:
+    """The cause of a session in the private PostgreSQL of a data folder."""
+    socket_folder = folder / "postgres" / "run"
+    with psycopg.connect(host=str(socket_folder), user="studymatch", dbname="studymatch") as connection:
+        found = connection.execute("select cause from session where id = %s", [session]).fetchone()
+    return found[0] if found else None
+
+
+def test_migrate_can_be_run_again_and_again(server_database: str) -> None:
+    with data_folder() as folder:
+        for _ in range(2):
+            command = [sys.executable, "-m", "web.cli", "migrate", "--database-url", server_database]
+            result = subprocess.run([*command, "--data-dir", str(folder)], capture_output=True, text=True)
+            assert (result.returncode, result.stdout) == (0, "The tables are up to date.\n")

@@ -1,0 +1,252 @@
+"""The reception: first words, credit, rates, silence and slow readers, over sockets made of memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from studymatch.messages import Person
+from studymatch.protocol import CloseCode
+from studymatch.user import User
+from tests.support.people import Building, a_hall, settle
+from web.socket import CREDIT, MALFORMED_MAX, Reception
+
+ADA, BEN = Person("ada", "Ada"), Person("ben", "Ben")
+TOKENS = {"ada's token": ADA, "ben's token": BEN}
+
+
+class MemorySocket:
+    """Both ends of an accepted WebSocket. `reads` says whether the browser takes what is sent to it."""
+
+    def __init__(self) -> None:
+        self.to_server, self._incoming = trio.open_memory_channel[Any](1000)
+        self.frames: list[dict[str, Any]] = []
+        self.closed: tuple[int, str] | None = None
+        self.reads = trio.Event()
+        self.reads.set()
+        self.taken = 0
+
+    async def receive(self) -> str | bytes | None:
+        message: str | bytes | None = await self._incoming.receive()
+        self.taken += 1
+        return message
+
+    async def send(self, frame: str) -> None:
+        await self.reads.wait()
+        self.frames.append(json.loads(frame))
+
+    async def close(self, code: int, reason: str) -> None:
+        await trio.lowlevel.checkpoint()
+        assert reason
+        self.closed = (code, reason)
+
+    async def say(self, kind: str, **fields: Any) -> None:
+        self.to_server.send_nowait(json.dumps({"type": kind, **fields}))
+        await settle()
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.frames[-1]
+
+
+class Door:
+    """A reception, and the connections that come in."""
+
+    def __init__(self, building: Building, nursery: trio.Nursery) -> None:
+        self.building = building
+        self.reception = Reception(building.hall, TOKENS.get, building.settings)
+        self._nursery = nursery
+
+    async def connect(self) -> MemorySocket:
+        socket = MemorySocket()
+        self._nursery.start_soon(self.reception.converse, socket)
+        await settle()
+        return socket
+
+    async def hello(self, token: str = "ada's token", **fields: Any) -> MemorySocket:
+        socket = await self.connect()
+        await socket.say("hello", version=1, token=token, **fields)
+        return socket
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+@pytest.fixture
+async def door(nursery: trio.Nursery) -> AsyncIterator[Door]:
+    async with a_hall() as building:
+        yield Door(building, nursery)
+
+
+async def test_hello_leads_to_the_hall(clock: MockClock, door: Door) -> None:
+    socket = await door.hello()
+    assert [frame["type"] for frame in socket.frames] == ["welcome", "state"]
+    assert door.building.hall.user("ada") is not None
+
+
+async def test_who_says_nothing_is_hung_up_on_after_five_seconds(clock: MockClock, door: Door) -> None:
+    socket = await door.connect()
+    await trio.sleep(4.9)
+    assert socket.closed is None
+    await trio.sleep(0.2)
+    assert socket.closed == (4408, "no `hello` in time")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "nonsense",
+        b"bytes",
+        None,
+        '{"type":"ping"}',
+        '{"type":"hello","version":2,"token":"ada\'s token"}',
+        '{"type":"hello","version":1}',
+    ],
+)
+async def test_first_words_that_are_no_hello(clock: MockClock, door: Door, message: Any) -> None:
+    socket = await door.connect()
+    socket.to_server.send_nowait(message)
+    await settle()
+    assert socket.closed is not None
+    assert socket.closed[0] == 4400
+    assert len(door.building.hall) == 0
+
+
+async def test_a_token_that_is_not_ours(clock: MockClock, door: Door) -> None:
+    socket = await door.hello("somebody else's token")
+    assert socket.closed is not None
+    assert socket.closed[0] == 4401
+
+
+async def test_a_connection_that_ends_is_news_to_the_user(clock: MockClock, door: Door) -> None:
+    ada, ben = await door.hello(), await door.hello("ben's token")
+    await ada.say("search")
+    await ben.say("search")
+    ada.to_server.close()
+    await settle()
+    assert ben.last["type"] == "partner"
+    assert ben.last["away"] is True
+
+
+async def test_resuming_over_a_new_connection(clock: MockClock, door: Door) -> None:
+    first = await door.hello()
+    await first.say("search")
+    first.to_server.close()
+    await trio.sleep(3)
+    resume = {"key": first.frames[0]["resume"]["key"], "seq": first.last["seq"]}
+    second = await door.hello(resume=resume)
+    assert second.frames[0]["resumed"] is True
+    assert (second.frames[1]["state"], second.frames[1]["since_ms"]) == ("searching", 3000)
+
+
+async def test_the_newest_connection_wins(clock: MockClock, door: Door) -> None:
+    first, second = await door.hello(), await door.hello()
+    assert first.closed is not None
+    assert first.closed[0] == 4409
+    assert second.closed is None
+    assert second.frames[0]["resumed"] is False
+
+
+async def test_malformed_frames_are_refused_and_too_many_of_them_end_it(clock: MockClock, door: Door) -> None:
+    socket = await door.hello()
+    await socket.say("dance")
+    assert (socket.last["type"], socket.last["code"]) == ("error", "malformed")
+    assert "dance" in socket.last["message"]
+    for _ in range(MALFORMED_MAX - 1):
+        await socket.say("dance")
+    assert socket.closed is None
+    await socket.say("dance")
+    assert socket.closed is not None
+    assert socket.closed[0] == 4400
+
+
+async def test_frames_beyond_the_rate_are_refused_and_far_beyond_it_end_it(
+    clock: MockClock, door: Door
+) -> None:
+    socket = await door.hello()
+    burst = door.building.settings.frames_burst
+    for _ in range(burst):
+        await socket.say("ping")
+    assert socket.last["type"] == "pong"
+    await socket.say("ping")
+    assert (socket.last["type"], socket.last["code"]) == ("error", "too_fast")
+    await trio.sleep(1)
+    await socket.say("ping")
+    assert socket.last["type"] == "pong"
+    for _ in range(2 * burst):
+        await socket.say("ping")
+    assert socket.closed is not None
+    assert socket.closed[0] == 4429
+
+
+async def test_a_reader_waits_when_its_frames_are_not_handled(
+    clock: MockClock, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = await door.hello()
+    heard: list[Callable[[], None]] = []
+    monkeypatch.setattr(User, "heard", lambda _, line, frame: heard.append(line.credit))
+    before = socket.taken
+    for _ in range(CREDIT + 10):
+        await socket.say("ping")
+    assert len(heard) == CREDIT
+    assert socket.taken - before == CREDIT + 1
+    heard[0]()
+    await settle()
+    assert len(heard) == CREDIT + 1
+
+
+async def test_who_is_silent_for_two_and_a_half_heartbeats_is_away(clock: MockClock, door: Door) -> None:
+    ada, ben = await door.hello(), await door.hello("ben's token")
+    for socket in (ada, ben):
+        await socket.say("search")
+    for socket in (ada, ben):
+        await socket.say("connected", session=socket.last["session"])
+    for _ in range(3):
+        await trio.sleep(20)
+        await ben.say("ping")
+    assert not any(frame["type"] == "partner" for frame in ben.frames)
+    await trio.sleep(2.6)
+    assert ben.last == {
+        "type": "partner",
+        "session": ben.last["session"],
+        "away": True,
+        "seq": ben.last["seq"],
+    }
+    await trio.sleep(30)
+    assert not any(frame["type"] == "partner" for frame in ada.frames)
+
+
+async def test_a_browser_that_does_not_read_is_hung_up_on_and_others_do_not_notice(
+    nursery: trio.Nursery,
+) -> None:
+    async with a_hall(outbox_max=50) as building:
+        door = Door(building, nursery)
+        ada, ben = await door.hello(), await door.hello("ben's token")
+        await ada.say("search")
+        await ben.say("search")
+        session = ada.last["session"]
+        ben.reads = trio.Event()
+        for n in range(40):
+            await ada.say("signal", session=session, data=n)
+        assert ben.closed is None
+        for n in range(20):
+            await ada.say("signal", session=session, data=n)
+        assert ben.closed is not None
+        assert ada.last == {"type": "partner", "session": session, "away": True, "seq": ada.last["seq"]}
+
+
+async def test_everybody_is_told_when_the_reception_closes(clock: MockClock, door: Door) -> None:
+    ada, nameless = await door.hello(), await door.connect()
+    await door.reception.close()
+    assert (ada.closed, nameless.closed) == ((4503, "the server is restarting"),) * 2
+    late = await door.hello("ben's token")
+    assert late.closed is not None
+    assert late.closed[0] == CloseCode.RESTARTING
