@@ -87,8 +87,9 @@ class Mailbox(Generic[M]):
         """Wait for the next message and take it.
 
         Messages arrive in the order they were told; those for doors closed since are skipped. A
-        cancelled `receive` has taken nothing. It is a checkpoint, but takes the scheduler's time only
-        when it has to wait, and once in `TURNS_BEFORE_YIELD` messages.
+        cancelled `receive` has taken nothing, even if a message was there before it was cancelled: who
+        has been told to stop has no further turn. It is a checkpoint, but takes the scheduler's time
+        only when it has to wait, and once in `TURNS_BEFORE_YIELD` messages.
 
         Raises:
             trio.EndOfChannel: the mailbox was closed, and all it still held has been taken.
@@ -96,17 +97,18 @@ class Mailbox(Generic[M]):
         """
         if self._reader is not None:
             raise trio.BusyResourceError("a mailbox has one reader, and it is already waiting")
-        await trio.lowlevel.checkpoint_if_cancelled()
         self._turns += 1
         if self._turns >= TURNS_BEFORE_YIELD:
             self._turns = 0
             await trio.lowlevel.checkpoint()
-        while (taken := self._take()) is None:
+        while True:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if (taken := self._take()) is not None:
+                return taken[0]
             if self._closed:
                 raise trio.EndOfChannel
             self._turns = 0
             await self._park()
-        return taken[0]
 
     async def _park(self) -> None:
         def abort(_: object) -> trio.lowlevel.Abort:

@@ -24,14 +24,17 @@ from studymatch.protocol import (
 
 
 class Browser:
-    """What a user says to their person."""
+    """What a user says to their person.
 
-    __slots__ = ("_line", "_outbox", "_presence", "_shown")
+    `shown` is the number of the frame that told of the last change of state; None: nobody was told.
+    """
+
+    __slots__ = ("_line", "_presence", "outbox", "shown")
 
     def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+        self.outbox = outbox
         self._line: Line | None = None
-        self._shown: int | None = None
+        self.shown: int | None = None
         self._presence: Presence | None = None
 
     @property
@@ -45,7 +48,7 @@ class Browser:
 
     def saw(self, seq: int | None) -> bool:
         """Whether who has read the frames up to `seq` has read the last change of state."""
-        return seq is not None and self._shown is not None and seq >= self._shown
+        return seq is not None and self.shown is not None and seq >= self.shown
 
     def up(self, line: Line, seq: int | None, welcome: Welcome, snapshot: Snapshot) -> None:
         """Speak through `line` from now on; whoever is there already is hung up on: the newest wins.
@@ -58,8 +61,8 @@ class Browser:
         self._line = line
         self.send(welcome)
         self.send(snapshot)
-        self._shown = self._outbox.seq
-        for frame in self._outbox.catch_up(seq or 0):
+        self.shown = self.outbox.seq
+        for frame in self.outbox.catch_up(seq or 0):
             line.write(frame)
         if self._presence is not None:
             self.send(self._presence)
@@ -80,22 +83,22 @@ class Browser:
     def show(self, snapshot: Snapshot) -> None:
         """A change of state: tell it at once, or when they are back."""
         if self._line is None:
-            self._shown = None
+            self.shown = None
         else:
             self.send(snapshot)
-            self._shown = self._outbox.seq
+            self.shown = self.outbox.seq
 
     def send(self, frame: Welcome | Snapshot | PartnerChanged | Pong | Presence | Error) -> None:
         """Send what matters only to somebody who reads it now."""
         if self._line is not None:
-            self._line.write(self._outbox.number(encode(frame)))
+            self._line.write(self.outbox.number(encode(frame)))
 
     def relay(self, frame: SignalFrom | ChatFrom) -> bool:
         """Send what must arrive, now or when they are back. Returns False when there is no more room."""
         body = encode(frame)
         if self._line is None:
-            return self._outbox.keep(body)
-        self._line.write(self._outbox.send(body))
+            return self.outbox.keep(body)
+        self._line.write(self.outbox.send(body))
         return True
 
     def count(self, presence: Presence) -> None:
@@ -105,4 +108,4 @@ class Browser:
 
     def forget(self) -> None:
         """A session is over: what was said in it needs no repeating."""
-        self._outbox.forget()
+        self.outbox.forget()

@@ -7,23 +7,34 @@ knows each person's actor by the person's id, and that there is at most one; it 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import trio
 
-from actors import Crew, Intensity, Journal, Mailbox, open_crew, serving
+from actors import Crew, Door, Intensity, Journal, Mailbox, open_crew, serving
+from studymatch.handover import Memento, agreed
 from studymatch.ids import new_id
 from studymatch.ledger import Ledger
-from studymatch.lifecycle import State
+from studymatch.lifecycle import SessionCause, State
 from studymatch.matcher import Matcher
-from studymatch.messages import Asked, Line, MatcherMessage, Person
+from studymatch.messages import (
+    Asked,
+    Line,
+    Matched,
+    MatcherMessage,
+    PairMessage,
+    PartnerLeft,
+    Person,
+    Seeker,
+)
+from studymatch.pairing import bind
 from studymatch.protocol import CloseCode, Presence, ResumeRequest
-from studymatch.records import PersonArrived
+from studymatch.records import PersonArrived, SessionEnded
 from studymatch.settings import Settings
-from studymatch.user import User
+from studymatch.user import Past, User
 
 INTENSITY = Intensity(restarts=3, period_s=30.0)
 """How many crashes of matcher or ledger are forgiven: more is not bad luck, and the process ends."""
@@ -94,20 +105,63 @@ class Hall:
         return self._welcome(person, line)
 
     def _welcome(self, person: Person, line: Line) -> User:
+        user = self._admit(person, self._chance.new_key())
+        user.attach(line, None)
+        return user
+
+    def _admit(self, person: Person, key: str, past: Past | None = None) -> User:
         journal = self._journal_for(f"user {person.id}")
         user = User(
             person,
-            self._chance.new_key(),
+            key,
             matcher=self._matcher,
             ledger=self._ledger.mailbox,
             settings=self._settings,
             journal=journal,
+            past=past,
         )
         self._users[person.id] = user
         self._ledger.mailbox.tell(PersonArrived(person=person.id, name=person.name, at=trio.current_time()))
-        user.attach(line, None)
         self._crew.hire(partial(self._stay, user), journal)
         return user
+
+    def restore(self, people: Iterable[Memento], away_s: float) -> None:
+        """Go on with the people of the former life of the server, which ended `away_s` ago.
+
+        All of them are away at first. Where of two in a session one is missing, the other is told.
+        """
+        mementos = {memento.person.id: memento for memento in agreed(people)}
+        users = {
+            person: self._admit(memento.person, memento.key, Past(memento, away_s))
+            for person, memento in mementos.items()
+        }
+        seekers = {
+            person: Seeker(users[person].person, users[person].open_door())
+            for person, memento in mementos.items()
+            if memento.state in (State.CONNECTING, State.CONNECTED)
+        }
+        for person, seeker in seekers.items():
+            memento = mementos[person]
+            if memento.session is None or memento.partner is None:
+                continue
+            mate = seekers.get(memento.partner.id)
+            together = mate is not None and mementos[mate.person.id].session == memento.session
+            if mate is None or not together:
+                mate = self._nobody(memento.session, memento.partner, seeker)
+            elif not seeker.door.linked(mate.door):
+                bind(memento.session, seeker, mate, self._ledger.mailbox)
+            users[person].reunite(Matched(memento.session, mate, memento.initiator), seeker.door)
+
+    def _nobody(self, session: str, partner: Person, left: Seeker) -> Seeker:
+        """The partner who did not come through the restart: their session is over."""
+        now = trio.current_time()
+        self._ledger.mailbox.tell(
+            SessionEnded(session=session, cause=SessionCause.RESTARTING, by=None, at=now)
+        )
+        left.door.tell(PartnerLeft(SessionCause.RESTARTING))
+        gone: Door[PairMessage] = Door(Mailbox())
+        gone.close()
+        return Seeker(partner, gone)
 
     async def _stay(self, user: User) -> None:
         try:
@@ -144,13 +198,21 @@ class Hall:
             return f"the matcher has not answered for {ANSWER_LIMIT_S:g} s"
         return self._ledger.not_ready_because()
 
-    async def close(self) -> None:
-        """Let nobody in any more, tell everybody that the server restarts, and wait until they have gone."""
+    def hand_over(self) -> tuple[Memento, ...]:
+        """Let nobody in any more, and tell everybody that the server restarts: one synchronous step.
+
+        Returns where everybody was, for the next life of the server to `restore`. Sessions stay open.
+        """
         self._closed = True
         users = list(self._users.values())
+        mementos = tuple(user.memento() for user in users)
         for user in users:
             user.leave(CloseCode.RESTARTING)
-        for user in users:
+        return mementos
+
+    async def deserted(self) -> None:
+        """Wait until everybody has gone."""
+        for user in list(self._users.values()):
             await user.gone.wait()
 
 
@@ -164,7 +226,8 @@ async def open_hall(
 ) -> AsyncIterator[Hall]:
     """A hall for as long as the block is open; `ledger` is one that is not running yet.
 
-    Leaving the block sends everybody away, then lets the ledger write down what it still has.
+    Leaving the block ends all that is still going on (`Hall.hand_over` is the gentle way), then lets the
+    ledger write down what it still has.
 
     Raises:
         TooManyRestartsError: matcher or ledger crash again and again; it cancels the block.
@@ -185,4 +248,3 @@ async def open_hall(
         hall = Hall(crew, mailbox, ledger, settings, chance, journal_for)
         crew.hire(hall.count_people, journal_for("presence"))
         yield hall
-        await hall.close()

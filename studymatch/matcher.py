@@ -25,13 +25,12 @@ from studymatch.messages import (
     MatcherLost,
     MatcherMessage,
     Offer,
-    PairMessage,
-    PartnerLeft,
     Seeker,
     Withdrawn,
 )
+from studymatch.pairing import bind
 from studymatch.pool import Pool, Ticket
-from studymatch.records import LedgerMessage, SessionEnded, SessionMatched
+from studymatch.records import LedgerMessage, SessionMatched
 
 
 class Matcher:
@@ -90,17 +89,12 @@ class Matcher:
             self._pair(desk, partner, ticket)
 
     def _pair(self, desk: Door[MatcherMessage], first: Ticket[Seeker], second: Ticket[Seeker]) -> None:
-        session, ledger = self._new_id(), self._ledger
+        session = self._new_id()
         one, other = first.door, second.door
-
-        def ended(door: Door[PairMessage], left: PartnerLeft) -> None:
-            by = one.person if door is one.door else other.person
-            ledger.tell(SessionEnded(session=session, cause=left.cause, by=by.id, at=trio.current_time()))
-
-        link(one.door, other.door, first_hears=PartnerLeft(), second_hears=PartnerLeft(), broken=ended)
+        bind(session, one, other, self._ledger)
         desk.unlink(one.door)
         desk.unlink(other.door)
-        ledger.tell(
+        self._ledger.tell(
             SessionMatched(
                 session=session, first=one.person.id, second=other.person.id, at=trio.current_time()
             )

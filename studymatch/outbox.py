@@ -9,6 +9,7 @@ comes back, once, in order, under new numbers. This module is pure.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from studymatch.protocol import numbered
 
@@ -64,6 +65,16 @@ class Outbox:
         missed = [body for seq, body in self._kept if seq is None or seq > seen]
         self.forget()
         return [self.send(body) for body in missed]
+
+    def memory(self) -> tuple[tuple[int | None, str], ...]:
+        """What is remembered, for the next life of the server: numbers (None: never sent) and frames."""
+        return tuple((seq, body.decode()) for seq, body in self._kept)
+
+    def remember(self, seq: int, memory: Iterable[tuple[int | None, str]]) -> None:
+        """Go on after frame number `seq`, with the `memory` of a former life."""
+        self.seq = seq
+        for number, body in memory:
+            self._remember(number, body.encode())
 
     def forget(self) -> None:
         """The session is over: nothing of it matters any more."""

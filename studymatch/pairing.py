@@ -3,8 +3,8 @@
 A session *is* the link between the doors of two encounters, which the matcher makes in the step in which
 it pairs them. From there on, breaking the link is how a session ends: on purpose (`Pairing.leave`), or
 because a door closes (a crash, a cancellation, a grace that ran out). It is one synchronous step that
-succeeds for one of the two only, and the matcher has given the link what records the end. So a session
-ends once, for one cause, and is recorded once, even if one of the two has not yet heard of the match.
+succeeds for one of the two only, and `bind` has given the link what records the end. So a session ends
+once, for one cause, and is recorded once, even if one of the two has not yet heard of the match.
 """
 
 from __future__ import annotations
@@ -14,17 +14,31 @@ from types import TracebackType
 
 import trio
 
-from actors import Door, Mailbox
+from actors import Door, Mailbox, link
 from studymatch.lifecycle import SessionCause
-from studymatch.messages import Matched, PairMessage, PartnerLeft, SessionBegan
-from studymatch.records import LedgerMessage, SessionConnected
+from studymatch.messages import Matched, PairMessage, PartnerLeft, Seeker, SessionBegan
+from studymatch.records import LedgerMessage, SessionConnected, SessionEnded
+
+
+def bind(session: str, one: Seeker, other: Seeker, ledger: Mailbox[LedgerMessage]) -> bool:
+    """Link two people into a session. However the link breaks, its end is recorded, once, in that step.
+
+    Returns False, and links nothing, if one of the doors is closed.
+    """
+
+    def ended(door: Door[PairMessage], left: PartnerLeft) -> None:
+        by = one.person if door is one.door else other.person
+        ledger.tell(SessionEnded(session=session, cause=left.cause, by=by.id, at=trio.current_time()))
+
+    left = PartnerLeft()
+    return link(one.door, other.door, first_hears=left, second_hears=left, broken=ended)
 
 
 class Pairing:
     """The session `match` of somebody whose door `door` is linked with the partner's.
 
-    A context manager: leaving the block leaves the session, if nobody has left it yet, for the cause
-    that `unwound` gives at that moment.
+    A context manager: leaving the block leaves the session, if nobody has left it yet, as lost; or, if
+    `handed_over` says so at that moment, without a word, since the next life of the server goes on with it.
     """
 
     def __init__(
@@ -32,7 +46,7 @@ class Pairing:
         door: Door[PairMessage],
         match: Matched,
         ledger: Mailbox[LedgerMessage],
-        unwound: Callable[[], SessionCause],
+        handed_over: Callable[[], bool],
     ) -> None:
         self.session = match.session
         self.partner = match.partner.person
@@ -40,7 +54,7 @@ class Pairing:
         self._door = door
         self._partners_door = match.partner.door
         self._ledger = ledger
-        self._unwound = unwound
+        self._handed_over = handed_over
 
     def __enter__(self) -> Pairing:
         return self
@@ -48,7 +62,10 @@ class Pairing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave(self._unwound())
+        if self._handed_over():
+            self._door.unlink(self._partners_door)
+        else:
+            self.leave(SessionCause.LOST)
 
     def tell(self, message: PairMessage) -> None:
         """Tell the partner; once they have left the session, nobody hears it."""

@@ -76,9 +76,11 @@ class Session:
         self._spoke_there = False
 
     async def live(self) -> Ending:
-        """Everything from the match to the end."""
+        """Everything from the match to the end; or from the middle of the call, if that is the scene."""
         if not self._stage.browser.present:
             self._pairing.tell(PartnerAway(True))
+        if self._stage.scene.state is State.CONNECTED:
+            return await self._call()
         return await self._connecting() or await self._connected()
 
     async def _connecting(self) -> Ending | None:
@@ -116,8 +118,11 @@ class Session:
         return await self._leave(SessionCause.CONNECT_TIMEOUT, wish, partner_ready=ready_there)
 
     async def _connected(self) -> Ending:
-        """The call, until it ends."""
         self._enter(State.CONNECTED, Cause.CONNECTED, deadline=None)
+        return await self._call()
+
+    async def _call(self) -> Ending:
+        """The call, until it ends."""
         return await self._over(await self._next(), Wish(self._wish.criteria))
 
     async def _next(self) -> Turn:

@@ -20,7 +20,7 @@ then, and when it passes, cancellation unwinds whatever is open, like any other 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from math import inf
 from typing import NoReturn
@@ -29,7 +29,8 @@ import trio
 
 from actors import Door, Journal, Mailbox
 from studymatch import sentences
-from studymatch.lifecycle import Cause, SessionCause, State
+from studymatch.handover import Memento
+from studymatch.lifecycle import Cause, State
 from studymatch.messages import (
     FrameIn,
     Line,
@@ -46,12 +47,25 @@ from studymatch.messages import (
 )
 from studymatch.pairing import Pairing
 from studymatch.pool import Ticket
-from studymatch.protocol import Cancel, CloseCode, End, Inbound, Presence, Search
+from studymatch.protocol import Cancel, CloseCode, Criteria, End, Inbound, Presence, Search
 from studymatch.records import LedgerMessage
 from studymatch.scene import Scene
 from studymatch.session import Ending, Session, Wish
 from studymatch.settings import Settings
 from studymatch.stage import Stage
+
+
+@dataclass(slots=True)
+class Past:
+    """Where somebody was in the former life of the server, which ended `away_s` ago.
+
+    `match`: the session that they were in, bound anew to `door`, a door of their own.
+    """
+
+    memento: Memento
+    away_s: float
+    match: Matched | None = None
+    door: Door[PairMessage] | None = None
 
 
 class User:
@@ -70,16 +84,25 @@ class User:
         ledger: Mailbox[LedgerMessage],
         settings: Settings,
         journal: Journal,
+        past: Past | None = None,
     ) -> None:
+        now = trio.current_time()
+        scene = Scene(State.IDLE, since=now) if past is None else past.memento.scene(now, past.away_s)
         self.person = person
         self.gone = trio.Event()
         self._matcher = matcher
         self._ledger = ledger
-        idle = Scene(State.IDLE, since=trio.current_time())
-        self._stage = Stage(person, key, idle, settings, journal)
+        self._stage = Stage(person, key, scene, settings, journal)
         self._farewell: CloseCode | None = None
         self._met: deque[str] = deque(maxlen=settings.apart_max)
         self._ticket_numbers = count(1)
+        self._wish: Wish | None = None
+        self._past = past
+        if past is not None:
+            self._met.extend(past.memento.met)
+            self._stage.browser.outbox.remember(past.memento.seq, past.memento.memory)
+            self._stage.browser.shown = past.memento.shown
+            self._stage.scope.deadline = now + settings.grace_s
 
     # How others reach this person
 
@@ -120,19 +143,48 @@ class User:
         self._farewell = code
         self._stage.scope.cancel()
 
+    # From one life of the server to the next
+
+    def memento(self) -> Memento:
+        """Where this person is now."""
+        stage, scene = self._stage, self._stage.scene
+        return Memento(
+            person=self.person,
+            key=stage.key,
+            seq=stage.browser.outbox.seq,
+            shown=stage.browser.shown,
+            memory=stage.browser.outbox.memory(),
+            met=tuple(self._met),
+            state=scene.state,
+            lasted_s=trio.current_time() - scene.since,
+            wish=self._wish,
+            cause=scene.cause,
+            session=scene.session,
+            partner=scene.partner,
+            initiator=scene.initiator,
+            message=scene.message,
+        )
+
+    def reunite(self, match: Matched, door: Door[PairMessage]) -> None:
+        """Be in a session from the beginning, with whom `door`, one that `open_door` gave, is bound to."""
+        assert self._past is not None
+        self._past.match, self._past.door = match, door
+
+    def open_door(self) -> Door[PairMessage]:
+        """An address of this actor, for `reunite`."""
+        return Door(self._stage.inbox)
+
     # The story
 
     async def run(self) -> None:
         """Live until told to leave, or until nobody could be reached for the grace."""
         stage = self._stage
-        stage.journal.info("arrived")
+        stage.journal.info("arrived" if self._past is None else "restored")
         cause = "crashed"
         try:
             with stage.scope:
                 await self._story()
             cause = "grace_over" if self._farewell is None else self._farewell.name.lower()
-            if self._farewell is CloseCode.RESTARTING and self.state in (State.CONNECTING, State.CONNECTED):
-                self._enter_ended(Cause.RESTARTING, stage.scene.session, stage.scene.partner, None)
         finally:
             code = self._farewell or CloseCode.CRASHED
             stage.browser.hang_up(code)
@@ -143,11 +195,27 @@ class User:
             stage.journal.info("left", cause=cause)
 
     async def _story(self) -> NoReturn:
+        wish = await self._idle() if self._past is None else await self._go_on(self._past)
         while True:
-            wish: Wish | None = await self._idle()
             while wish is not None:
                 ending = await self._encounter(wish)
                 wish = None if ending is None else await self._ended(ending)
+            wish = await self._idle()
+
+    async def _go_on(self, past: Past) -> Wish | None:
+        """Begin in the middle. Returns what to search for next, if anything."""
+        self._past, wish = None, past.memento.wish
+        if past.match is not None and past.door is not None:
+            with past.door as door:
+                ending = await self._session(door, past.match, wish or Wish(Criteria()))
+            return await self._ended(ending)
+        match past.memento.state:
+            case State.SEARCHING if wish is not None:
+                return replace(wish, waited_s=past.memento.lasted_s + past.away_s)
+            case State.ENDED:
+                return await self._rest(wish, self._stage.scene.search_again_at)
+            case _:
+                return None
 
     async def _idle(self) -> Wish:
         while True:
@@ -162,6 +230,7 @@ class User:
     async def _encounter(self, wish: Wish) -> Ending | None:
         """Search until there is a partner, and meet them. None: the search was cancelled, back in idle."""
         stage, now = self._stage, trio.current_time()
+        self._wish = wish
         stage.enter(Scene(State.SEARCHING, since=now - wish.waited_s))
         while True:
             with Door(stage.inbox) as door:
@@ -172,7 +241,7 @@ class User:
                         waited_s = trio.current_time() - stage.scene.since
                         return await self._session(door, match, replace(wish, waited_s=waited_s))
                     case Cancel():
-                        stage.enter(Scene(State.IDLE, since=trio.current_time(), cause=Cause.CANCELLED))
+                        self._back_in_idle(Cause.CANCELLED)
                         return None
                     case LineUp() | LineDown() | MatcherLost():
                         pass  # this door closes, which withdraws the ticket; the next has its waiting time
@@ -180,7 +249,8 @@ class User:
                         raise stage.unexpected(other)
 
     async def _session(self, door: Door[PairMessage], match: Matched, wish: Wish) -> Ending:
-        with Pairing(door, match, self._ledger, self._unwound) as pairing:
+        self._wish = wish
+        with Pairing(door, match, self._ledger, self._handed_over) as pairing:
             ending = await Session(self._stage, pairing, wish).live()
         self._met.append(ending.partner.id)
         self._stage.browser.forget()
@@ -188,46 +258,50 @@ class User:
 
     async def _ended(self, ending: Ending) -> Wish | None:
         """Say why; then search again after a moment, or when asked to. None: back in idle."""
-        wish = ending.wish
-        again_at = None if wish is None else trio.current_time() + self._stage.settings.search_again_s
-        self._enter_ended(ending.cause, ending.session, ending.partner, again_at)
-        stop = ending.stop
+        stage, now, wish = self._stage, trio.current_time(), ending.wish
+        self._wish = wish
+        again_at = None if wish is None else now + stage.settings.search_again_s
+        stage.enter(
+            Scene(
+                State.ENDED,
+                since=now,
+                cause=ending.cause,
+                session=ending.session,
+                partner=ending.partner,
+                search_again_at=again_at,
+                message=sentences.of_ending(
+                    ending.cause, ending.partner.name, searches_again=wish is not None
+                ),
+            )
+        )
+        if not ending.stop:
+            return await self._rest(wish, again_at)
+        self._back_in_idle(Cause.ENDED)
+        return None
+
+    async def _rest(self, wish: Wish | None, again_at: float | None) -> Wish | None:
+        """What follows the end: `wish` at the time `again_at`, unless the person says otherwise."""
         with trio.move_on_at(inf if again_at is None else again_at):
-            while not stop:
+            while True:
                 match await self._stage.next():
                     case Search(criteria):
                         return replace(wish or Wish(criteria), criteria=criteria)
                     case End():
-                        stop = True
+                        self._back_in_idle(Cause.ENDED)
+                        return None
                     case LineUp() | LineDown():
                         pass
                     case other:
                         raise self._stage.unexpected(other)
-        if not stop:
-            return wish
-        self._stage.enter(Scene(State.IDLE, since=trio.current_time(), cause=Cause.ENDED))
-        return None
+        return wish
 
-    def _enter_ended(
-        self, cause: Cause, session: str | None, partner: Person | None, again_at: float | None
-    ) -> None:
-        name = partner.name if partner else "your partner"
-        self._stage.enter(
-            Scene(
-                State.ENDED,
-                since=trio.current_time(),
-                cause=cause,
-                session=session,
-                partner=partner,
-                search_again_at=again_at,
-                message=sentences.of_ending(cause, name, searches_again=again_at is not None),
-            )
-        )
+    def _back_in_idle(self, cause: Cause) -> None:
+        self._wish = None
+        self._stage.enter(Scene(State.IDLE, since=trio.current_time(), cause=cause))
 
-    def _unwound(self) -> SessionCause:
-        """For what a session ends when the story is cut short in the middle of it."""
-        restarting = self._farewell is CloseCode.RESTARTING
-        return SessionCause.RESTARTING if restarting else SessionCause.LOST
+    def _handed_over(self) -> bool:
+        """Whether the next life of the server goes on with what is cut short now."""
+        return self._farewell is CloseCode.RESTARTING
 
     def _ticket(self, door: Door[PairMessage], wish: Wish, entered: float) -> Ticket[Seeker]:
         return Ticket(

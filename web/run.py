@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -19,9 +20,11 @@ import trio
 
 from actors import Journal, Mailbox, TooManyRestartsError
 from actors.journal import configure
+from studymatch import handover
 from studymatch.database import StoreError
 from studymatch.embedded import default_data_dir, embedded_postgres
 from studymatch.hall import open_hall
+from studymatch.handover import Handover
 from studymatch.ids import new_id
 from studymatch.ledger import Ledger
 from studymatch.programs import EmbeddedPostgresError
@@ -35,6 +38,7 @@ from web.server import serve as serve_app
 from web.socket import SILENCE_IN_HEARTBEATS, Reception
 
 SPILL_FILE = "unwritten.jsonl"
+HANDOVER_FILE = "handover.json"
 
 
 class RefusedToStartError(Exception):
@@ -79,8 +83,12 @@ async def _serve(settings: Settings, stop: trio.Event) -> None:
             until_then.enter_context(listener)
         store = await until_then.enter_async_context(_database(settings, data_dir))
         await store.migrate()
-        ledger = _ledger(store, settings, data_dir)
+        former = handover.take(data_dir / HANDOVER_FILE, time.time())
+        node = former.node if former else Node(new_id(), f"{socket.gethostname()}:{settings.port}")
+        ledger = Ledger(Mailbox(), store, node, data_dir / SPILL_FILE, Journal("ledger"))
         async with open_hall(settings, ledger) as hall:
+            if former is not None:
+                hall.restore(former.people, time.time() - former.left_at)
             reception = Reception(hall, identities.recognise, settings)
             app = create_app(reception, identities)
             async with trio.open_nursery() as nursery:
@@ -89,8 +97,10 @@ async def _serve(settings: Settings, stop: trio.Event) -> None:
                 addresses = await nursery.start(start)
                 click.echo(f"studymatch is ready at {addresses[0]}")
                 await stop.wait()
+                people = hall.hand_over()
+                handover.save(Handover(node, time.time(), people), data_dir / HANDOVER_FILE)
                 with trio.move_on_after(settings.stop_limit_s):
-                    await reception.close()
+                    await reception.deserted()
                 end.set()
 
 
@@ -126,11 +136,6 @@ async def _database(settings: Settings, data_dir: Path) -> AsyncIterator[Store]:
     else:
         async with embedded_postgres(data_dir / "postgres") as conninfo, Store(conninfo) as store:
             yield store
-
-
-def _ledger(store: Store, settings: Settings, data_dir: Path) -> Ledger:
-    node = Node(new_id(), f"{socket.gethostname()}:{settings.port}")
-    return Ledger(Mailbox(), store, node, data_dir / SPILL_FILE, Journal("ledger"))
 
 
 @contextmanager

@@ -121,7 +121,7 @@ class Reception:
         self.hall = hall
         self.settings = settings
         self._recognise = recognise
-        self._lines: set[SocketLine] = set()
+        self._lines: dict[SocketLine, None] = {}  # a set in the order of arrival
         self._deserted = trio.Event()
 
     async def converse(self, socket: Socket) -> None:
@@ -130,7 +130,7 @@ class Reception:
         Being cancelled means that the other side has gone: the user is told so, and nothing is awaited.
         """
         line = SocketLine(self.settings.outbox_max, self.settings.outbox_max_bytes)
-        self._lines.add(line)
+        self._lines[line] = None
         try:
             user = await self._first_words(socket, line)
             if user is not None:
@@ -143,7 +143,7 @@ class Reception:
         except trio.EndOfChannel:
             pass  # the other side has gone before it said hello
         finally:
-            self._lines.discard(line)
+            del self._lines[line]
             if not self._lines:
                 self._deserted.set()
 
@@ -165,11 +165,11 @@ class Reception:
                 line.hang_up(CloseCode.RESTARTING)
         return None
 
-    async def close(self) -> None:
-        """Tell everybody who is connected that the server restarts, and wait until all have been told."""
-        await self.hall.close()
+    async def deserted(self) -> None:
+        """After `Hall.hand_over`: hang up on whoever is still there, and wait until all have been told."""
+        await self.hall.deserted()
         while self._lines:
-            for line in self._lines:
+            for line in list(self._lines):
                 line.hang_up(CloseCode.RESTARTING)
             self._deserted = trio.Event()
             await self._deserted.wait()

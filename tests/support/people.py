@@ -21,6 +21,7 @@ import trio.testing
 from actors import Mailbox
 from actors.testing import Lines
 from studymatch.hall import Chance, Hall, open_hall
+from studymatch.handover import Memento
 from studymatch.ledger import Ledger, Pace
 from studymatch.messages import Person
 from studymatch.protocol import CloseCode, ResumeRequest, decode
@@ -73,9 +74,9 @@ class Tab:
         self.user.detach(self)
         await settle()
 
-    async def come_back(self, **how: Any) -> Tab:
-        """A new connection of the same page."""
-        return await Tab(self.building, self.person.name, self.person).open(self, **how)
+    async def come_back(self, building: Building | None = None, **how: Any) -> Tab:
+        """A new connection of the same page, perhaps to the next life of the server."""
+        return await Tab(building or self.building, self.person.name, self.person).open(self, **how)
 
     def say_at_once(self, kind: str, **fields: Any) -> None:
         """Send a frame; nobody has had a turn yet."""
@@ -153,7 +154,9 @@ class Building:
     lines: Lines
     settings: Settings
     ids: count[int] = field(default_factory=count)
+    session_ids: count[int] = field(default_factory=lambda: count(1))
     tabs: list[Tab] = field(default_factory=list)
+    mementos: tuple[Memento, ...] = ()
 
     def new_id(self) -> str:
         return f"00000000-0000-7000-8000-{next(self.ids):012x}"
@@ -197,10 +200,13 @@ class Building:
 
 
 @asynccontextmanager
-async def a_hall(**settings: Any) -> AsyncIterator[Building]:
-    """A real hall whose store only remembers, with ids that repeat."""
-    lines, store, chosen = Lines(), RememberingStore(), Settings(**settings)
-    ids = count(1)
+async def a_hall(
+    *, after: Building | None = None, away_s: float = 0.0, **settings: Any
+) -> AsyncIterator[Building]:
+    """A real hall whose store only remembers, with ids that repeat; or the next life of the one `after`."""
+    lines, chosen = Lines(), Settings(**settings)
+    store = after.store if after else RememberingStore()
+    ids = after.session_ids if after else count(1)
     chance = Chance(
         new_id=lambda: f"00000000-0000-7000-9000-{next(ids):012x}", new_key=lambda: f"key {next(ids)}"
     )
@@ -214,4 +220,10 @@ async def a_hall(**settings: Any) -> AsyncIterator[Building]:
             pace=Pace(linger_s=0.0),
         )
         async with open_hall(chosen, ledger, chance=chance, journal_for=lines.journal) as hall:
-            yield Building(hall, store, lines, chosen)
+            building = Building(hall, store, lines, chosen, session_ids=ids)
+            if after is not None:
+                building.ids = after.ids
+                hall.restore(after.mementos, away_s)
+            yield building
+            building.mementos = hall.hand_over()
+            await hall.deserted()

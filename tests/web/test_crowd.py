@@ -34,7 +34,7 @@ from web.socket import Reception, SocketLine
 
 PEOPLE = 200
 RUSH_S = 60.0
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "grace_s": 2.0,
     "connect_limit_s": 3.0,
     "apart_s": 1.0,

@@ -128,18 +128,46 @@ def test_a_signal_stops_everything_and_leaves_no_process_behind(sign: signal.Sig
         assert not [line for line in server.lines() if line["level"] in ("warning", "error")]
 
 
-async def test_everybody_is_told_4503_and_the_session_is_recorded_as_restarting(server_database: str) -> None:
-    with data_folder() as folder, running_server(folder, "--database-url", server_database) as server:
-        async with present(server, "Ada") as ada, present(server, "Ben") as ben:
-            await call(ada, ben)
-            session = ada.state["session"]
-            server.process.send_signal(signal.SIGTERM)
-            assert (await ada.until("state"))["cause"] == "restarting"
-            assert (await ada.code(), await ben.code()) == (4503, 4503)
-        assert await trio.to_thread.run_sync(server.process.wait, 30) == 0
-    with psycopg.connect(server_database) as connection:
-        found = connection.execute("select cause from session where id = %s", [session]).fetchone()
-    assert found == ("restarting",)
+async def test_a_restart_is_only_a_dropped_connection(server_database: str) -> None:
+    with data_folder() as folder:
+        options = ("--database-url", server_database)
+        with running_server(folder, *options) as server:
+            async with (
+                present(server, "Ada") as ada,
+                present(server, "Ben") as ben,
+                present(server, "Carl") as carl,
+            ):
+                await call(ada, ben)
+                session = ada.state["session"]
+                await carl.say("search")
+                await carl.until("state", state="searching")
+                server.process.send_signal(signal.SIGTERM)
+                assert [await client.code() for client in (ada, ben, carl)] == [4503] * 3
+            assert await trio.to_thread.run_sync(server.process.wait, 30) == 0
+        with running_server(folder, *options) as server:
+            async with (
+                present(server, guest=ada.guest, resume=ada.resume) as ada,
+                present(server, guest=ben.guest, resume=ben.resume) as ben,
+                present(server, guest=carl.guest, resume=carl.resume) as carl,
+            ):
+                assert [client.frames[0]["resumed"] for client in (ada, ben, carl)] == [True] * 3
+                assert (ada.state["state"], ben.state["state"]) == ("connected", "connected")
+                assert carl.state["since_ms"] > 0
+                assert ada.state["session"] == ben.state["session"] == session
+                await ada.about("chat", text="still here")
+                assert (await ben.until("chat"))["text"] == "still here"
+                await ada.about("end")
+                await ada.until("state", state="idle")
+                found = await eventually(lambda: row(server_database, session))
+        assert found == ("ended",)
+
+
+def row(conninfo: str, session: str) -> tuple[str, ...] | None:
+    with psycopg.connect(conninfo) as connection:
+        query = (
+            "select cause from session where id = %s and connected_at is not null and ended_at is not null"
+        )
+        return connection.execute(query, [session]).fetchone()
 
 
 async def test_a_stalled_reader_does_not_keep_the_server_from_stopping() -> None:

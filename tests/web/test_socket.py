@@ -245,7 +245,8 @@ async def test_a_browser_that_does_not_read_is_hung_up_on_and_others_do_not_noti
 
 async def test_everybody_is_told_when_the_reception_closes(clock: MockClock, door: Door) -> None:
     ada, nameless = await door.hello(), await door.connect()
-    await door.reception.close()
+    door.building.hall.hand_over()
+    await door.reception.deserted()
     assert (ada.closed, nameless.closed) == ((4503, "the server is restarting"),) * 2
     late = await door.hello("ben's token")
     assert late.closed is not None

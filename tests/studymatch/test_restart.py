@@ -1,0 +1,196 @@
+"""From one life of the server to the next: a restart is only a dropped connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from studymatch import handover
+from studymatch.handover import Handover
+from studymatch.lifecycle import SessionCause
+from studymatch.records import Node, SessionConnected, SessionEnded, SessionMatched
+from tests.support.people import Building, Tab, a_hall, settle
+
+NODE = Node("00000000-0000-7000-a000-000000000001", "test")
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def in_state(building: Building, state: str) -> Tab:
+    match state:
+        case "idle":
+            return await building.tab("Ada")
+        case "searching":
+            return await building.searching("Ada", subject="maths")
+        case "connecting":
+            return (await building.pair())[0]
+        case "connected":
+            return (await building.call())[0]
+        case _:
+            ada, _ = await building.pair()
+            await ada.about("failed")
+            return ada
+
+
+@pytest.mark.parametrize("state", ["idle", "searching", "connecting", "connected", "ended"])
+async def test_everybody_comes_back_to_where_they_were(clock: MockClock, state: str) -> None:
+    async with a_hall() as building:
+        ada = await in_state(building, state)
+        await trio.sleep(10)
+        before = ada.last
+    assert before["state"] == state
+    async with a_hall(after=building, away_s=2.0) as again:
+        back = await ada.come_back(again)
+        assert back.all("welcome")[0]["resumed"] is True
+        assert (back.state, back.session) == (state, str(before["session"]))
+        assert back.last["message"] == before["message"]
+        assert back.last["cue"] in (None, "chime" if state == "connecting" else None)
+        if state in ("searching", "connected"):
+            assert back.last["since_ms"] == 12_000
+        if before["partner"] is not None:
+            assert back.last["partner"]["id"] == before["partner"]["id"]
+        assert back.last["initiator"] is before["initiator"]
+        assert back.seq > before["seq"]
+        assert again.lines.events("crashed") == []
+
+
+async def test_a_call_goes_on_and_is_recorded_as_one(clock: MockClock) -> None:
+    async with a_hall() as building:
+        ada, ben = await building.call()
+        session = ada.session
+    async with a_hall(after=building) as again:
+        ada, ben = await ada.come_back(again), await ben.come_back(again)
+        assert ada.last["partner"]["away"] is True
+        assert ada.all("partner")[-1]["away"] is False
+        await ada.about("chat", text="still here")
+        assert ben.all("chat")[-1]["text"] == "still here"
+        await ben.about("skip")
+        assert (ada.last["cause"], ben.last["cause"]) == ("partner_skipped", "skipped")
+    assert [type(record) for record in building.records(session)] == [
+        SessionMatched,
+        SessionConnected,
+        SessionEnded,
+    ]
+
+
+async def test_a_match_becomes_a_call_in_the_next_life(clock: MockClock) -> None:
+    async with a_hall() as building:
+        ada, ben = await building.pair()
+        await ada.about("connected")
+    async with a_hall(after=building) as again:
+        ada, ben = await ada.come_back(again), await ben.come_back(again)
+        assert ada.last["deadline_ms"] == 15_000
+        for tab in (ada, ben):
+            await tab.about("connected")
+        assert {ada.state, ben.state} == {"connected"}
+
+
+async def test_who_searches_is_matched_in_the_order_of_waiting(clock: MockClock) -> None:
+    async with a_hall() as building:
+        ada = await building.searching("Ada", subject="x")
+        await trio.sleep(30)
+        ben = await building.searching("Ben", subject="y")
+    async with a_hall(after=building) as again:
+        ben, ada = await ben.come_back(again), await ada.come_back(again)
+        carl = await again.searching("Carl")
+        assert carl.last["partner"]["id"] == ada.person.id
+        assert ben.state == "searching"
+
+
+async def test_what_was_said_and_not_seen_arrives_in_the_next_life(clock: MockClock) -> None:
+    async with a_hall() as building:
+        ada, ben = await building.pair()
+        await ben.about("signal", data="seen")
+        seen = ada.seq
+        await ben.about("signal", data="lost on the way")
+        await ada.drop()
+        await ben.about("signal", data="said meanwhile")
+    async with a_hall(after=building) as again:
+        back = await ada.come_back(again, seq=seen)
+        assert [frame["data"] for frame in back.all("signal")] == ["lost on the way", "said meanwhile"]
+
+
+async def test_who_does_not_come_back_is_lost_after_the_grace(clock: MockClock) -> None:
+    async with a_hall() as building:
+        ada, ben = await building.call()
+        session = ada.session
+    async with a_hall(after=building) as again:
+        ada = await ada.come_back(again)
+        await trio.sleep(15.1)
+        assert (ada.state, ada.last["cause"]) == ("ended", "partner_lost")
+        assert len(again.hall) == 1
+    [end] = [record for record in building.records(session) if isinstance(record, SessionEnded)]
+    assert (end.cause, end.by) == (SessionCause.LOST, ben.person.id)
+
+
+@pytest.mark.parametrize("caught", ["skip", "end", "match"])
+async def test_a_closing_in_the_middle_of_a_turn_leaves_nobody_alone(clock: MockClock, caught: str) -> None:
+    """One of the two has had their turn, the other has not: as the closing may well catch them."""
+    for checkpoints in range(8):
+        async with a_hall() as building:
+            if caught == "match":
+                ada, ben = await building.searching("Ada"), await building.tab("Ben")
+                ben.say_at_once("search")
+            else:
+                ada, ben = await building.call()
+                ada.say_at_once(caught, session=ada.session)
+            for _ in range(checkpoints):
+                await trio.lowlevel.checkpoint()
+        async with a_hall(after=building) as again:
+            ada, ben = await ada.come_back(again), await ben.come_back(again)
+            await trio.sleep(1)
+            await settle()
+            assert again.lines.events("crashed") == []
+            for one, other in ((ada, ben), (ben, ada)):
+                if one.state in ("connecting", "connected"):
+                    assert other.session == one.session
+            for tab in (ada, ben):
+                await tab.drop()
+            await trio.sleep(20)
+            assert len(again.hall) == 0
+        sessions = [e.record.session for e in building.store.entries if isinstance(e.record, SessionMatched)]
+        for session in sessions:
+            assert any(isinstance(record, SessionEnded) for record in building.records(session))
+
+
+def test_a_handover_is_taken_once(tmp_path: Path) -> None:
+    path = tmp_path / "handover.json"
+    handover.save(Handover(NODE, 1000.0, ()), path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert handover.take(path, 1010.0) == Handover(NODE, 1000.0, ())
+    assert handover.take(path, 1010.0) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("now", [999.0, 1000.0 + handover.LIFE_S + 1])
+def test_a_handover_that_is_too_old_or_of_the_future_is_not_used(tmp_path: Path, now: float) -> None:
+    path = tmp_path / "handover.json"
+    handover.save(Handover(NODE, 1000.0, ()), path)
+    assert handover.take(path, now) is None
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"node": 7}'])
+def test_a_damaged_handover_is_not_used(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "handover.json"
+    path.write_bytes(content)
+    assert handover.take(path, 0.0) is None
+
+
+async def test_a_handover_survives_being_written_down(clock: MockClock, tmp_path: Path) -> None:
+    async with a_hall() as building:
+        for state in ("idle", "connecting", "connected", "ended", "searching"):
+            await in_state(building, state)
+    path = tmp_path / "handover.json"
+    handover.save(Handover(NODE, 1000.0, building.mementos), path)
+    taken = handover.take(path, 1001.0)
+    assert taken is not None
+    assert taken.people == building.mementos
+    assert msgspec.json.decode(msgspec.json.encode(taken), type=Handover) == taken
