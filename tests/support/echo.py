@@ -1,0 +1,265 @@
+"""A server on loopback for tests, an app to put on it, and a client that can say anything, right or wrong."""
+
+import signal
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+import trio.testing
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+from quart import request, websocket
+from quart_trio import QuartTrio
+
+from web.server import ServerLimits, open_listeners, serve
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CONTINUATION = 0
+
+UPGRADE = (
+    b"GET %s HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bKdPyn3u98cTfZJSh4TNeQ==\r\n%s\r\n"
+)
+
+
+def socket_clock() -> trio.testing.MockClock:
+    """Jumps when nothing has happened for 50 ms, in which loopback brings what was sent."""
+    return trio.testing.MockClock(autojump_threshold=0.05)
+
+
+class Client:
+    """One connection, by hand. Frames are masked with zeros, which is as good as any mask here."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._seen = bytearray()
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def read(self, size: int) -> bytes:
+        """Exactly so many bytes; fails at the end of file."""
+        while len(self._seen) < size:
+            data = await self.stream.receive_some()
+            assert data, f"the server closed after {bytes(self._seen)!r}"
+            self._seen += data
+        taken = bytes(self._seen[:size])
+        del self._seen[:size]
+        return taken
+
+    async def read_to_end(self) -> bytes:
+        """All until the end of file. A reset raises `trio.BrokenResourceError`."""
+        while data := await self.stream.receive_some():
+            self._seen += data
+        taken = bytes(self._seen)
+        self._seen.clear()
+        return taken
+
+    async def head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers of an answer."""
+        while b"\r\n\r\n" not in self._seen:
+            data = await self.stream.receive_some()
+            assert data, f"the server closed after {bytes(self._seen)!r}"
+            self._seen += data
+        head, _, rest = bytes(self._seen).partition(b"\r\n\r\n")
+        self._seen = bytearray(rest)
+        first, *lines = head.decode("latin1").split("\r\n")
+        pairs = [line.split(": ", 1) for line in lines]
+        headers = {name.lower(): value for name, value in pairs}
+        assert len(headers) == len(pairs), f"a header twice in {pairs}"
+        return int(first.split(" ")[1]), headers
+
+    async def request(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Sends a request; status, headers and body of the answer."""
+        await self.send(data)
+        status, headers = await self.head()
+        return status, headers, await self.read(int(headers["content-length"]))
+
+    async def get(self, path: str = "/") -> tuple[int, bytes]:
+        status, _, body = await self.request(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        return status, body
+
+    async def upgrade(self, path: str = "/echo", headers: bytes = b"") -> dict[str, str]:
+        """Becomes a WebSocket; the headers of the answer."""
+        await self.send(UPGRADE % (path.encode(), headers))
+        status, answer = await self.head()
+        assert status == 101
+        return answer
+
+    async def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> None:
+        await self.send(frame_head(opcode, len(payload), fin=fin, rsv=rsv) + payload)
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Opcode and payload of the next frame, which must be whole."""
+        first, size = await self.read(2)
+        assert first & 0xF0 == 0x80, "expected a frame that is final and without extensions"
+        if size == 126:
+            (size,) = struct.unpack("!H", await self.read(2))
+        elif size == 127:
+            (size,) = struct.unpack("!Q", await self.read(8))
+        return first & 0xF, await self.read(size)
+
+    async def close_code(self) -> int:
+        """The code in the close frame, which must come next, and be followed by the end of file."""
+        opcode, payload = await self.frame()
+        assert opcode == CLOSE, f"expected a close frame and got {(opcode, payload[:80])}"
+        assert await self.read_to_end() == b""
+        (code,) = struct.unpack("!H", payload[:2])
+        return int(code)
+
+    def reset(self) -> None:
+        """Goes away without a word."""
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.stream.socket.close()
+
+
+def frame_head(opcode: int, size: int, *, fin: bool = True, rsv: int = 0) -> bytes:
+    """The header of a masked frame whose payload has `size` bytes."""
+    first = (0x80 if fin else 0) | rsv << 4 | opcode
+    if size < 126:
+        return bytes([first, 0x80 | size]) + bytes(4)
+    if size < 65_536:
+        return bytes([first, 0xFE]) + struct.pack("!H", size) + bytes(4)
+    return bytes([first, 0xFF]) + struct.pack("!Q", size) + bytes(4)
+
+
+@dataclass
+class Served:
+    """A server that runs, its switch, when it has ended, and the tasks before any connection."""
+
+    host: str
+    port: int
+    stop: trio.Event
+    ended: trio.Event
+    tasks: int = 0
+
+    def has_connections(self) -> bool:
+        """Whether there are more tasks than before the first connection."""
+        return trio.lowlevel.current_statistics().tasks_living > self.tasks
+
+    @asynccontextmanager
+    async def client(self, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
+        """A connection; with a small receive buffer, one that soon takes no more."""
+        sock = trio.socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await sock.connect((self.host, self.port))
+        async with trio.SocketStream(sock) as stream:
+            yield Client(stream)
+
+
+@asynccontextmanager
+async def serving(app: ASGIFramework, limits: ServerLimits | None = None) -> AsyncIterator[Served]:
+    """Serves `app` on a free port of loopback until the block ends.
+
+    A guard ends what hangs: after a minute, or after 1000 s of a clock that jumps.
+    """
+    limits = limits or ServerLimits()
+    listeners = open_listeners("127.0.0.1", 0, limits=limits)
+    host, port = listeners[0].getsockname()
+    served = Served(host, port, trio.Event(), trio.Event())
+    jumps = isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock)
+    with trio.fail_after(1000 if jumps else 60):
+        async with trio.open_nursery() as nursery:
+
+            async def run(task_status: trio.TaskStatus[list[str]]) -> None:
+                await serve(app, listeners, limits=limits, stop=served.stop, task_status=task_status)
+                served.ended.set()
+
+            await nursery.start(run)
+            served.tasks = trio.lowlevel.current_statistics().tasks_living
+            yield served
+            nursery.cancel_scope.cancel()
+
+
+def echo_app() -> QuartTrio:
+    """Greets, counts bodies, echoes messages, sends without end, and crashes where it is asked to."""
+    app = QuartTrio("echo", static_folder=None)
+
+    @app.get("/")
+    async def greet() -> str:
+        return "hello"
+
+    @app.post("/count")
+    async def count() -> str:
+        return str(len(await request.get_data()))
+
+    @app.get("/crash")
+    async def crash() -> str:
+        raise ValueError("the handler's own secret")
+
+    @app.websocket("/echo")
+    async def echo() -> None:
+        while True:
+            await websocket.send(await websocket.receive())
+
+    @app.websocket("/crash")
+    async def crash_later() -> None:
+        await websocket.receive()
+        raise ValueError("the handler's own secret")
+
+    @app.websocket("/flood")
+    async def flood() -> None:
+        while True:
+            await websocket.send("x" * 60_000)
+
+    @app.websocket("/return")
+    async def end() -> None:
+        await websocket.receive()
+
+    return app
+
+
+def websocket_app(talk: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]) -> ASGIFramework:
+    """An app without a framework, which accepts every WebSocket and then does `talk`."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            assert (await receive())["type"] == "websocket.connect"
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+            await talk(receive, send)
+
+    return app
+
+
+def http_app(answer: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]) -> ASGIFramework:
+    """An app without a framework, which does `answer` for every request."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "http":
+            await answer(receive, send)
+
+    return app
+
+
+async def send_text(send: ASGISendCallable, text: str) -> None:
+    await send({"type": "websocket.send", "bytes": None, "text": text})
+
+
+async def send_answer(send: ASGISendCallable, body: bytes) -> None:
+    """A whole answer, 200."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def main() -> None:
+    """Prints its port and serves until SIGTERM."""
+    limits = ServerLimits(stop_grace_s=0.5, send_limit_s=60)
+    listeners = open_listeners("127.0.0.1", 0, limits=limits)
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            await nursery.start(partial(serve, echo_app(), listeners, limits=limits, stop=stop))
+            sys.stdout.write(f"{listeners[0].getsockname()[1]}\n")
+            sys.stdout.flush()
+            await anext(signals)
+            stop.set()
+
+
+if __name__ == "__main__":
+    trio.run(main)

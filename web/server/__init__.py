@@ -1,0 +1,27 @@
+"""A server for one ASGI app on trio: Hypercorn's HTTP/1.1 and WebSocket, made fit to be exposed.
+
+It knows of no app in particular. A client can harm its own connection and no other: it cannot end the server,
+keep it from stopping, make it store more than the limits say, or hold a connection by doing nothing.
+
+    serving     accepts, and keeps the failure of one connection from the others; the stop
+    connection  the bytes of one socket, with a deadline each way
+    http1       requests that are refused, how long one may take, no HTTP/2
+    websocket   the handshake without extensions, the size of messages, the codes of every ending
+    apps        the app's tasks, and what becomes of them when the client has gone
+    lifespan    the app's startup and shutdown; its crash is the server's
+    listeners   the sockets listened on; limits, config, pins
+
+TLS is for a proxy in front. Each remedy has a test in tests/web/ that fails without it.
+"""
+
+from web.server.pins import PINS, check_pins
+
+check_pins(PINS)
+
+from web.server.apps import PeerGoneError  # noqa: E402
+from web.server.lifespan import LifespanError  # noqa: E402
+from web.server.limits import ServerLimits  # noqa: E402
+from web.server.listeners import open_listeners  # noqa: E402
+from web.server.serving import serve  # noqa: E402
+
+__all__ = ["LifespanError", "PeerGoneError", "ServerLimits", "open_listeners", "serve"]

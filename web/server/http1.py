@@ -1,0 +1,203 @@
+"""HTTP/1.1 and nothing else, between the bytes of one connection and the app.
+
+Owns which requests are refused before the app sees them, and how long the client may take. There is no
+upgrade to HTTP/2: its preface is answered with 505, an h2c upgrade is ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import inf
+
+import h11
+import trio
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import Body, Request, Response, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.typing import ASGISendEvent
+
+from web.server.apps import PeerGoneError
+from web.server.config import ServerConfig
+from web.server.limits import ServerLimits
+from web.server.websocket import WebSocket
+
+_ORIGIN = re.compile(rb"^https?://[^/?#]+", re.IGNORECASE)
+_HANDSHAKE = (b"connection", b"upgrade")
+
+
+def path_of(request: h11.Request) -> bytes | None:
+    """Path and query of a request, beginning with a slash; None if its target has none that makes sense.
+
+    A target may be a whole URL (RFC 9112, 3.2.2). A NUL byte names nothing and upsets file systems.
+    """
+    target = _ORIGIN.sub(b"", request.target)
+    if target.startswith(b"?") or target == b"":
+        target = b"/" + target
+    return target if target.startswith(b"/") and b"%00" not in target else None
+
+
+def is_websocket(request: h11.Request) -> bool:
+    """Whether a request asks to become a WebSocket."""
+    tokens = b",".join(value for name, value in request.headers if name == b"connection").lower().split(b",")
+    upgrades = [value.strip().lower() for name, value in request.headers if name == b"upgrade"]
+    wants = upgrades == [b"websocket"] and b"upgrade" in (token.strip() for token in tokens)
+    return wants and request.method == b"GET"
+
+
+def refusal(request: h11.Request, limits: ServerLimits) -> int | None:
+    """The status to refuse a request with before the app sees it; None to accept it."""
+    size = len(request.target) + sum(len(name) + len(value) for name, value in request.headers)
+    lengths = [int(value) for name, value in request.headers if name == b"content-length"]
+    handshake = [v for n, v in request.headers if n in _HANDSHAKE or n.startswith(b"sec-websocket-")]
+    if not request.http_version.startswith(b"1."):
+        return 505
+    if size > limits.headers_max_bytes:
+        return 431
+    if path_of(request) is None:
+        return 400
+    if is_websocket(request) and not all(value.isascii() for value in handshake):
+        return 400
+    if any(length > limits.body_max_bytes for length in lengths):
+        return 413
+    return None
+
+
+class Exchange(HTTPStream):
+    """One request and its answer, with a limit to the body."""
+
+    config: ServerConfig
+    _body_bytes = 0
+    _was_cut_short = False
+
+    async def handle(self, event: StreamEvent) -> None:
+        """Takes in what the client sent; refuses a body that outgrows the limit, with or without a length."""
+        match event:
+            case Body(data=data) if not self.closed:
+                self._body_bytes += len(data)
+                if self._body_bytes > self.config.limits.body_max_bytes:
+                    await self.refuse(413)
+                    return
+            case StreamClosed() if self.state is not ASGIHTTPState.CLOSED:
+                self._was_cut_short = True
+        await super().handle(event)
+
+    async def refuse(self, status: int) -> None:
+        """Ends the exchange: with this status unless the answer has begun."""
+        self._was_cut_short = True
+        if self.state is ASGIHTTPState.REQUEST:
+            await self._send_error_response(status)
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Sends what the app says. Raises PeerGoneError if the exchange was cut short."""
+        if not self._was_cut_short:
+            await super().app_send(message)
+        if self._was_cut_short and message is not None:
+            raise PeerGoneError("the client has gone")
+
+
+class Http1(H11Protocol):
+    """The protocol of one connection. What it sends goes to `send`, as events of Hypercorn."""
+
+    config: ServerConfig
+    _request_began: float | None
+    _rests_since: float
+
+    async def initiate(self) -> None:
+        """The client has connected: its first request is due."""
+        self._request_began = self._rests_since = trio.current_time()
+
+    def read_deadline(self) -> float:
+        """When, on trio's clock, the next bytes are overdue. Never (inf) while it is the app's turn."""
+        if isinstance(self.connection, H11WSConnection):
+            return trio.current_time() + self.config.limits.read_limit_s
+        if self.connection.their_state not in (h11.IDLE, h11.SEND_BODY):
+            return inf
+        if self._request_began is None:
+            return self._rests_since + self.config.limits.keep_alive_s
+        return self._request_began + self.config.limits.request_limit_s
+
+    async def handle(self, event: Event) -> None:
+        """Takes in bytes, or that the client has gone."""
+        if isinstance(event, RawData) and self._request_began is None:
+            self._request_began = trio.current_time()
+        await super().handle(event)
+
+    async def time_out(self) -> None:
+        """The next bytes are overdue: ends the connection, saying why where somebody may be listening."""
+        match self.stream:
+            case WebSocket() as websocket:
+                await websocket.hang_up(1001, f"nothing was heard for {self.config.limits.read_limit_s:g} s")
+            case Exchange() as exchange:
+                await exchange.refuse(408)
+            case None:
+                if self.connection.trailing_data[0]:
+                    await self._send_error_response(408)
+                await self.send(Closed())
+
+    async def go_away(self) -> None:
+        """The server stops: ends the connection, unless a request is under way, which ends it when done."""
+        match self.stream:
+            case WebSocket() as websocket:
+                await websocket.hang_up(1001, "the server is stopping")
+            case None:
+                await self.send(Closed())
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Sends for the stream; says `connection: close` in the last answer, and the date once."""
+        if isinstance(event, Response):
+            ours = {b"date"}  # Hypercorn adds it, also if the app has set one
+            if self.context.terminated.is_set() and event.status_code >= 200:
+                ours.add(b"connection")
+            headers = [(name, value) for name, value in event.headers if name.lower() not in ours]
+            if b"connection" in ours:
+                headers.append((b"connection", b"close"))
+            event = replace(event, headers=headers)
+        await super().stream_send(event)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Hypercorn changes to HTTP/2 here. We do not."""
+
+    async def _maybe_recycle(self) -> None:
+        self._request_began = None
+        self._rests_since = trio.current_time()
+        await super()._maybe_recycle()
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Hypercorn's, with streams of ours, after the request has been looked at."""
+        status = refusal(request, self.config.limits)
+        if status is not None:
+            await self._send_error_response(status)
+            await self.send(Closed())
+            return
+        stream_class = WebSocket if is_websocket(request) else Exchange
+        self.stream = stream_class(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        if isinstance(self.stream, WebSocket):
+            assert isinstance(self.connection, h11.Connection)
+            self.connection = H11WSConnection(self.connection)
+        path = path_of(request)
+        assert path is not None, "refused above"
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=path,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1

@@ -1,0 +1,17 @@
+"""The versions of the libraries whose internals this package leans on, checked before any of it is used."""
+
+from importlib.metadata import version
+
+PINS = {"hypercorn": "0.18", "quart-trio": "0.12"}
+"""Distribution to the minor version that was read and tested. Another one may work, or fail in silence."""
+
+
+def check_pins(pins: dict[str, str]) -> None:
+    """Raises ImportError, saying what to install, unless each distribution is of its pinned minor version."""
+    for distribution, wanted in pins.items():
+        found = version(distribution)
+        if found != wanted and not found.startswith(f"{wanted}."):
+            raise ImportError(
+                f"web.server leans on the internals of {distribution} {wanted} and found {found}: "
+                f"install '{distribution}=={wanted}.*'"
+            )

@@ -1,0 +1,180 @@
+"""One WebSocket: the handshake, then frames between the wire and the app, none of which can be too large.
+
+Everything after the handshake passes through `WebSocket.handle` and `WebSocket.app_send`: a direct path, with
+frames going straight between the connection and their owner, would be put there. No extension is negotiated:
+a few kilobytes that inflate to a few hundred megabytes are no message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypercorn.protocol.events import Body, Data, Event, Request, Response, StreamClosed
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
+from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
+from quart import websocket
+from quart.signals import got_websocket_exception
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import CloseConnection, Message, Ping
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+
+from web.server.apps import PeerGoneError
+from web.server.config import ServerConfig
+
+FAILED = "web.server.failed"
+"""Key in a scope's `extensions`: the app's handler has raised."""
+
+
+@got_websocket_exception.connect
+async def _note_failure(_app: object, **_why: object) -> None:
+    """Quart closes with 1000 after a handler that raised, as after one that returned; this tells which."""
+    extensions = websocket.scope.get("extensions")
+    if extensions is not None:
+        extensions[FAILED] = {}
+
+
+class SizeLimit(Extension):
+    """Refuses a frame by its header, before any of its payload is kept, if its message would be too large.
+
+    To wsproto an extension, because that is where it shows headers; nobody negotiates it, nothing is changed.
+    """
+
+    name = "size-limit"
+
+    def __init__(self, message_max_bytes: int) -> None:
+        self._max = message_max_bytes
+        self._message_bytes = 0
+        self._is_control = False
+
+    def enabled(self) -> bool:
+        """Always: it needs nobody's consent."""
+        return True
+
+    def offer(self) -> bool:
+        """Never: it is no extension to anybody else."""
+        return False
+
+    def frame_inbound_header(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        """May be called again for the same header when its last bytes come late, so it counts nothing."""
+        self._is_control = opcode.iscontrol()
+        if opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._message_bytes = 0
+        if not self._is_control and self._message_bytes + payload_length > self._max:
+            return CloseReason.MESSAGE_TOO_BIG
+        return RsvBits(False, False, False)
+
+    def frame_inbound_payload_data(
+        self, proto: FrameDecoder | FrameProtocol, data: bytes
+    ) -> bytes | CloseReason:
+        """Counts the payload as it comes."""
+        if not self._is_control:
+            self._message_bytes += len(data)
+        return data
+
+
+class TrueBytes(bytes):
+    """An empty message that is not falsy: Quart takes `bytes or text`, and would make None of it."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class WebSocket(WSStream):
+    """The stream of one WebSocket, from the upgrade request to the end."""
+
+    config: ServerConfig
+    _code: int | None = None
+    _is_ending = False
+
+    async def handle(self, event: Event) -> None:
+        """Takes in the request, data, or that the connection has ended."""
+        if self.closed:
+            return
+        match event:
+            case Request():
+                await super().handle(event)
+                if self.closed:  # no valid handshake; it has been answered
+                    await self.send(StreamClosed(stream_id=self.stream_id))
+            case Body() | Data() if not self.handshake.accepted:
+                await self.hang_up(CloseReason.PROTOCOL_ERROR, "data before the handshake", status=400)
+            case Body(data=data) | Data(data=data):
+                self.connection.receive_data(data)
+                await self._handle_events()
+            case StreamClosed():
+                self.closed = self._is_ending = True
+                if self.app_put is not None:
+                    await self.app_put({"type": "websocket.disconnect", "code": self._close_code()})
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Sends what the app says. Raises PeerGoneError if the client has gone, except for a close."""
+        if not self._is_ending:
+            await super().app_send(self._with_code(message))
+        if self._is_ending and message is not None and message["type"] != "websocket.close":
+            raise PeerGoneError("the client has gone")
+
+    async def hang_up(self, code: int, reason: str | None, *, status: int = 503) -> None:
+        """Says why, tells the app, and ends the connection; before the handshake, with an HTTP status."""
+        if self._is_ending:
+            return
+        # Set before anything is awaited: the app is not to answer in between.
+        self._is_ending = True
+        self._code = int(code)
+        match self.state:
+            case ASGIWebsocketState.HANDSHAKE:
+                await self._send_error_response(status)
+            case ASGIWebsocketState.CONNECTED:
+                await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    def _with_code(self, message: Any) -> Any:
+        """The app's message; when it closes after its handler has raised, with the code for that."""
+        is_close = message is not None and message["type"] == "websocket.close"
+        if is_close and FAILED in self.scope["extensions"]:
+            return {**message, "code": CloseReason.INTERNAL_ERROR}
+        return message
+
+    def _close_code(self) -> int:
+        """What the app is told: the code that one side gave, or that none did."""
+        if self._code is not None:
+            return self._code
+        has_closed = self.state in (ASGIWebsocketState.CLOSED, ASGIWebsocketState.HTTPCLOSED)
+        return CloseReason.NORMAL_CLOSURE if has_closed else CloseReason.ABNORMAL_CLOSURE
+
+    async def _accept(self, message: WebsocketAcceptEvent) -> None:
+        """Hypercorn's, with a connection of ours: no extension but the limit."""
+        self.handshake.extensions = None
+        status, headers, _ = self.handshake.accept(message.get("subprotocol"), message.get("headers", []))
+        self.connection = Connection(ConnectionType.SERVER, [SizeLimit(self.config.limits.message_max_bytes)])
+        self.state = ASGIWebsocketState.CONNECTED
+        await self.send(Response(stream_id=self.stream_id, status_code=status, headers=headers))
+
+    async def _handle_events(self) -> None:
+        for event in self.connection.events():
+            match event:
+                case Message() if self.state is ASGIWebsocketState.CONNECTED:
+                    self.buffer.extend(event)
+                    if event.message_finished:
+                        await self._deliver()
+                case Ping():
+                    await self._send_wsproto_event(event.response())
+                case CloseConnection():
+                    await self._end(event)
+                    return
+
+    async def _deliver(self) -> None:
+        message = self.buffer.to_message()
+        self.buffer.clear()
+        if message["bytes"] == b"":
+            message["bytes"] = TrueBytes()
+        assert self.app_put is not None
+        await self.app_put(message)
+
+    async def _end(self, event: CloseConnection) -> None:
+        """The client has closed and gets its code back; or wsproto refuses what it sent, with a code."""
+        reason = event.reason
+        if event.code == CloseReason.MESSAGE_TOO_BIG:
+            reason = f"a message may have {self.config.limits.message_max_bytes} bytes"
+        await self.hang_up(event.code, reason)
