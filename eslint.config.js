@@ -1,0 +1,27 @@
+import js from "@eslint/js";
+import globals from "globals";
+
+export default [
+  { ignores: ["node_modules/", ".venv/", "dist/", "build/", "test-results/"] },
+  js.configs.recommended,
+  {
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      complexity: ["error", 14],
+      curly: ["error", "multi-line"],
+      eqeqeq: "error",
+      "max-lines": ["error", 400],
+      "max-lines-per-function": ["error", { max: 60, skipComments: true }],
+      "no-console": "error",
+      "no-var": "error",
+      "object-shorthand": "error",
+      "prefer-const": "error",
+    },
+  },
+  { files: ["web/static/js/**", "tests/browser/**"], languageOptions: { globals: globals.browser } },
+  {
+    files: ["tests/js/**"],
+    languageOptions: { globals: globals.node },
+    rules: { "max-lines-per-function": "off" },
+  },
+];

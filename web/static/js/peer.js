@@ -1,0 +1,354 @@
+/**
+ * One call with one partner: the RTCPeerConnection of one session, by perfect negotiation.
+ *
+ * Theory of operation
+ * -------------------
+ * The server says who is the initiator. It adds the lines of the call, so the first offer is its own, and it is the
+ * impolite peer: when two offers cross, its own stands and the other side takes its own back. There is always one
+ * audio and one video line, both going both ways; who has no camera sends nothing on its line. So turning a camera
+ * on, off or losing it never needs a new offer, and the only later offers are ICE restarts.
+ *
+ * What the partner sends is handled strictly one after the other (`#turn`). A `Peer` belongs to one session and is
+ * closed with it: what arrives for it afterwards is ignored, so nothing of an old session reaches a new one.
+ * The sockets of either side may drop while signals are under way, and a client never learns which of its signals
+ * were lost; `resync` makes both sides say again what matters.
+ *
+ * It owns the connection and its timers, and nothing else: tracks are lent to it, drawing is not its business.
+ */
+
+import { arrived, flows } from "./flow.js";
+
+/** @typedef {import("./flow.js").Sending} Sending */
+
+/**
+ * What travels in the `data` of a `signal` frame.
+ * @typedef {{ kind: "description", description: RTCSessionDescriptionInit }
+ *   | { kind: "candidates", candidates: RTCIceCandidateInit[] }
+ *   | { kind: "media", audio: boolean, video: boolean }
+ *   | { kind: "resync" }} Signal
+ */
+
+/** @typedef {{ audio: MediaStreamTrack | null, video: MediaStreamTrack | null }} Tracks */
+
+/**
+ * @typedef {object} PeerOptions
+ * @property {boolean} initiator
+ * @property {RTCIceServer[]} iceServers
+ * @property {(signal: Signal) => void} send to the partner, in order
+ * @property {(stream: MediaStream) => void} onStream the partner's tracks; once
+ * @property {() => void} onFlow this side's media flows; once
+ * @property {(code: string) => void} onFailed it will not become a call; once, and only before `onFlow`
+ * @property {(sending: Sending) => void} onPartnerMedia what the partner says it sends
+ * @property {(interrupted: boolean) => void} onInterrupted the call has stopped flowing, or flows again
+ * @property {PeerSurroundings} [surroundings]
+ */
+
+/**
+ * What a peer needs of its surroundings; tests bring their own.
+ * @typedef {object} PeerSurroundings
+ * @property {new (configuration: RTCConfiguration) => RTCPeerConnection} RTCPeerConnection
+ * @property {new () => MediaStream} MediaStream
+ * @property {(callback: () => void, delay_ms: number) => any} setTimeout
+ * @property {(timer: any) => void} clearTimeout
+ * @property {() => number} now
+ */
+
+/** Candidates come in bursts of a few per interface; one frame for a burst instead of a frame each. */
+const BATCH_MS = 40;
+/** How often to look whether media flows, while it does not yet. */
+const LOOK_MS = 150;
+/** "disconnected" often mends itself within a second or two; after this long it is helped along. */
+const MEND_MS = 3_000;
+/** How often ICE may fail before the call is given up, while it has never been up. */
+const FAILURES_MAX = 2;
+
+/** @returns {PeerSurroundings} */
+function browser() {
+  return {
+    RTCPeerConnection,
+    MediaStream,
+    setTimeout: (callback, delay_ms) => setTimeout(callback, delay_ms),
+    clearTimeout: (timer) => clearTimeout(timer),
+    now: () => performance.now(),
+  };
+}
+
+export class Peer {
+  #options;
+  #world;
+  #pc;
+  #local;
+  #remote;
+  /** @type {Tracks} */
+  #tracks;
+  /** @type {Sending} */
+  #sending;
+  /** @type {Sending | null} */
+  #partner = null;
+  /** @type {RTCIceCandidateInit[]} */
+  #candidates = [];
+  /** @type {Promise<void>} */
+  #turn = Promise.resolve();
+  #offering = false;
+  #tookUp = false;
+  #flowed = false;
+  #closed = false;
+  #failures = 0;
+  #up_at = 0;
+  /** @type {any} */
+  #batch = null;
+  /** @type {any} */
+  #look = null;
+  /** @type {any} */
+  #mend = null;
+
+  /**
+   * @param {PeerOptions} options
+   * @param {Tracks} tracks what this side has to send; lent, never stopped here
+   * @param {Sending} sending
+   */
+  constructor(options, tracks, sending) {
+    this.#options = options;
+    this.#world = options.surroundings ?? browser();
+    this.#tracks = { ...tracks };
+    this.#sending = sending;
+    this.#local = new this.#world.MediaStream();
+    this.#remote = new this.#world.MediaStream();
+    this.#pc = new this.#world.RTCPeerConnection({ iceServers: options.iceServers });
+    this.#listen();
+    this.tell(sending);
+    if (options.initiator) {
+      for (const kind of /** @type {const} */ (["audio", "video"])) {
+        this.#pc.addTransceiver(tracks[kind] ?? kind, { direction: "sendrecv", streams: [this.#local] });
+      }
+    }
+    this.#watch();
+  }
+
+  /** Has this side's media flowed? */
+  get flowed() {
+    return this.#flowed;
+  }
+
+  /**
+   * What the partner said, in the order in which it said it.
+   * @param {any} signal unread by the server, so it may be anything
+   */
+  receive(signal) {
+    this.#turn = this.#turn
+      .then(() => (this.#closed ? undefined : this.#handle(signal)))
+      .catch(() => this.#fail("negotiation_failed"));
+  }
+
+  /**
+   * Send this track from now on (null: nothing).
+   * @param {"audio" | "video"} kind
+   * @param {MediaStreamTrack | null} track
+   */
+  async replace(kind, track) {
+    this.#tracks[kind] = track;
+    try {
+      if (!this.#closed) await this.#line(kind)?.sender.replaceTrack(track);
+    } catch {
+      // Closed while it was done.
+    }
+  }
+
+  /**
+   * Let the partner know what this side sends.
+   * @param {Sending} sending
+   */
+  tell(sending) {
+    this.#sending = sending;
+    if (!this.#closed) this.#options.send({ kind: "media", ...sending });
+  }
+
+  /** This side's socket was down and is back: signals may have been lost on the way. */
+  resync() {
+    if (this.#closed) return;
+    this.tell(this.#sending);
+    this.#options.send({ kind: "resync" });
+    this.#sayAgain();
+  }
+
+  /** End it: nothing is left running, and nothing that still arrives has an effect. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const timer of [this.#batch, this.#look, this.#mend]) this.#world.clearTimeout(timer);
+    this.#pc.onnegotiationneeded =
+      this.#pc.onicecandidate =
+      this.#pc.ontrack =
+      this.#pc.onconnectionstatechange =
+        null;
+    this.#pc.close();
+  }
+
+  #listen() {
+    this.#pc.onnegotiationneeded = () => this.#offer();
+    this.#pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
+    this.#pc.ontrack = ({ track }) => {
+      const first = this.#remote.getTracks().length === 0;
+      this.#remote.addTrack(track);
+      if (first) this.#options.onStream(this.#remote);
+    };
+    this.#pc.onconnectionstatechange = () => this.#connectionChanged();
+  }
+
+  async #offer() {
+    this.#offering = true;
+    try {
+      await this.#describe();
+    } catch {
+      this.#fail("negotiation_failed");
+    } finally {
+      this.#offering = false;
+    }
+  }
+
+  /** Offer or answer, whichever is due. */
+  async #describe() {
+    await this.#pc.setLocalDescription();
+    this.#sayDescription();
+  }
+
+  #sayDescription() {
+    const description = this.#pc.localDescription;
+    if (this.#closed || !description) return;
+    this.#options.send({
+      kind: "description",
+      description: { type: description.type, sdp: description.sdp },
+    });
+  }
+
+  /** @param {RTCIceCandidate | null} candidate */
+  #trickle(candidate) {
+    if (!candidate) return;
+    this.#candidates.push(candidate.toJSON());
+    this.#batch ??= this.#world.setTimeout(() => {
+      this.#batch = null;
+      this.#options.send({ kind: "candidates", candidates: this.#candidates });
+      this.#candidates = [];
+    }, BATCH_MS);
+  }
+
+  /** @param {any} signal */
+  async #handle(signal) {
+    switch (signal?.kind) {
+      case "description":
+        return this.#hearDescription(signal.description);
+      case "candidates":
+        return this.#hearCandidates(signal.candidates);
+      case "media":
+        this.#partner = { audio: signal.audio === true, video: signal.video === true };
+        return this.#options.onPartnerMedia(this.#partner);
+      case "resync":
+        this.tell(this.#sending);
+        return this.#sayAgain();
+      default:
+      // A newer page may say more than this one knows.
+    }
+  }
+
+  /** @param {RTCSessionDescriptionInit} description */
+  async #hearDescription(description) {
+    const isOffer = description.type === "offer";
+    const crossed = isOffer && (this.#offering || this.#pc.signalingState !== "stable");
+    if (crossed && this.#options.initiator) return;
+    // An answer to an offer that was said twice comes twice.
+    if (!isOffer && this.#pc.signalingState !== "have-local-offer") return;
+    await this.#pc.setRemoteDescription(description);
+    if (!isOffer || this.#closed) return;
+    if (!this.#options.initiator && !this.#tookUp) await this.#takeUpLines();
+    await this.#describe();
+  }
+
+  /** The first offer has brought the lines: make them go both ways, and send on them. */
+  async #takeUpLines() {
+    this.#tookUp = true;
+    for (const kind of /** @type {const} */ (["audio", "video"])) {
+      const line = this.#line(kind);
+      if (!line) continue;
+      line.direction = "sendrecv";
+      line.sender.setStreams?.(this.#local);
+      await line.sender.replaceTrack(this.#tracks[kind]);
+    }
+  }
+
+  /** @param {"audio" | "video"} kind */
+  #line(kind) {
+    return this.#pc.getTransceivers().find((line) => line.receiver.track.kind === kind);
+  }
+
+  /** @param {RTCIceCandidateInit[]} candidates */
+  async #hearCandidates(candidates) {
+    for (const candidate of candidates) {
+      try {
+        await this.#pc.addIceCandidate(candidate);
+      } catch {
+        // Candidates of an offer that was ignored, or of one that a restart has overtaken, do not apply.
+        // None of them is needed: those that count belong to the description that won.
+      }
+    }
+  }
+
+  /** Signals may have been lost: repeat the offer that nobody has answered, or make a new one. */
+  #sayAgain() {
+    if (this.#pc.signalingState === "have-local-offer") this.#sayDescription();
+    else if (this.#options.initiator && this.#pc.connectionState !== "connected") this.#pc.restartIce();
+  }
+
+  #connectionChanged() {
+    this.#world.clearTimeout(this.#mend);
+    this.#mend = null;
+    switch (this.#pc.connectionState) {
+      case "connected":
+        this.#up_at = this.#world.now();
+        this.#failures = 0;
+        this.#options.onInterrupted(false);
+        break;
+      case "disconnected":
+        this.#options.onInterrupted(true);
+        this.#mend = this.#world.setTimeout(() => this.#pc.restartIce(), MEND_MS);
+        break;
+      case "failed":
+        this.#failures += 1;
+        if (!this.#flowed && this.#failures >= FAILURES_MAX) return this.#fail("ice_failed");
+        this.#options.onInterrupted(true);
+        this.#pc.restartIce();
+        break;
+      default:
+    }
+  }
+
+  /** Look every now and then whether media flows, until it does. */
+  #watch() {
+    this.#look = this.#world.setTimeout(async () => {
+      const flowing = this.#pc.connectionState === "connected" && (await this.#mediaFlows());
+      if (this.#closed) return;
+      if (flowing) this.#flow();
+      else this.#watch();
+    }, LOOK_MS);
+  }
+
+  async #mediaFlows() {
+    try {
+      const received = arrived((await this.#pc.getStats()).values());
+      return flows({ up_ms: this.#world.now() - this.#up_at, partner: this.#partner, received });
+    } catch {
+      return false; // closed while it was asked
+    }
+  }
+
+  #flow() {
+    this.#flowed = true;
+    this.#options.onFlow();
+  }
+
+  /** @param {string} code */
+  #fail(code) {
+    if (this.#closed || this.#flowed) return;
+    this.close();
+    this.#options.onFailed(code);
+  }
+}
