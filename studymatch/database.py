@@ -29,9 +29,10 @@ Connection: TypeAlias = "psycopg.Connection[TupleRow]"
 CONNECTIONS = 2
 """One for the batch that is being written, one so that the lease can be renewed meanwhile."""
 
-# What the pool would say of a failed connection is said by the errors raised here; without a handler of its
-# own, `logging` would print it.
+# While the database is away psycopg and its pool would write a line for each attempt; what there is to say is
+# in the errors that are raised here.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
+logging.getLogger("psycopg").propagate = False
 
 
 class StoreError(Exception):

@@ -93,6 +93,18 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "studymatch"
 
 
+def make_data_dir(folder: Path) -> Path:
+    """Make `folder` and its parents; those of root may be entered by the account that PostgreSQL runs as,
+    whatever the umask is. Returns it.
+    """
+    for path in [*reversed(folder.parents), folder]:
+        if not path.exists():
+            path.mkdir()
+            if os.geteuid() == 0:
+                path.chmod(0o755)
+    return folder
+
+
 def installations() -> list[Programs]:
     """All programs of PostgreSQL that can be found: those of the machine first, then those of the wheel."""
     return [*on_this_machine(), *in_the_wheel()]
@@ -182,6 +194,7 @@ class Server:
             )
         while not await trio.to_thread.run_sync(self._greet, abandon_on_cancel=True):
             if self._process.returncode is not None:
+                self._process = None
                 said = self._log.read_bytes()[before:].decode(errors="replace").strip()
                 if "still in use" in said:
                     return False
@@ -205,10 +218,11 @@ class Server:
 
     async def attend(self) -> None:
         """Watch over the server, which must not stop by itself; run again, this starts it again."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None:
             await self.start()
         assert self._process is not None
         status = await self._process.wait()
+        self._process = None
         raise EmbeddedPostgresError(f"PostgreSQL stopped by itself, with status {status}; see {self._log}.")
 
     async def stop(self) -> None:
@@ -232,7 +246,7 @@ def _sole_user(data_dir: Path) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         with _plainly(data_dir):
-            data_dir = _make_folder(data_dir.expanduser().absolute()).resolve()
+            data_dir = make_data_dir(data_dir.expanduser().absolute()).resolve()
             lock = stack.enter_context((data_dir / "studymatch.lock").open("a+"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -260,16 +274,6 @@ def _plainly(data_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def _make_folder(folder: Path) -> Path:
-    """Make `folder` and its parents; those of root may be entered by the account that PostgreSQL runs as."""
-    for path in [*reversed(folder.parents), folder]:
-        if not path.exists():
-            path.mkdir()
-            if os.geteuid() == 0:
-                path.chmod(0o755)
-    return folder
-
-
 def _prepare(data_dir: Path, candidates: Callable[[], Sequence[Programs]], durable: bool) -> Server:
     """Everything but the server itself: account, programs, cluster, folder of the socket. Blocks."""
     with _plainly(data_dir):
@@ -291,10 +295,9 @@ def _prepare(data_dir: Path, candidates: Callable[[], Sequence[Programs]], durab
 
 
 def _make_cluster(programs: Programs, account: Account, pgdata: Path, durable: bool) -> None:
-    unfinished = pgdata.with_name("pgdata-unfinished")
-    if unfinished.exists():
-        shutil.rmtree(unfinished)
-    unfinished.mkdir(mode=0o700)
+    for former in pgdata.parent.glob("pgdata-unfinished-*"):
+        shutil.rmtree(former, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix="pgdata-unfinished-", dir=pgdata.parent))
     account.take_over(unfinished)
     command = [programs.initdb, "-D", str(unfinished), "--username", ROLE, "--auth", "trust"]
     command += ["--encoding", "UTF8", "--locale", "C", "--no-instructions"]

@@ -239,8 +239,9 @@ class Ledger:
         """Sleep, but not into the stop: that begins with another attempt."""
         if self._closing.is_set():
             await trio.sleep(pause_s)
-        with trio.move_on_after(pause_s):
-            await self._closing.wait()
+        else:
+            with trio.move_on_after(pause_s):
+                await self._closing.wait()
 
     async def _spill(self) -> None:
         try:

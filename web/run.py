@@ -22,7 +22,7 @@ from actors import Journal, Mailbox, TooManyRestartsError
 from actors.journal import configure
 from studymatch import handover
 from studymatch.database import StoreError
-from studymatch.embedded import default_data_dir, embedded_postgres
+from studymatch.embedded import default_data_dir, embedded_postgres, make_data_dir
 from studymatch.hall import open_hall
 from studymatch.handover import Handover
 from studymatch.ids import new_id
@@ -123,9 +123,7 @@ def _configure_journal(settings: Settings) -> None:
 
 
 def _data_dir(settings: Settings) -> Path:
-    folder = Path(settings.data_dir).absolute() if settings.data_dir else default_data_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return make_data_dir(Path(settings.data_dir).absolute() if settings.data_dir else default_data_dir())
 
 
 @asynccontextmanager

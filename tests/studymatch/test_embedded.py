@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -225,13 +226,25 @@ async def test_another_process_that_got_the_number_of_a_killed_server_is_left_al
         await innocent.wait()
 
 
-async def test_a_server_that_stops_by_itself_is_started_again(used_dir: Path) -> None:
-    lines = Lines()
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_server_that_stops_by_itself_is_started_again(used_dir: Path, early: bool) -> None:
+    """Early: between its start and the moment from which it is watched."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        killed.append(server_pid(used_dir))
+        os.kill(killed[0], signal.SIGKILL)
+
+    class KillEarly(Lines):
+        def info(self, event: str, **fields: Any) -> None:
+            if early:
+                kill()
+
+    lines = KillEarly()
     async with quick(used_dir, journal=lines.journal("postgres")) as conninfo:
-        first = server_pid(used_dir)
-        os.kill(first, signal.SIGKILL)
-        await eventually(lambda: answers(conninfo))
-        assert server_pid(used_dir) != first
+        if not early:
+            kill()
+        await eventually(lambda: running_server(used_dir) not in (None, killed[0]) and answers(conninfo))
     [crash] = lines.events("crashed")
     assert "stopped by itself, with status -9" in str(crash["exc_info"])
 
@@ -331,11 +344,21 @@ async def test_a_folder_that_cannot_be_made_is_refused_in_words(data_dir: Path) 
 
 
 async def test_an_interrupted_first_start_is_started_over(data_dir: Path) -> None:
-    (data_dir / "pgdata-unfinished").mkdir(parents=True)
-    overwrite(data_dir / "pgdata-unfinished" / "PG_VERSION", "15")
+    unfinished = data_dir / "pgdata-unfinished-12345678"
+    unfinished.mkdir(parents=True)
+    overwrite(unfinished / "PG_VERSION", "15")
     async with quick(data_dir) as conninfo:
         assert query(conninfo, "select 1 as one") == [{"one": 1}]
-    assert not exists(data_dir / "pgdata-unfinished")
+    assert not exists(unfinished)
+
+
+async def test_the_umask_of_root_does_not_lock_the_server_out(data_dir: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        async with quick(data_dir / "deep" / "data") as conninfo:
+            assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    finally:
+        os.umask(before)
 
 
 async def test_a_cluster_that_cannot_be_made_says_why(data_dir: Path) -> None:

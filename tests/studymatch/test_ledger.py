@@ -105,12 +105,13 @@ class Stopwatch:
         self.calls: list[tuple[float, str, int]] = []
         self.entries: list[Entry] = []
         self.away = False
+        self.cannot = ""
         self.refuses: set[LedgerMessage] = set()
 
     async def _called(self, what: str, size: int = 0) -> None:
         self.calls.append((trio.current_time(), what, size))
         await trio.lowlevel.checkpoint()
-        if self.away:
+        if self.away or what == self.cannot:
             raise DatabaseUnavailableError("The database is away.")
 
     async def write(self, batch: Sequence[Entry]) -> None:
@@ -504,6 +505,25 @@ async def test_at_the_start_the_node_is_claimed_then_the_file_replayed_then_what
     assert {entry.node for entry in store.entries[10:]} == {later.story.node.id}
 
 
+async def test_nothing_is_closed_before_the_file_is_replayed_however_long_that_takes(
+    desk: Desk, autojump_clock: MockClock
+) -> None:
+    with Backlog(desk.spill_path) as backlog:
+        backlog.append(desk.story.entries(*desk.story.people())[0])
+    desk.pace = Pace(renew_every_s=5.0)
+    store = Stopwatch()
+    store.cannot = "write"
+    async with desk.open(store) as ledger:
+        await trio.sleep(12.0)
+        assert store.times("renew") == [0.0, 5.0, 10.0]
+        assert store.times("sweep") == []
+        assert ledger.not_ready_because() is not None, "a lease that can be renewed does not make it ready"
+        store.cannot = ""
+        await trio.sleep(10.0)
+        assert len(store.entries) == 1
+        assert len(store.times("sweep")) > 0
+
+
 async def test_the_lease_is_renewed_and_what_others_abandoned_is_closed_every_few_seconds(
     desk: Desk, autojump_clock: MockClock
 ) -> None:
@@ -629,6 +649,22 @@ async def test_a_crash_loses_nothing_and_the_ledger_can_run_again(
     desk.mailbox.close()
     await ledger.run()
     assert names(entry.record for entry in store.entries) == names(records)
+
+
+async def test_a_crash_leaves_nothing_in_the_mailbox(desk: Desk, autojump_clock: MockClock) -> None:
+    """It may be the last one, after which nobody reads it any more."""
+    first, *others = desk.story.people()
+
+    class Buggy(Stopwatch):
+        async def write(self, batch: Sequence[Entry]) -> None:
+            desk.tell(*others)
+            raise ZeroDivisionError
+
+    desk.tell(first)
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        await desk.ledger(Buggy()).run()
+    assert len(desk.mailbox) == 0
+    assert [line["record"]["name"] for line in desk.spilled()] == ["Ada", "Ben", "Cem"]
 
 
 async def test_a_damaged_line_of_the_spill_file_is_set_aside(desk: Desk, autojump_clock: MockClock) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -329,17 +331,21 @@ async def test_what_no_database_could_take_is_refused(
         await store.write(story.entries(PersonArrived(person or story.ada, name, trio.current_time())))
 
 
+def everything(conninfo: str) -> list[list[dict[str, Any]]]:
+    return [query(conninfo, f"select * from {table} order by 1") for table in ("person", "session", "seat")]
+
+
 async def test_writing_again_changes_nothing(store: Store, conninfo: str, story: Story) -> None:
     first, second = story.matched(story.ada, story.ben), story.matched(story.ben, story.cem)
     history = story.entries(
         *story.people(), first, story.connected(first), story.ended(first), second, story.connected(second)
     )
     await store.write(history)
-    before = query(conninfo, "select * from person, session, seat order by 1, 2, 3")
+    before = everything(conninfo)
     await store.write(history)
     for entry in history:
         await store.write([entry])
-    assert query(conninfo, "select * from person, session, seat order by 1, 2, 3") == before
+    assert everything(conninfo) == before
 
 
 async def test_what_was_committed_without_an_answer_can_be_written_again_with_more(
@@ -574,6 +580,22 @@ async def test_a_database_that_cannot_be_reached_says_where_and_what_to_check(fr
             assert "Connection refused" in said
             assert "Check that PostgreSQL runs there" in said
             assert "secret" not in said
+
+
+async def test_no_line_is_written_for_each_attempt_to_connect(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[logging.LogRecord] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(record)
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [Lines()])
+    async with Store(f"postgresql://127.0.0.1:{free_port}/study", limits=QUICK) as store:
+        with pytest.raises(DatabaseUnavailableError):
+            await store.renew_lease(Node(new_id(), "here"), 30.0)
+    assert written == []
 
 
 async def test_a_database_that_does_not_exist_is_named(conninfo: str) -> None:
