@@ -21,7 +21,7 @@ MINOR_VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help run test quick lint lint-python lint-js format lock clean same-python
+.PHONY: help run test quick sim lint lint-python lint-js format lock clean same-python
 
 help: ## list these commands
 	@echo 'studymatch: press Find Partner and sit face to face with someone to study with'
@@ -39,6 +39,9 @@ test: $(DEV_STAMP) ## pass all tests
 
 quick: $(DEV_STAMP) ## pass the tests of the two lower floors only
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup tests/actors tests/studymatch $(ARGS)
+
+sim: $(DEV_STAMP) ## simulate halls of people, seed by seed (ARGS="--seeds 1000 --minutes 5", "--plants", "--help")
+	$(VENV)/bin/python -m tests.simulation $(ARGS)
 
 lint: lint-python lint-js ## check style and types, of Python and of JavaScript
 

@@ -1,10 +1,15 @@
-"""In CI nothing may be skipped: a suite with every way to skip runs under the real tests/conftest.py."""
+"""The rules of the suite hold: in CI nothing may be skipped, and a group of tests stays in one worker.
+
+A small suite with every way to skip runs under the real tests/conftest.py, in a pytest of its own.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -43,6 +48,14 @@ SUITE = {
         def test_expected_failure():
             assert False
     """,
+    "test_group.py": """
+        import pytest
+
+        @pytest.mark.xdist_group("one")
+        @pytest.mark.parametrize("number", range(4))
+        def test_of_a_group(number):
+            pass
+    """,
     "test_module.py": """
         import pytest
         pytest.importorskip("no_such_module_anywhere")
@@ -54,8 +67,7 @@ REASONS = ("by mark", "by condition", "by call", "by fixture", "by unittest")
 def run_suite(folder: Path, ci: str, *arguments: str) -> tuple[int, str]:
     """Runs SUITE in a process of its own, with CI set to `ci`; gives pytest's exit status and its output."""
     for name, text in SUITE.items():
-        lines = [line.removeprefix(" " * 8) for line in text.splitlines()]
-        (folder / name).write_text("\n".join(lines))
+        (folder / name).write_text(dedent(text))
     shutil.copy(Path(__file__).with_name("conftest.py"), folder)
     (folder / "pytest.ini").write_text("[pytest]\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -86,4 +98,13 @@ def test_a_skipped_module_fails_in_ci(tmp_path: Path) -> None:
 def test_a_skip_is_a_skip_elsewhere(tmp_path: Path) -> None:
     status, output = run_suite(tmp_path, "")
     assert status == pytest.ExitCode.OK, output
-    assert "1 passed, 6 skipped, 1 xfailed in" in output
+    assert "5 passed, 6 skipped, 1 xfailed in" in output
+
+
+def test_the_tests_of_one_group_run_in_one_worker(tmp_path: Path) -> None:
+    """The browser tests need it: two workers with a server and a browser each would starve each other."""
+    status, output = run_suite(tmp_path, "", "test_group.py", "-v", "-n", "2", "--dist", "loadgroup")
+    assert status == pytest.ExitCode.OK, output
+    workers = re.findall(r"^\[(gw\d)\].* PASSED ", output, re.MULTILINE)
+    assert len(workers) == 4
+    assert len(set(workers)) == 1
