@@ -1,0 +1,115 @@
+"""Runs seeds: ``python -m tests.simulation`` (`make sim`).
+
+    python -m tests.simulation --seeds 1000 --minutes 5     new seeds, until either is used up
+    python -m tests.simulation --seed 4711                  one seed: what was violated
+    python -m tests.simulation --seed 4711 --story          and its story, as it happened
+    python -m tests.simulation --seed 4711 --story --about P2 s17
+    python -m tests.simulation --plants                     how many seeds each planted bug takes
+
+Each failure is one line with the command that repeats it. The exit code is 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count
+
+from tests.simulation.plants import PLANTS
+from tests.simulation.world import Report, find, run
+
+BAR = 30
+
+
+def main() -> int:
+    given = _arguments()
+    if given.plants:
+        return _plants(given)
+    if given.seed is not None:
+        return _one(run(given.seed), given)
+    return _many(given)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=200, help="how many seeds (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="at most this long (default: %(default)s)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="run this one seed")
+    parser.add_argument("--plants", action="store_true", help="plant each bug, and say which seed finds it")
+    parser.add_argument("--story", action="store_true", help="tell what happened in it")
+    parser.add_argument(
+        "--about", nargs="*", default=[], help="tell only what concerns these people or sessions"
+    )
+    return parser.parse_args()
+
+
+def _one(report: Report, given: argparse.Namespace) -> int:
+    if given.story:
+        print(report.story(given.about))
+    print(f"seed {report.seed}: trace {report.digest}, {dict(report.seen)}")
+    for violation in report.violations:
+        print(f"  {violation}")
+    return int(bool(report.violations))
+
+
+def _plants(given: argparse.Namespace) -> int:
+    """How many seeds each planted bug takes."""
+    missed = 0
+    for plant in PLANTS:
+        report = find(plant, given.seeds)
+        if report is None:
+            missed += 1
+            print(f"{plant}: not found in {given.seeds} seeds")
+        else:
+            print(f"{plant}: found by seed number {report.seed + 1}: {report.violations[0]}", flush=True)
+    return int(missed > 0)
+
+
+def _many(given: argparse.Namespace) -> int:
+    began, failed, seen, done = time.monotonic(), 0, Counter[str](), 0
+    deadline = began + 60 * given.minutes
+    with ProcessPoolExecutor(given.jobs) as pool:
+        waiting = (pool.submit(run, seed) for seed in count(given.first))
+        under_way = [next(waiting) for _ in range(min(given.seeds, 4 * given.jobs))]
+        started = len(under_way)
+        while under_way:
+            report = under_way.pop(0).result()
+            done += 1
+            seen += report.seen
+            if report.violations:
+                failed += 1
+                _wipe()
+                print(f"seed {report.seed}: {report.violations[0]}")
+                print(f"  python -m tests.simulation --seed {report.seed} --story")
+            _progress(done, given.seeds, time.monotonic() - began)
+            if started < given.seeds and time.monotonic() < deadline:
+                under_way.append(next(waiting))
+                started += 1
+    _wipe()
+    elapsed_s = time.monotonic() - began
+    print(f"{done} seeds, {failed} failed, {60 * done / elapsed_s:.0f} a minute; frames seen: {dict(seen)}")
+    return int(failed > 0)
+
+
+def _progress(done: int, seeds: int, elapsed_s: float) -> None:
+    if sys.stderr.isatty():
+        filled = BAR * done // seeds
+        rate = 60 * done / elapsed_s
+        sys.stderr.write(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {done}/{seeds}, {rate:.0f} a minute ")
+        sys.stderr.flush()
+
+
+def _wipe() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What goes wrong in a run, and when: drawn by the seed, before the run begins.
+
+Every fault is one that happens to real systems, at a place where it really can: an actor crashes at the
+beginning of a turn, or is cancelled where it waits; the matcher crashes before or after its pool has
+changed; the database fails before or after its commit.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+
+class PlannedError(Exception):
+    """A crash that the plan asked for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one seed has in store for its hall. Rates are probabilities, times are seconds."""
+
+    people: int
+    duration_s: float
+    subjects: int
+    delay_s: float
+    lockstep: bool
+    impatience: float
+    vanishing: float
+    mischief: float
+    stalling: float
+    never_connects: float
+    user_crashes: tuple[int, ...]
+    user_cancels: tuple[int, ...]
+    matcher_crashes: tuple[tuple[int, bool], ...]
+    outages: tuple[tuple[float, float, str], ...]
+    jumps: tuple[tuple[float, float], ...]
+    shutdown_at: float | None
+
+    @staticmethod
+    def draw(chance: random.Random) -> Plan:
+        """Most seeds have few kinds of faults, so that what each does is seen; some have all at once."""
+        duration_s = chance.choice([20.0, 40.0, 80.0])
+
+        def sometimes(rate: float, share: float = 0.5) -> float:
+            return rate * chance.random() if chance.random() < share else 0.0
+
+        def moments(most: int, share: float = 0.3) -> list[float]:
+            count = chance.randint(1, most) if chance.random() < share else 0
+            return sorted(chance.uniform(0, duration_s) for _ in range(count))
+
+        lockstep = chance.random() < 0.5
+        return Plan(
+            people=chance.choice([2, 2, 3, 3, 4, 6, 9, 14]),
+            duration_s=duration_s,
+            subjects=chance.choice([1, 1, 1, 2, 3]),
+            delay_s=0.0 if lockstep else chance.choice([0.0, 0.02, 0.3, 2.0]),
+            lockstep=lockstep,
+            impatience=chance.choice([0.02, 0.1, 0.4]),
+            vanishing=sometimes(0.5, 0.6),
+            mischief=sometimes(0.3, 0.4),
+            stalling=sometimes(0.05, 0.2),
+            never_connects=sometimes(0.5, 0.3),
+            user_crashes=tuple(chance.randint(1, 400) for _ in moments(3)),
+            user_cancels=tuple(chance.randint(1, 400) for _ in moments(3)),
+            matcher_crashes=tuple((chance.randint(1, 60), chance.random() < 0.5) for _ in moments(2)),
+            outages=tuple(
+                (at, chance.uniform(0.1, 20), chance.choice(["down", "slow", "after_commit", "crash"]))
+                for at in moments(3)
+            ),
+            jumps=tuple((at, chance.uniform(1, 40)) for at in moments(2, 0.2)),
+            shutdown_at=chance.uniform(1, duration_s) if chance.random() < 0.15 else None,
+        )
+
+
+@dataclass
+class Countdown:
+    """Strikes at given counts of something that happens again and again."""
+
+    strikes: tuple[int, ...]
+    count: int = field(default=0)
+
+    def step(self) -> bool:
+        self.count += 1
+        return self.count in self.strikes

@@ -1,0 +1,244 @@
+"""What simulated people do: search, cancel, skip, chat, vanish, come back, open a second tab, and nonsense.
+
+A `Page` is one browser tab with its connections, one after the other: it remembers what it was told, as a
+real page does, and keeps the transcript that the checkers read. When the world is quiet everybody means
+well: they come back, search, and report that media flow.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from studymatch.messages import Person
+from tests.simulation.network import Frame, Wire
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LOCKSTEP_S = 0.5
+"""In a seed of lockstep, people act at whole multiples of this, so that much happens at the same moment."""
+
+NONSENSE = (
+    "",
+    "[]",
+    '{"type":"dance"}',
+    '{"type":"skip"}',
+    '{"type":"chat","session":"x","text":""}',
+    '{"type":"hello","version":1,"token":"again"}',
+    '{"type":"state","state":"connected"}',
+)
+
+
+@dataclass
+class Told:
+    """A frame that reached a page, over which of its connections, and when."""
+
+    at: float
+    wire: int
+    frame: Frame
+
+
+@dataclass
+class Page:
+    """One tab of one person."""
+
+    person: Person
+    token: str
+    told: list[Told] = field(default_factory=list)
+    said: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    kinds: set[str] = field(default_factory=set)
+    state: Frame | None = None
+    key: str | None = None
+    seq: int = 0
+    resumable: bool = False
+    wire: Wire | None = None
+
+    def take(self, wire: Wire, frame: Frame) -> None:
+        self.told.append(Told(trio.current_time(), wire.number, frame))
+        self.seq = frame["seq"]
+        match frame["type"]:
+            case "welcome":
+                self.key = frame["resume"]["key"]
+            case "state":
+                self.state = frame
+            case "partner" if self.state is not None and self.state["partner"] is not None:
+                self.state["partner"]["away"] = frame["away"]
+
+
+class Human:
+    """Somebody who behaves like people do, as their own chance and the plan will have it."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.name = f"P{number}"
+        self.chance = random.Random(world.chance.random())
+        self.subject = f"subject {self.chance.randrange(world.plan.subjects)}"
+        self.flaky = self.chance.random() < world.plan.vanishing
+        self.never_connects = self.chance.random() < world.plan.never_connects
+
+    async def live(self) -> None:
+        """One tab after another until the world is over."""
+        await self.pause(0, 5)
+        while not self.world.over:
+            page = self.world.new_page(self.name)
+            await self.use(page)
+            await self.pause(0, 5)
+
+    async def use(self, page: Page) -> None:
+        """A tab, from its first connection until it is closed for good."""
+        while not self.world.over:
+            page.wire = wire = self.world.connect()
+            wire.say(json.dumps(self.hello(page)))
+            try:
+                closed = await self.sit(page, wire)
+            finally:
+                page.wire = None
+            if closed or (not self.world.quiet and self.chance.random() < (0.02 if self.flaky else 0.2)):
+                self.world.story(f"{self.name} closes the tab")
+                return
+            if self.world.quiet:
+                await trio.sleep(0.1)
+            else:
+                await self.pause(0, self.chance.choice([1, 4] if self.flaky else [1, 4, 15, 40]))
+
+    def hello(self, page: Page) -> Frame:
+        frame: Frame = {"type": "hello", "version": 1, "token": page.token}
+        wild = 0.0 if self.world.quiet else self.chance.random()
+        if page.key is not None and wild < 0.9:
+            key = "a wrong key" if wild > 0.85 else page.key
+            frame["resume"] = {"key": key, "seq": page.seq}
+        return frame
+
+    async def sit(self, page: Page, wire: Wire) -> bool:
+        """One connection. True: the server does not want this tab back."""
+        heard = False
+        async with trio.open_nursery() as nursery:
+
+            async def listen() -> None:
+                nonlocal heard
+                try:
+                    while True:
+                        frame = await wire.hear()
+                        page.take(wire, frame)
+                        self.world.page_told(page, wire, frame)
+                except trio.EndOfChannel:
+                    heard = True
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(listen)
+            while True:
+                await self.think()
+                if self.world.over or self.act(page, wire):
+                    nursery.cancel_scope.cancel()
+                    break
+        if self.world.over and not heard:
+            wire.lose("close")
+        return wire.code == 4409
+
+    async def think(self) -> None:
+        """Some time between two acts. In lockstep everybody acts at the same moments."""
+        if self.world.quiet:
+            await trio.sleep(self.chance.uniform(1, 6))
+        elif self.world.plan.lockstep:
+            await trio.sleep(self.chance.choice([0.0, LOCKSTEP_S, LOCKSTEP_S, 4 * LOCKSTEP_S]))
+            await self.in_step()
+        else:
+            await trio.sleep(self.chance.choice([0.0, 0.05, 0.5, self.chance.uniform(0, 4), 5.0]))
+
+    async def pause(self, least_s: float, most_s: float) -> None:
+        await trio.sleep(self.chance.uniform(least_s, most_s))
+        if self.world.plan.lockstep:
+            await self.in_step()
+
+    async def in_step(self) -> None:
+        now = trio.current_time()
+        await trio.sleep_until(LOCKSTEP_S * ceil(now / LOCKSTEP_S))
+
+    # What somebody does at a moment
+
+    def act(self, page: Page, wire: Wire) -> bool:
+        """Do one thing, or nothing. True: the connection was lost."""
+        plan, wild = self.world.plan, 1.0 if self.world.quiet else self.chance.random()
+        vanishing = plan.vanishing * (0.8 if self.flaky else 0.2)
+        if wild < vanishing:
+            how = self.chance.choice(["close", "break", "silent"])
+            self.world.story(f"{self.name} loses the network ({how})")
+            wire.lose(how)
+            return True
+        if wild < vanishing + plan.stalling / 5:
+            self.world.story(f"{self.name} stops reading")
+            wire.stall()
+        elif not self.world.quiet and self.chance.random() < plan.mischief:
+            self.mischief(page, wire)
+        elif page.state is not None:
+            self.sensible(page, wire, page.state)
+        return False
+
+    def sensible(self, page: Page, wire: Wire, state: Frame) -> None:
+        quiet, roll = self.world.quiet, self.chance.random()
+        session = state["session"]
+        match state["state"]:
+            case "idle":
+                self.say(page, wire, "search", criteria={"subject": self.subject})
+                if not quiet and roll < self.world.plan.impatience / 2:
+                    self.say(page, wire, "cancel")  # in the same breath
+            case "searching" if not quiet and roll < self.world.plan.impatience / 4:
+                self.say(page, wire, "cancel")
+            case "searching":
+                self.say(page, wire, "ping")
+            case "connecting" if not quiet and roll < self.world.plan.impatience / 2:
+                kind = self.chance.choice(["skip", "end", "failed"])
+                self.say(page, wire, kind, session=session)
+            case "connecting":
+                self.signal(page, wire, session)
+                if quiet or (roll < 0.7 and not self.never_connects):
+                    self.say(page, wire, "connected", session=session)
+            case "connected" if not quiet and roll < self.world.plan.impatience:
+                self.say(page, wire, self.chance.choice(["skip", "skip", "end"]), session=session)
+            case "connected" if roll < 0.5:
+                self.signal(page, wire, session)
+            case "connected":
+                self.say(page, wire, "ping")
+            case "ended" if state["search_again_in"] is None:
+                self.say(page, wire, "search", criteria={"subject": self.subject})
+
+    def mischief(self, page: Page, wire: Wire) -> None:
+        """Frames that are late, twice, out of turn or nonsense, and a second tab."""
+        sessions = [told.frame["session"] for told in page.told if told.frame.get("session")]
+        match self.chance.randrange(6):
+            case 0:
+                wire.say(self.chance.choice(NONSENSE))
+            case 1 if sessions:
+                kind = self.chance.choice(["skip", "end", "failed", "connected"])
+                self.say(page, wire, kind, session=self.chance.choice(sessions))
+            case 2 if sessions:
+                for _ in range(2):
+                    self.say(page, wire, self.chance.choice(["skip", "connected"]), session=sessions[-1])
+            case 3:
+                for kind in self.chance.choice(
+                    [["search"], ["cancel"], ["search", "cancel"], ["cancel", "search"]]
+                ):
+                    self.say(page, wire, kind)
+            case 4 if self.chance.random() < 0.3:
+                self.world.second_tab(page)
+            case _:
+                self.say(page, wire, "ping")
+
+    def signal(self, page: Page, wire: Wire, session: str) -> None:
+        """A signal that says whose it is and which: the oracle knows what should arrive where."""
+        sent = page.said[session]
+        sent.append(len(sent))
+        data = {"from": page.person.id, "session": session, "n": sent[-1]}
+        self.say(page, wire, "signal", session=session, data=data)
+
+    def say(self, page: Page, wire: Wire, kind: str, **fields: Any) -> None:
+        page.kinds.add(kind)
+        self.world.story(f"{self.name} says {kind}", quietly=kind in ("ping", "signal"))
+        wire.say(json.dumps({"type": kind, **fields}))

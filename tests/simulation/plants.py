@@ -1,0 +1,308 @@
+"""Bugs to plant, so that the oracle is known to notice them.
+
+Each is a real mistake that somebody could make in the product, as a patch that is on for one run. Nothing
+here is reachable from the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import trio
+
+from actors import mailbox
+from actors.mailbox import Door, Mailbox
+from studymatch import matcher as matcher_module
+from studymatch import pairing as pairing_module
+from studymatch.browser import Browser
+from studymatch.lifecycle import SessionCause, State
+from studymatch.matcher import Matcher
+from studymatch.messages import MatcherLost, PartnerLeft, SignalSent
+from studymatch.outbox import Outbox
+from studymatch.pairing import Pairing
+from studymatch.pool import Pool
+from studymatch.scene import Scene
+from studymatch.session import Session
+from studymatch.stage import Stage
+from studymatch.user import User
+
+Plant = Callable[[], Any]
+
+
+@contextmanager
+def _on(target: Any, name: str, bug: Any) -> Iterator[None]:
+    with patch.object(target, name, bug):
+        yield
+
+
+def no_ring_on_a_closing_door() -> Any:
+    def close(door: Door[Any]) -> None:
+        door.open = False
+        links, door._links = door._links, {}
+        for other in links:
+            del other._links[door]
+
+    return _on(Door, "close", close)
+
+
+def one_sided_link() -> Any:
+    def link(first: Door[Any], second: Door[Any], **news: Any) -> bool:
+        linked = mailbox.link(first, second, **news)
+        if linked:
+            del second._links[first]
+        return linked
+
+    return _on(pairing_module, "link", link)
+
+
+def late_messages_are_not_dropped() -> Any:
+    def take(box: Mailbox[Any]) -> Any:
+        return (box._messages.popleft()[1],) if box._messages else None
+
+    return _on(Mailbox, "_take", take)
+
+
+def no_check_for_a_stale_offer() -> Any:
+    original = Matcher._offer
+
+    def offer(self: Matcher, pool: Pool[Any], desk: Any, ticket: Any) -> None:
+        if ticket.open:
+            return original(self, pool, desk, ticket)
+        partner = pool.offer(_Reopened(ticket), trio.current_time())  # type: ignore[arg-type]
+        if partner is not None:
+            self._pair(desk, partner, ticket)
+        return None
+
+    return _on(Matcher, "_offer", offer)
+
+
+class _Reopened:
+    """A ticket that claims to be open."""
+
+    open = True
+
+    def __init__(self, ticket: Any) -> None:
+        self._ticket = ticket
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ticket, name)
+
+
+def ticket_not_withdrawn() -> Any:
+    return _on(Pool, "withdraw", lambda *_: None)
+
+
+def waiting_time_lost() -> Any:
+    original = User._ticket
+
+    def ticket(self: User, *given: Any, **named: Any) -> Any:
+        return replace(original(self, *given, **named), since=trio.current_time())
+
+    return _on(User, "_ticket", ticket)
+
+
+def matched_with_oneself() -> Any:
+    original = Matcher._pair
+
+    def pair(self: Matcher, desk: Any, first: Any, second: Any) -> None:
+        twin = replace(second, door=replace(second.door, person=first.door.person))
+        original(self, desk, first, twin)
+
+    return _on(Matcher, "_pair", pair)
+
+
+def end_recorded_twice() -> Any:
+    original = Pairing.leave
+
+    def leave(self: Pairing, cause: SessionCause, *, partner_ready: bool = True) -> bool:
+        link = self._door._links.get(self._partners_door)
+        left = original(self, cause, partner_ready=partner_ready)
+        if left and link is not None and link.broken is not None:
+            link.broken(self._door, PartnerLeft(cause))
+        return left
+
+    return _on(Pairing, "leave", leave)
+
+
+def end_not_recorded_on_unwinding() -> Any:
+    def leave_without_a_word(self: Pairing, *_: Any) -> None:
+        self._door.unlink(self._partners_door)
+
+    return _on(Pairing, "__exit__", leave_without_a_word)
+
+
+def resume_replays_twice() -> Any:
+    def catch_up(self: Outbox, seen: int) -> list[bytes]:
+        return [self.number(body) for seq, body in self._kept if seq is None or seq > seen]
+
+    return _on(Outbox, "catch_up", catch_up)
+
+
+def resume_forgets_what_was_said() -> Any:
+    return _on(Outbox, "keep", lambda *_: True)
+
+
+def resume_replays_what_was_seen() -> Any:
+    original = Outbox.catch_up
+    return _on(Outbox, "catch_up", lambda self, seen: original(self, 0))
+
+
+def timer_survives_its_state() -> Any:
+    """The limit on connecting goes on while connected."""
+
+    original = Session._connected
+
+    async def connected(self: Session) -> Any:
+        with trio.move_on_after(self._stage.settings.connect_limit_s):
+            return await original(self)
+        return await self._leave(SessionCause.SKIPPED, None)
+
+    return _on(Session, "_connected", connected)
+
+
+def connected_when_one_side_says_so() -> Any:
+    original = Session._next
+
+    async def next_turn(self: Session) -> Any:
+        turn = await original(self)
+        if self._stage.scene.state is State.CONNECTING and type(turn).__name__ == "MediaFlowed":
+            self._pairing.begin()
+        return turn
+
+    return _on(Session, "_next", next_turn)
+
+
+def call_begins_after_its_end() -> Any:
+    def begin(self: Pairing) -> bool:
+        from studymatch.messages import SessionBegan
+        from studymatch.records import SessionConnected
+
+        self._ledger.tell(SessionConnected(session=self.session, at=trio.current_time()))
+        self._partners_door.tell(SessionBegan())
+        return True
+
+    return _on(Pairing, "begin", begin)
+
+
+def page_not_told_of_the_match() -> Any:
+    original = Browser.show
+
+    def show(self: Browser, snapshot: Any) -> None:
+        if snapshot.state is not State.CONNECTING:
+            original(self, snapshot)
+
+    return _on(Browser, "show", show)
+
+
+def ring_goes_on_after_the_match() -> Any:
+    original = Scene.snapshot
+
+    def snapshot(self: Scene, now: float, cue: str | None) -> Any:
+        told = original(self, now, cue)
+        ringing = original(replace(self, state=State.SEARCHING), now, cue)
+        return told if self.state is not State.CONNECTING else _with_sound(told, ringing.sound)
+
+    return _on(Scene, "snapshot", snapshot)
+
+
+def _with_sound(snapshot: Any, sound: Any) -> Any:
+    import msgspec
+
+    return msgspec.structs.replace(snapshot, sound=sound)
+
+
+def searching_again_is_forgotten() -> Any:
+    original = User._ended
+
+    async def ended(self: User, ending: Any) -> Any:
+        return await original(self, replace(ending, wish=None, stop=True))
+
+    return _on(User, "_ended", ended)
+
+
+def matcher_crash_is_not_told() -> Any:
+    original = mailbox.link
+
+    def link(first: Door[Any], second: Door[Any], *, first_hears: Any, **rest: Any) -> bool:
+        if isinstance(first_hears, MatcherLost):
+            linked = original(first, second, first_hears=first_hears, **rest)
+            if linked:
+                del second._links[first]
+            return linked
+        return original(first, second, first_hears=first_hears, **rest)
+
+    return _on(matcher_module, "link", link)
+
+
+def matched_though_away() -> Any:
+    original = Browser.down
+
+    def down(self: Browser, line: Any) -> bool:
+        original(self, line)
+        return False
+
+    return _on(Browser, "down", down)
+
+
+def signals_reach_the_wrong_session() -> Any:
+    original = Pairing.tell
+    former: list[Door[Any]] = []
+
+    def tell(self: Pairing, message: Any) -> None:
+        former.append(self._partners_door)
+        if isinstance(message, SignalSent) and former[0].open:
+            former[0].tell(message)
+        else:
+            original(self, message)
+
+    return _on(Pairing, "tell", tell)
+
+
+def numbers_start_again_on_resuming() -> Any:
+    original = Stage._greet
+
+    def greet(self: Stage, up: Any) -> None:
+        if up.seq is not None:
+            self.browser.outbox.seq = 0
+        original(self, up)
+
+    return _on(Stage, "_greet", greet)
+
+
+def former_partners_are_never_matched_again() -> Any:
+    return _on(Pool, "due", lambda self: None)
+
+
+PLANTS: dict[str, Plant] = {
+    plant.__name__: plant
+    for plant in (
+        no_ring_on_a_closing_door,
+        one_sided_link,
+        late_messages_are_not_dropped,
+        no_check_for_a_stale_offer,
+        ticket_not_withdrawn,
+        waiting_time_lost,
+        matched_with_oneself,
+        end_recorded_twice,
+        end_not_recorded_on_unwinding,
+        resume_replays_twice,
+        resume_forgets_what_was_said,
+        resume_replays_what_was_seen,
+        timer_survives_its_state,
+        connected_when_one_side_says_so,
+        call_begins_after_its_end,
+        page_not_told_of_the_match,
+        ring_goes_on_after_the_match,
+        searching_again_is_forgotten,
+        matcher_crash_is_not_told,
+        matched_though_away,
+        signals_reach_the_wrong_session,
+        numbers_start_again_on_resuming,
+        former_partners_are_never_matched_again,
+    )
+}
+"""Every bug that can be planted, by name: a context manager that has it on."""
