@@ -106,7 +106,7 @@ class Session:
                         return None
                     case Failed(code=code):
                         self._stage.journal.info("failed", session=pairing.session, code=code)
-                        return await self._leave(SessionCause.CONNECT_FAILED, None)
+                        return await self._leave(SessionCause.CONNECT_FAILED, None, None)
                     case other:
                         return await self._over(other, back)
                 if flows_here and flows_there and pairing.begin():
@@ -114,8 +114,9 @@ class Session:
         neither = not (flows_here or flows_there)
         ready_here = flows_here or (neither and self._spoke_here)
         ready_there = flows_there or (neither and self._spoke_there)
-        wish = back if ready_here else None
-        return await self._leave(SessionCause.CONNECT_TIMEOUT, wish, partner_ready=ready_there)
+        return await self._leave(
+            SessionCause.CONNECT_TIMEOUT, back if ready_here else None, back, partner_ready=ready_there
+        )
 
     async def _connected(self) -> Ending:
         self._enter(State.CONNECTED, Cause.CONNECTED, deadline=None)
@@ -151,22 +152,28 @@ class Session:
         """The session ends because of `turn`; `wish` is for whoever did not ask for that."""
         match turn:
             case Skip():
-                return await self._leave(SessionCause.SKIPPED, Wish(self._wish.criteria))
+                again = Wish(self._wish.criteria)
+                return await self._leave(SessionCause.SKIPPED, again, again)
             case End():
-                return await self._leave(SessionCause.ENDED, None)
+                return await self._leave(SessionCause.ENDED, None, None)
             case PartnerLeft() as left:
                 return self._left(left, wish)
             case other:
                 raise self._stage.unexpected(other)
 
-    async def _leave(self, cause: SessionCause, wish: Wish | None, *, partner_ready: bool = True) -> Ending:
-        """End the session for `cause`, unless the partner was first: then it has ended for theirs."""
+    async def _leave(
+        self, cause: SessionCause, wish: Wish | None, overtaken: Wish | None, *, partner_ready: bool = True
+    ) -> Ending:
+        """End the session for `cause`, unless the partner was first: then it has ended for theirs.
+
+        What follows is `wish`; or, where the partner was first, `overtaken`.
+        """
         if self._pairing.leave(cause, partner_ready=partner_ready):
             ending = self._ending(SEEN_BY_LEAVER[cause], wish)
         else:
             while not isinstance(ring := await self._stage.next(), PartnerLeft):
                 pass  # it is in the mailbox already; what is before it came too late
-            ending = self._left(ring, wish)
+            ending = self._left(ring, overtaken)
         return replace(ending, stop=cause is SessionCause.ENDED)
 
     def _left(self, left: PartnerLeft, wish: Wish | None) -> Ending:

@@ -250,8 +250,6 @@ class SearchesAgain(Checker):
         asked_to_stop = page.kinds & {"end", "failed"}
         if frame["type"] != "state" or asked_to_stop:
             return
-        if frame["cause"] == "partner_lost" and not page.said[frame["session"]]:
-            return  # they had said nothing, and their own limit may have passed in the same moment
         if frame["cause"] in self.CAUSES and frame["search_again_in"] is None:
             self.violated(f"{page.person.id} is left in ended for {frame['cause']}")
         if frame["state"] == "idle" and frame["cause"] == "ended":

@@ -159,7 +159,7 @@ def timer_survives_its_state() -> Any:
     async def connected(self: Session) -> Any:
         with trio.move_on_after(self._stage.settings.connect_limit_s):
             return await original(self)
-        return await self._leave(SessionCause.SKIPPED, None)
+        return await self._leave(SessionCause.SKIPPED, None, None)
 
     return _on(Session, "_connected", connected)
 

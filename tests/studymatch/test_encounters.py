@@ -327,6 +327,23 @@ async def test_a_call_does_not_begin_when_the_partner_has_just_left(
         await trio.sleep(20)
 
 
+async def test_whoever_is_left_in_the_moment_of_the_limit_searches_again(
+    clock: MockClock, building: Building
+) -> None:
+    """Grace and limit pass at once; whose turn comes first is by chance, and both orders must occur."""
+    causes = set()
+    for _ in range(40):
+        one, other = await building.pair()
+        await other.drop()
+        await trio.sleep(15.1)
+        causes.add(one.last["cause"])
+        if one.last["cause"] == "partner_lost":
+            assert one.last["search_again_in"] is not None
+        await one.drop()
+        await trio.sleep(20)
+    assert causes == {"partner_lost", "connect_timeout"}
+
+
 async def test_saying_connected_twice_does_no_harm(clock: MockClock, building: Building) -> None:
     one, other = await building.pair()
     for _ in range(3):
