@@ -22,7 +22,7 @@ def of_ending(cause: Cause, partner: str, *, searches_again: bool) -> str:
         case Cause.PARTNER_LOST:
             return f"{partner} lost their connection."
         case Cause.RESTARTING:
-            return "The server is restarting."
+            return f"The server restarted, and the session with {partner} could not go on."
         case Cause.CONNECT_TIMEOUT if searches_again:
             return f"The call with {partner} could not be set up in time."
         case Cause.CONNECT_FAILED if searches_again:

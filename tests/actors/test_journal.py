@@ -69,10 +69,10 @@ async def test_an_unknown_level_is_refused() -> None:
 async def test_what_libraries_log_appears_among_the_lines() -> None:
     stream = io.StringIO()
     configure("info", human=False, stream=stream)
-    logging.getLogger("some.library").warning("low on %s", "ink")
-    logging.getLogger("some.library").info("chatter")
+    logging.getLogger("some.package").warning("low on %s", "ink")
+    logging.getLogger("some.package").info("chatter")
     [line] = map(json.loads, stream.getvalue().splitlines())
-    assert (line["level"], line["actor"], line["event"]) == ("warning", "some.library", "low on ink")
+    assert (line["level"], line["actor"], line["event"]) == ("warning", "some.package", "low on ink")
 
 
 async def test_only_the_last_events_are_remembered(
