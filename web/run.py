@@ -97,11 +97,18 @@ async def _serve(settings: Settings, stop: trio.Event) -> None:
                 addresses = await nursery.start(start)
                 click.echo(f"studymatch is ready at {addresses[0]}")
                 await stop.wait()
-                people = hall.hand_over()
-                handover.save(Handover(node, time.time(), people), data_dir / HANDOVER_FILE)
+                _leave_behind(Handover(node, time.time(), hall.hand_over()), data_dir / HANDOVER_FILE)
                 with trio.move_on_after(settings.stop_limit_s):
                     await reception.deserted()
                 end.set()
+
+
+def _leave_behind(what: Handover, path: Path) -> None:
+    """Save it; if that fails people start afresh after the restart, which is no reason not to stop."""
+    try:
+        handover.save(what, path)
+    except OSError as error:
+        Journal("server").warning("nothing handed over", why=str(error), people=len(what.people))
 
 
 async def _obey_signals(
