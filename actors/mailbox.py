@@ -118,6 +118,10 @@ class Mailbox(Generic[M]):
         self._reader = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(abort)
 
+    def waiting(self) -> list[M]:
+        """The messages that wait and are still wanted, in order. They stay."""
+        return [message for door, message in self._messages if door is None or door.open]
+
     def receive_nowait_all(self, limit: int) -> list[M]:
         """Take up to `limit` messages that are already here, in order, without waiting."""
         messages: list[M] = []

@@ -74,12 +74,6 @@ class Browser:
         self._line = None
         return True
 
-    def hang_up(self, code: CloseCode) -> None:
-        """Close the present line, if there is one."""
-        if self._line is not None:
-            self._line.hang_up(code)
-            self._line = None
-
     def show(self, snapshot: Snapshot) -> None:
         """A change of state: tell it at once, or when they are back."""
         if self._line is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
+from typing import assert_never
 
 import trio
 
@@ -63,6 +64,17 @@ class Ending:
     partner: Person
     wish: Wish | None
     stop: bool = False
+
+
+def frame_of(words: SignalSent | ChatSent, session: str, partner: Person) -> SignalFrom | ChatFrom:
+    """What a browser is sent when the partner has said `words`."""
+    match words:
+        case SignalSent(data):
+            return SignalFrom(session, data)
+        case ChatSent(text):
+            return ChatFrom(session, partner.id, text)
+        case _:
+            assert_never(words)
 
 
 class Session:
@@ -134,13 +146,13 @@ class Session:
                 case Signal(data=data):
                     self._spoke_here = True
                     pairing.tell(SignalSent(data))
-                case SignalSent(data):
+                case SignalSent() as signal:
                     self._spoke_there = True
-                    stage.relay(SignalFrom(pairing.session, data))
+                    stage.relay(frame_of(signal, pairing.session, pairing.partner))
                 case Chat(text=text):
                     pairing.tell(ChatSent(text))
-                case ChatSent(text):
-                    stage.relay(ChatFrom(pairing.session, pairing.partner.id, text))
+                case ChatSent() as chat:
+                    stage.relay(frame_of(chat, pairing.session, pairing.partner))
                 case PartnerAway(away):
                     stage.partner_away(away)
                 case LineUp() | LineDown():

@@ -82,7 +82,8 @@ class Store:
         now, asked = trio.current_time(), time.monotonic()
 
         def work(connection: Connection) -> None:
-            waited = time.monotonic() - asked  # for a thread and a connection
+            connection.execute("select")  # the transaction begins, and with it the database's `now()`
+            waited = time.monotonic() - asked  # for a thread, a connection, and a database that was silent
             _write(connection, rows, now + waited)
 
         await self._database.transact(work)

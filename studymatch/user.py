@@ -20,11 +20,13 @@ then, and when it passes, cancellation unwinds whatever is open, like any other 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from math import inf
 from typing import NoReturn
 
+import msgspec
 import trio
 
 from actors import Door, Journal, Mailbox
@@ -32,6 +34,7 @@ from studymatch import sentences
 from studymatch.handover import Memento
 from studymatch.lifecycle import Cause, State
 from studymatch.messages import (
+    ChatSent,
     FrameIn,
     Line,
     LineDown,
@@ -44,13 +47,14 @@ from studymatch.messages import (
     Person,
     Refused,
     Seeker,
+    SignalSent,
 )
 from studymatch.pairing import Pairing
 from studymatch.pool import Ticket
-from studymatch.protocol import Cancel, CloseCode, Criteria, End, Inbound, Presence, Search
+from studymatch.protocol import Cancel, CloseCode, Criteria, End, Inbound, Presence, Search, encode
 from studymatch.records import LedgerMessage
 from studymatch.scene import Scene
-from studymatch.session import Ending, Session, Wish
+from studymatch.session import Ending, Session, Wish, frame_of
 from studymatch.settings import Settings
 from studymatch.stage import Stage
 
@@ -93,6 +97,7 @@ class User:
         self._matcher = matcher
         self._ledger = ledger
         self._stage = Stage(person, key, scene, settings, journal)
+        self._lines: dict[Line, None] = {}  # connected and not gone yet, in order; the last one is read
         self._farewell: CloseCode | None = None
         self._met: deque[str] = deque(maxlen=settings.apart_max)
         self._ticket_numbers = count(1)
@@ -123,11 +128,15 @@ class User:
         """
         if self._stage.scope.cancel_called:
             return False
+        if not self._stage.inbox.tell(LineUp(line, seq)):
+            return False
         self._stage.scope.deadline = inf
-        return self._stage.inbox.tell(LineUp(line, seq))
+        self._lines[line] = None
+        return True
 
     def detach(self, line: Line) -> None:
         """The connection `line` is gone."""
+        self._lines.pop(line, None)
         self._stage.inbox.tell(LineDown(line))
 
     def heard(self, line: Line, frame: Inbound | Refused) -> None:
@@ -148,12 +157,14 @@ class User:
     def memento(self) -> Memento:
         """Where this person is now."""
         stage, scene = self._stage, self._stage.scene
+        if self._past is not None:  # no turn in this life yet: as in the former one, but later
+            return msgspec.structs.replace(self._past.memento, lasted_s=trio.current_time() - scene.since)
         return Memento(
             person=self.person,
             key=stage.key,
             seq=stage.browser.outbox.seq,
             shown=stage.browser.shown,
-            memory=stage.browser.outbox.memory(),
+            memory=(*stage.browser.outbox.memory(), *self._unheard()),
             met=tuple(self._met),
             state=scene.state,
             lasted_s=trio.current_time() - scene.since,
@@ -164,6 +175,13 @@ class User:
             initiator=scene.initiator,
             message=scene.message,
         )
+
+    def _unheard(self) -> Iterator[tuple[None, str]]:
+        """What the partner said and the browser was not sent, because this actor has not had its turn."""
+        scene = self._stage.scene
+        for message in self._stage.inbox.waiting():
+            if isinstance(message, SignalSent | ChatSent) and scene.session and scene.partner:
+                yield None, encode(frame_of(message, scene.session, scene.partner)).decode()
 
     def reunite(self, match: Matched, door: Door[PairMessage]) -> None:
         """Be in a session from the beginning, with whom `door`, one that `open_door` gave, is bound to."""
@@ -187,11 +205,9 @@ class User:
             cause = "grace_over" if self._farewell is None else self._farewell.name.lower()
         finally:
             code = self._farewell or CloseCode.CRASHED
-            stage.browser.hang_up(code)
             stage.inbox.close()
-            for message in stage.inbox.receive_nowait_all(len(stage.inbox)):
-                if isinstance(message, LineUp):
-                    message.line.hang_up(code)
+            for line in self._lines:
+                line.hang_up(code)
             stage.journal.info("left", cause=cause)
 
     async def _story(self) -> NoReturn:

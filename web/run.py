@@ -98,8 +98,9 @@ async def _serve(settings: Settings, stop: trio.Event) -> None:
                 click.echo(f"studymatch is ready at {addresses[0]}")
                 await stop.wait()
                 _leave_behind(Handover(node, time.time(), hall.hand_over()), data_dir / HANDOVER_FILE)
-                with trio.move_on_after(settings.stop_limit_s):
-                    await reception.deserted()
+                # For all of it: whoever does not read must not be waited for twice, here and by the server.
+                nursery.cancel_scope.deadline = trio.current_time() + settings.stop_limit_s
+                await reception.deserted()
                 end.set()
 
 

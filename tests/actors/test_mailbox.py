@@ -289,3 +289,13 @@ def test_however_doors_are_linked_and_closed_no_ring_is_lost_or_doubled(data: st
                 for n, inbox in enumerate(inboxes):
                     assert inbox.receive_nowait_all(10) == ([a] if n in rung else [])
         assert all(doors[x].linked(doors[y]) for x, y in map(tuple, linked))
+
+
+async def test_what_waits_can_be_looked_at_and_stays() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    mailbox.tell("first")
+    with Door(mailbox) as closed:
+        closed.tell("not wanted any more")
+    mailbox.tell("last")
+    assert mailbox.waiting() == ["first", "last"]
+    assert mailbox.receive_nowait_all(10) == ["first", "last"]

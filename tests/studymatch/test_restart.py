@@ -61,6 +61,24 @@ async def test_everybody_comes_back_to_where_they_were(clock: MockClock, state: 
         assert again.lines.events("crashed") == []
 
 
+@pytest.mark.parametrize("state", ["idle", "searching", "connecting", "connected", "ended"])
+async def test_a_life_that_ends_before_anybody_had_a_turn_loses_nothing(clock: MockClock, state: str) -> None:
+    async with a_hall() as building:
+        ada = await in_state(building, state)
+        await trio.sleep(10)
+        before = ada.last
+    async with a_hall(after=building, away_s=2.0) as short:
+        pass
+    async with a_hall(after=short, away_s=3.0) as again:
+        back = await ada.come_back(again)
+        assert (back.state, back.session) == (state, str(before["session"]))
+        if state in ("searching", "connected"):
+            assert back.last["since_ms"] == 15_000
+    open_ones = {it.record.session for it in again.store.entries if isinstance(it.record, SessionMatched)}
+    ended = {it.record.session for it in again.store.entries if isinstance(it.record, SessionEnded)}
+    assert open_ones - ended == ({ada.session} if state in ("connecting", "connected") else set())
+
+
 async def test_a_call_goes_on_and_is_recorded_as_one(clock: MockClock) -> None:
     async with a_hall() as building:
         ada, ben = await building.call()
