@@ -4,7 +4,9 @@
     python -m tests.simulation --seed 4711                  one seed: what was violated
     python -m tests.simulation --seed 4711 --story          and its story, as it happened
     python -m tests.simulation --seed 4711 --story --about P2 s17
-    python -m tests.simulation --plants                     how many seeds each planted bug takes
+    python -m tests.simulation --scene "a call, and a skip" --strike "Ada" "crashes on a message" 3 --story
+    python -m tests.simulation --plants                     what finds each planted bug, and how soon
+    python -m tests.simulation --renew                      write anew what some seeds lead to (`outlines.py`)
 
 Each failure is one line with the command that repeats it. The exit code is 1 if there was one.
 """
@@ -18,16 +20,26 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count
 
+from tests.simulation.outlines import renew
 from tests.simulation.plants import PLANTS
-from tests.simulation.world import Report, find, run
+from tests.simulation.report import Place, Report, Strike
+from tests.simulation.scripts import SCENES
+from tests.simulation.sweep import find, play
+from tests.simulation.world import run
 
 BAR = 30
+SEEDS_A_LINE = 500
 
 
 def main() -> int:
     given = _arguments()
+    if given.renew:
+        renew()
+        return 0
     if given.plants:
         return _plants(given)
+    if given.scene is not None:
+        return _scene(given)
     if given.seed is not None:
         return _one(run(given.seed), given)
     return _many(given)
@@ -42,12 +54,36 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="run this one seed")
+    parser.add_argument("--scene", choices=SCENES, metavar="NAME", help="play this one scene")
+    parser.add_argument(
+        "--strike", nargs=3, metavar=("WHO", "WHAT", "TURN"), help="what goes wrong in it, and which time"
+    )
     parser.add_argument("--plants", action="store_true", help="plant each bug, and say which seed finds it")
+    parser.add_argument(
+        "--renew", action="store_true", help="write outlines.json anew: what some seeds lead to"
+    )
     parser.add_argument("--story", action="store_true", help="tell what happened in it")
     parser.add_argument(
         "--about", nargs="*", default=[], help="tell only what concerns these people or sessions"
     )
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.strike and not (given.scene and given.strike[2].isdecimal()):
+        parser.error("--strike needs a --scene, and as its last word a number: which time it is to happen")
+    return given
+
+
+def _scene(given: argparse.Namespace) -> int:
+    """One scene, perhaps with one thing going wrong."""
+    if given.strike is None:
+        return _one(play(given.scene), given)
+    who, what, turn = given.strike
+    report = play(given.scene, Strike(Place(who, what), int(turn)))
+    if not report.struck:
+        print(f"{who} {what} {turn} times: that does not happen in this scene. What does, and how often:")
+        for place, turns in sorted(report.places.items()):
+            print(f'  "{place.who}" "{place.what}" {turns}')
+        return 2
+    return _one(report, given)
 
 
 def _one(report: Report, given: argparse.Namespace) -> int:
@@ -63,12 +99,14 @@ def _plants(given: argparse.Namespace) -> int:
     """How many seeds each planted bug takes."""
     missed = 0
     for plant in PLANTS:
-        report = find(plant, given.seeds)
-        if report is None:
+        found = find(plant, given.seeds)
+        if found is None:
             missed += 1
             print(f"{plant}: not found in {given.seeds} seeds")
         else:
-            print(f"{plant}: found by seed number {report.seed + 1}: {report.violations[0]}", flush=True)
+            where, report = found
+            print(f"{plant}: found by {where}: {report.violations[0]}", flush=True)
+    print(f"{len(PLANTS) - missed} of {len(PLANTS)} planted bugs found")
     return int(missed > 0)
 
 
@@ -99,11 +137,14 @@ def _many(given: argparse.Namespace) -> int:
 
 
 def _progress(done: int, seeds: int, elapsed_s: float) -> None:
+    """A bar on a terminal, a line now and then elsewhere."""
+    so_far = f"{done}/{seeds}, {60 * done / elapsed_s:.0f} a minute"
     if sys.stderr.isatty():
         filled = BAR * done // seeds
-        rate = 60 * done / elapsed_s
-        sys.stderr.write(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {done}/{seeds}, {rate:.0f} a minute ")
+        sys.stderr.write(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {so_far} ")
         sys.stderr.flush()
+    elif done % SEEDS_A_LINE == 0:
+        print(so_far, file=sys.stderr, flush=True)
 
 
 def _wipe() -> None:

@@ -1,49 +1,42 @@
 """The oracle: what must hold, one small object for each thing, apart from whatever brings it about.
 
-A checker is told of moments: `step` (a task has run until it waits), `rest` (everybody waits, and time is
-about to pass), `told` (a frame has reached a page), `calm` (faults have stopped and time has passed), `end`
-(everybody has left and the hall has closed). It raises nothing; it tells the world of a violation.
+These look into the hall and its database; `transcripts.py` has those that read what reaches people.
 """
 
 from __future__ import annotations
 
 import gc
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors import Door, Mailbox
-from studymatch.lifecycle import EDGES, State
+from studymatch.lifecycle import State
 from studymatch.outbox import Outbox
 from studymatch.pairing import Pairing
 from studymatch.pool import Ticket
+from studymatch.session import Session
+from studymatch.stage import Stage
 from studymatch.user import User
+from tests.simulation.checker import Checker
+from tests.simulation.transcripts import (
+    EveryMatchEnds,
+    FailedMatchesCostNothing,
+    MovesAreLegal,
+    NumbersRise,
+    OneConnection,
+    SearchesAgain,
+    WordsArriveOnce,
+)
+from web.socket import SocketLine
 
 if TYPE_CHECKING:
-    from tests.simulation.network import Frame, Wire
-    from tests.simulation.people import Page
     from tests.simulation.world import World
 
 IN_SESSION = (State.CONNECTING, State.CONNECTED)
 TOLERANCE_S = 1e-6
-
-
-class Checker:
-    """Notices nothing. The name of a checker is the name of its class."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def violated(self, what: str) -> None:
-        self.world.violation(f"{type(self).__name__}: {what}")
-
-    def step(self) -> None: ...
-    def rest(self) -> None: ...
-    def told(self, page: Page, wire: Wire, frame: Frame) -> None: ...
-    def calm(self) -> None: ...
-    def end(self) -> None: ...
 
 
 class LinksAreMutual(Checker):
@@ -83,6 +76,21 @@ class PartnersAgree(Checker):
                 self.violated(f"{person} is {scene.state} and their partner {theirs.state}")
             elif theirs.initiator is scene.initiator:
                 self.violated(f"in {scene.session} both or neither are the initiator")
+
+
+class EverybodyIsSomewhere(Checker):
+    """At rest, whoever is connected has an actor that knows so; nobody talks to somebody who has gone."""
+
+    def rest(self) -> None:
+        users = self.world.users()
+        for wire in self.world.wires.values():
+            if not wire.greeted or wire.over or wire.busy or wire.code is not None:
+                continue
+            user = users.get(wire.person)
+            if user is None:
+                self.violated(f"{wire.person} is connected to nobody")
+            elif not user._stage.browser.present:
+                self.violated(f"{wire.person} is connected, and taken to be away")
 
 
 class TicketsAreTheSearching(Checker):
@@ -128,10 +136,6 @@ class Progress(Checker):
 class WaitingTimeIsKept(Checker):
     """A search that goes on counts on: through absences, crashes of the matcher, and matches that fail."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._since: dict[str, float] = {}
-
     def rest(self) -> None:
         pool = self.world.pool
         if pool is None:
@@ -150,110 +154,15 @@ class PagesAgree(Checker):
             wire = self.world.wire_of(person)
             if wire is None or not user._stage.browser.present or not wire.well:
                 continue
-            told = [frame for frame in wire.sent if frame["type"] == "state"]
-            if not told:
+            scene, last = user._stage.scene, wire.last_state
+            if last is None:
                 self.violated(f"{person} is present and was told nothing")
                 continue
-            scene, last = user._stage.scene, told[-1]
             if (last["state"], last["session"]) != (scene.state, scene.session):
                 self.violated(f"{person} is {scene.state} and was told {last['state']}")
             sound = (last["sound"] or {}).get("name")
             if (sound == "ring") is not (scene.state is State.SEARCHING):
                 self.violated(f"{person} hears {sound} while {scene.state}")
-
-
-class NumbersRise(Checker):
-    """Over one connection frames are numbered without a gap; over all of a page's, they only rise."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._last: dict[int, tuple[int, int]] = {}
-
-    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
-        seq = frame["seq"]
-        over, last = self._last.get(id(page), (wire.number, 0))
-        if frame["type"] == "welcome" and not frame["resumed"]:
-            last = seq - 1
-        if seq <= last or (over == wire.number and seq != last + 1 and frame["type"] != "welcome"):
-            self.violated(f"{page.person.id} got number {seq} after {last}")
-        self._last[id(page)] = (wire.number, seq)
-
-
-class MovesAreLegal(Checker):
-    """A page that saw every change was led along legal edges only."""
-
-    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
-        states = [told for told in page.told if told.frame["type"] == "state"]
-        if frame["type"] != "state" or len(states) < 2 or states[-2].wire != wire.number:
-            return
-        source, target = (State(told.frame["state"]) for told in states[-2:])
-        if (source, target) not in EDGES:
-            self.violated(f"{page.person.id} was led from {source} to {target}")
-
-
-class SignalsArriveOnce(Checker):
-    """What one says reaches the partner of that session only, once and in order, and is not lost."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._got: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-
-    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
-        if frame["type"] != "signal":
-            return
-        data, session = frame["data"], frame["session"]
-        row = self.world.matched.get(session)
-        if row is None or {data["from"], page.person.id} != set(row):
-            self.violated(f"{page.person.id} got a signal of {data['from']} in {session}")
-        if data["session"] != session:
-            self.violated(f"{page.person.id} got a signal of {data['session']} in {session}")
-        got = self._got[session, page.person.id]
-        if got and data["n"] <= got[-1]:
-            self.violated(f"{page.person.id} got signal {data['n']} after {got[-1]} in {session}")
-        got.append(data["n"])
-
-    def calm(self) -> None:
-        for page in self.world.pages:
-            if page.state is None or page.wire is None or page.state["state"] != "connected":
-                continue
-            session = page.state["session"]
-            accepted = self.world.accepted[session, page.state["partner"]["id"]]
-            got = self._got[session, page.person.id]
-            settled = accepted[: len(accepted) - page.wire.unread - 3]
-            if page.wire.well and not set(settled) <= set(got):
-                self.violated(f"{page.person.id} lacks signals of {session}: {set(settled) - set(got)}")
-
-
-class EveryMatchEnds(Checker):
-    """On a page, a match is followed by its end, or by a start from scratch; never by another match."""
-
-    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
-        if frame["type"] != "state" or frame["session"] is None:
-            return
-        before = [
-            told.frame
-            for told in page.told[:-1]
-            if told.frame["type"] in ("state", "welcome") and told.wire == wire.number
-        ]
-        if before and before[-1]["type"] == "state":
-            last = before[-1]
-            if last["state"] in ("connecting", "connected") and last["session"] != frame["session"]:
-                self.violated(f"{page.person.id} went from {last['session']} to {frame['session']}")
-
-
-class SearchesAgain(Checker):
-    """Whoever skipped, or was left, and has not asked for anything else, searches again by itself."""
-
-    CAUSES = ("skipped", "partner_skipped", "partner_ended", "partner_lost")
-
-    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
-        asked_to_stop = page.kinds & {"end", "failed"}
-        if frame["type"] != "state" or asked_to_stop:
-            return
-        if frame["cause"] in self.CAUSES and frame["search_again_in"] is None:
-            self.violated(f"{page.person.id} is left in ended for {frame['cause']}")
-        if frame["state"] == "idle" and frame["cause"] == "ended":
-            self.violated(f"{page.person.id} never asked to stop")
 
 
 class Recorded(Checker):
@@ -266,6 +175,10 @@ class Recorded(Checker):
         for session, row in store.rows.items():
             if row.ended_at is None:
                 self.violated(f"{session} has no end")
+            elif self.world.begins[session] > 1:
+                self.violated(
+                    f"{session} was told to the ledger as connected {self.world.begins[session]} times"
+                )
             elif not row.matched_at <= (row.connected_at or row.matched_at) <= row.ended_at:
                 self.violated(f"{session} was recorded out of order")
         for page in self.world.pages:
@@ -307,37 +220,58 @@ class OnlyPlannedCrashes(Checker):
 
 
 class NothingIsLeft(Checker):
-    """When all have left there is nothing in memory but what was there before."""
+    """When all have left, an open hall holds nothing more than before the first one came.
 
-    KINDS = (User, Door, Mailbox, Ticket, Pairing, Outbox)
+    Counted are the objects there are, however they are held, and the tasks that run. Both are compared with
+    the first moment at which everybody waits: nobody has connected by then.
+    """
+
+    KINDS = (User, Stage, Session, Pairing, Door, Mailbox, Ticket, Outbox, SocketLine)
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self._before: Counter[str] | None = None
 
-    def end(self) -> None:
-        self.world.pairs.clear()
-        self.world.pool = None
+    def rest(self) -> None:
+        if self._before is None:
+            self._before = self._census()
+
+    def deserted(self) -> None:
+        assert self._before is not None
+        if left := self._census() - self._before:
+            self.violated(f"when all have left there is still {dict(left)}")
+
+    def _census(self) -> Counter[str]:
         gc.collect()
-        left = Counter(type(it).__name__ for it in gc.get_objects() if isinstance(it, self.KINDS))
-        left -= self.world.before
-        if left:
-            self.violated(f"left in memory: {dict(left)}")
+        objects = (type(it) for it in gc.get_objects() if isinstance(it, self.KINDS))
+        census = Counter(next(kind.__name__ for kind in self.KINDS if issubclass(it, kind)) for it in objects)
+        return census + Counter(f"task {name}" for name in _tasks(trio.lowlevel.current_root_task()))
+
+
+def _tasks(task: trio.lowlevel.Task | None) -> list[str]:
+    """The names of all tasks below one."""
+    children = [child for nursery in task.child_nurseries for child in nursery.child_tasks] if task else []
+    return [child.name for child in children] + [name for child in children for name in _tasks(child)]
 
 
 ALL: tuple[type[Checker], ...] = (
     LinksAreMutual,
     PartnersAgree,
+    EverybodyIsSomewhere,
     TicketsAreTheSearching,
     Progress,
     WaitingTimeIsKept,
     PagesAgree,
+    OneConnection,
     NumbersRise,
     MovesAreLegal,
-    SignalsArriveOnce,
+    WordsArriveOnce,
     EveryMatchEnds,
+    FailedMatchesCostNothing,
     SearchesAgain,
     Recorded,
     EverybodyIsServed,
     OnlyPlannedCrashes,
+    NothingIsLeft,
 )
-"""The checkers of every run. `NothingIsLeft` looks at the whole process and is asked for by itself."""
+"""The checkers of every run."""

@@ -9,10 +9,28 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+CALM_S = 120.0
+"""How long people may take to find each other once the faults have stopped.
+
+The longest way: a connection that went silent (62.5 s), its grace (15 s), a match that does not become a call
+(15 s), and being kept apart (5 s).
+"""
+
+TICK_S = 0.5
+"""People who follow a script do one thing at each of these moments."""
 
 
 class PlannedError(Exception):
     """A crash that the plan asked for."""
+
+
+class Script(NamedTuple):
+    """What one person does, a word at each tick; `scripts.Actor` knows the words."""
+
+    name: str
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,13 +46,39 @@ class Plan:
     vanishing: float
     mischief: float
     stalling: float
+    slow_reading: float
     never_connects: float
     user_crashes: tuple[int, ...]
     user_cancels: tuple[int, ...]
     matcher_crashes: tuple[tuple[int, bool], ...]
     outages: tuple[tuple[float, float, str], ...]
     jumps: tuple[tuple[float, float], ...]
-    shutdown_at: float | None
+    shutdowns: tuple[tuple[float, str], ...]
+    calm_s: float = CALM_S
+    scripts: tuple[Script, ...] = ()
+
+    @staticmethod
+    def scripted(scripts: tuple[Script, ...]) -> Plan:
+        """No faults, and people who do what is written, all at the same moments."""
+        ticks = max(len(script.words) for script in scripts)
+        nothing = dict.fromkeys(("impatience", "vanishing", "mischief", "stalling", "slow_reading"), 0.0)
+        return Plan(
+            people=len(scripts),
+            duration_s=(ticks + 2) * TICK_S,
+            subjects=1,
+            delay_s=0.0,
+            lockstep=True,
+            **nothing,
+            never_connects=0.0,
+            user_crashes=(),
+            user_cancels=(),
+            matcher_crashes=(),
+            outages=(),
+            jumps=(),
+            shutdowns=(),
+            calm_s=60.0,
+            scripts=scripts,
+        )
 
     @staticmethod
     def draw(chance: random.Random) -> Plan:
@@ -59,6 +103,7 @@ class Plan:
             vanishing=sometimes(0.5, 0.6),
             mischief=sometimes(0.3, 0.4),
             stalling=sometimes(0.05, 0.2),
+            slow_reading=sometimes(0.6, 0.2),
             never_connects=sometimes(0.5, 0.3),
             user_crashes=tuple(chance.randint(1, 400) for _ in moments(3)),
             user_cancels=tuple(chance.randint(1, 400) for _ in moments(3)),
@@ -68,7 +113,7 @@ class Plan:
                 for at in moments(3)
             ),
             jumps=tuple((at, chance.uniform(1, 40)) for at in moments(2, 0.2)),
-            shutdown_at=chance.uniform(1, duration_s) if chance.random() < 0.15 else None,
+            shutdowns=tuple((at, chance.choice(["restart", "restart", "stop"])) for at in moments(2, 0.2)),
         )
 
 

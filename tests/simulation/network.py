@@ -57,14 +57,33 @@ class Pipe:
 
 
 class Wire:
-    """One connection. `delay_s` each way; `scope` is the life of the conversation at the server's end."""
+    """One connection of `person`. `delay_s` each way; a slow reader takes `read_s` for each frame.
 
-    def __init__(self, number: int, delay_s: float, on_sent: Callable[[Wire, Frame], None]) -> None:
+    `scope` is the life of the conversation at the server's end; `acts` is called wherever it waits.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        person: str,
+        delay_s: float,
+        read_s: float,
+        acts: Callable[[Wire], None],
+        on_sent: Callable[[Wire, Frame], None],
+    ) -> None:
         self.number = number
+        self.person = person
         self.delay_s = delay_s
+        self.read_s = read_s
+        self.slow = read_s > 0
+        self.heard_at = -1.0  # when the server read its first words; before that, negative
+        self.greeted = False
+        self.busy = False
+        self.over = False
+        self._acts = acts
         self._on_sent = on_sent
         self.scope = trio.CancelScope()
-        self.sent: list[Frame] = []
+        self.last_state: Frame | None = None
         self.code: int | None = None
         self.gone = False
         self.silent = False
@@ -76,19 +95,26 @@ class Wire:
     # The server's end
 
     async def receive(self) -> str | bytes | None:
+        self._acts(self)
         message: str | bytes | None = await self._up.get()
+        if self.heard_at < 0:
+            self.heard_at = trio.current_time()
         return message
 
     async def send(self, frame: str) -> None:
-        await trio.lowlevel.checkpoint()
+        self._acts(self)
+        self.busy = True
+        await trio.sleep(self.read_s)
         if not self._reads.is_set():
             with trio.move_on_after(SEND_LIMIT_S) as limit:
                 await self._reads.wait()
             if limit.cancelled_caught:
                 self.scope.cancel()
                 await trio.sleep_forever()
+        self.busy = False
         told = json.loads(frame)
-        self.sent.append(told)
+        if told["type"] == "state":
+            self.last_state = told
         self._on_sent(self, told)
         if not (self.gone or self.silent):
             self._down.put(told, self.delay_s)
@@ -100,6 +126,7 @@ class Wire:
 
     def conversation_over(self) -> None:
         """The server has nothing more to say, and the connection ends."""
+        self.over = True
         self._down.end()
 
     # The browser's end
@@ -126,7 +153,7 @@ class Wire:
     @property
     def well(self) -> bool:
         """Whether frames get through."""
-        return not (self.gone or self.silent or self.stalled) and self.code is None
+        return not (self.gone or self.silent or self.stalled or self.busy) and self.code is None
 
     def stall(self) -> None:
         """The browser stops reading."""

@@ -47,33 +47,46 @@ class Told:
 
 @dataclass
 class Page:
-    """One tab of one person."""
+    """One tab of one person.
+
+    `kinds` of frames has it sent, `left` are the sessions that it asked to end, `moved` the last two states
+    that it was told.
+    """
 
     person: Person
     token: str
     told: list[Told] = field(default_factory=list)
     said: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     kinds: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
     state: Frame | None = None
+    moved: tuple[Told | None, Told | None] = (None, None)
     key: str | None = None
+    old_key: str | None = None
     seq: int = 0
-    resumable: bool = False
     wire: Wire | None = None
 
     def take(self, wire: Wire, frame: Frame) -> None:
-        self.told.append(Told(trio.current_time(), wire.number, frame))
+        told = Told(trio.current_time(), wire.number, frame)
+        self.told.append(told)
         self.seq = frame["seq"]
         match frame["type"]:
             case "welcome":
+                if self.key not in (None, frame["resume"]["key"]):
+                    self.old_key = self.key
                 self.key = frame["resume"]["key"]
             case "state":
                 self.state = frame
+                self.moved = (self.moved[1], told)
             case "partner" if self.state is not None and self.state["partner"] is not None:
                 self.state["partner"]["away"] = frame["away"]
 
 
 class Human:
     """Somebody who behaves like people do, as their own chance and the plan will have it."""
+
+    forgetful = 0.15
+    """How often a page that comes back has no key, a wrong one or an old one."""
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
@@ -94,25 +107,36 @@ class Human:
     async def use(self, page: Page) -> None:
         """A tab, from its first connection until it is closed for good."""
         while not self.world.over:
-            page.wire = wire = self.world.connect()
+            page.wire = wire = self.world.connect(page)
             wire.say(json.dumps(self.hello(page)))
             try:
                 closed = await self.sit(page, wire)
             finally:
                 page.wire = None
-            if closed or (not self.world.quiet and self.chance.random() < (0.02 if self.flaky else 0.2)):
+            if closed or self.has_enough():
                 self.world.story(f"{self.name} closes the tab")
                 return
             if self.world.quiet:
                 await trio.sleep(0.1)
             else:
-                await self.pause(0, self.chance.choice([1, 4] if self.flaky else [1, 4, 15, 40]))
+                await self.stay_away()
+
+    def has_enough(self) -> bool:
+        """Whether they close the tab, now that its connection is gone."""
+        return not self.world.quiet and self.chance.random() < (0.02 if self.flaky else 0.2)
+
+    async def stay_away(self) -> None:
+        """Until the page connects again."""
+        await self.pause(0, self.chance.choice([1, 4] if self.flaky else [1, 4, 15, 40]))
 
     def hello(self, page: Page) -> Frame:
         frame: Frame = {"type": "hello", "version": 1, "token": page.token}
-        wild = 0.0 if self.world.quiet else self.chance.random()
-        if page.key is not None and wild < 0.9:
-            key = "a wrong key" if wild > 0.85 else page.key
+        if page.key is None:
+            return frame
+        key: str | None = page.key
+        if not self.world.quiet and self.chance.random() < self.forgetful:
+            key = self.chance.choice([None, "a wrong key", page.old_key])
+        if key is not None:
             frame["resume"] = {"key": key, "seq": page.seq}
         return frame
 
@@ -202,8 +226,10 @@ class Human:
                     self.say(page, wire, "connected", session=session)
             case "connected" if not quiet and roll < self.world.plan.impatience:
                 self.say(page, wire, self.chance.choice(["skip", "skip", "end"]), session=session)
-            case "connected" if roll < 0.5:
+            case "connected" if roll < 0.4:
                 self.signal(page, wire, session)
+            case "connected" if roll < 0.8:
+                self.chat(page, wire, session)
             case "connected":
                 self.say(page, wire, "ping")
             case "ended" if state["search_again_in"] is None:
@@ -212,7 +238,7 @@ class Human:
     def mischief(self, page: Page, wire: Wire) -> None:
         """Frames that are late, twice, out of turn or nonsense, and a second tab."""
         sessions = [told.frame["session"] for told in page.told if told.frame.get("session")]
-        match self.chance.randrange(6):
+        match self.chance.randrange(7):
             case 0:
                 wire.say(self.chance.choice(NONSENSE))
             case 1 if sessions:
@@ -228,17 +254,26 @@ class Human:
                     self.say(page, wire, kind)
             case 4 if self.chance.random() < 0.3:
                 self.world.second_tab(page)
+            case 5 if sessions:
+                self.chance.choice([self.signal, self.chat])(page, wire, self.chance.choice(sessions))
             case _:
                 self.say(page, wire, "ping")
 
     def signal(self, page: Page, wire: Wire, session: str) -> None:
-        """A signal that says whose it is and which: the oracle knows what should arrive where."""
+        self.say(page, wire, "signal", session=session, data=self.words(page, session))
+
+    def chat(self, page: Page, wire: Wire, session: str) -> None:
+        self.say(page, wire, "chat", session=session, text=json.dumps(self.words(page, session)))
+
+    def words(self, page: Page, session: str) -> Frame:
+        """Words that say whose they are and which: the oracle knows what should arrive where."""
         sent = page.said[session]
         sent.append(len(sent))
-        data = {"from": page.person.id, "session": session, "n": sent[-1]}
-        self.say(page, wire, "signal", session=session, data=data)
+        return {"from": page.person.id, "session": session, "n": sent[-1]}
 
     def say(self, page: Page, wire: Wire, kind: str, **fields: Any) -> None:
         page.kinds.add(kind)
-        self.world.story(f"{self.name} says {kind}", quietly=kind in ("ping", "signal"))
+        if kind in ("skip", "end", "failed"):
+            page.left.add(fields["session"])
+        self.world.story(f"{self.name} says {kind}")
         wire.say(json.dumps({"type": kind, **fields}))

@@ -1,16 +1,13 @@
 """Bugs to plant, so that the oracle is known to notice them.
 
 Each is a real mistake that somebody could make in the product, as a patch that is on for one run. Nothing
-here is reachable from the product.
+here is reachable from the product. `leaks.py` has more of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import trio
 
@@ -29,14 +26,8 @@ from studymatch.scene import Scene
 from studymatch.session import Session
 from studymatch.stage import Stage
 from studymatch.user import User
-
-Plant = Callable[[], Any]
-
-
-@contextmanager
-def _on(target: Any, name: str, bug: Any) -> Iterator[None]:
-    with patch.object(target, name, bug):
-        yield
+from tests.simulation.leaks import LEAKS
+from tests.simulation.planting import Plant, on
 
 
 def no_ring_on_a_closing_door() -> Any:
@@ -46,7 +37,7 @@ def no_ring_on_a_closing_door() -> Any:
         for other in links:
             del other._links[door]
 
-    return _on(Door, "close", close)
+    return on(Door, "close", close)
 
 
 def one_sided_link() -> Any:
@@ -56,14 +47,14 @@ def one_sided_link() -> Any:
             del second._links[first]
         return linked
 
-    return _on(pairing_module, "link", link)
+    return on(pairing_module, "link", link)
 
 
 def late_messages_are_not_dropped() -> Any:
     def take(box: Mailbox[Any]) -> Any:
         return (box._messages.popleft()[1],) if box._messages else None
 
-    return _on(Mailbox, "_take", take)
+    return on(Mailbox, "_take", take)
 
 
 def no_check_for_a_stale_offer() -> Any:
@@ -77,7 +68,7 @@ def no_check_for_a_stale_offer() -> Any:
             self._pair(desk, partner, ticket)
         return None
 
-    return _on(Matcher, "_offer", offer)
+    return on(Matcher, "_offer", offer)
 
 
 class _Reopened:
@@ -93,7 +84,7 @@ class _Reopened:
 
 
 def ticket_not_withdrawn() -> Any:
-    return _on(Pool, "withdraw", lambda *_: None)
+    return on(Pool, "withdraw", lambda *_: None)
 
 
 def waiting_time_lost() -> Any:
@@ -102,7 +93,7 @@ def waiting_time_lost() -> Any:
     def ticket(self: User, *given: Any, **named: Any) -> Any:
         return replace(original(self, *given, **named), since=trio.current_time())
 
-    return _on(User, "_ticket", ticket)
+    return on(User, "_ticket", ticket)
 
 
 def matched_with_oneself() -> Any:
@@ -112,7 +103,7 @@ def matched_with_oneself() -> Any:
         twin = replace(second, door=replace(second.door, person=first.door.person))
         original(self, desk, first, twin)
 
-    return _on(Matcher, "_pair", pair)
+    return on(Matcher, "_pair", pair)
 
 
 def end_recorded_twice() -> Any:
@@ -125,30 +116,30 @@ def end_recorded_twice() -> Any:
             link.broken(self._door, PartnerLeft(cause))
         return left
 
-    return _on(Pairing, "leave", leave)
+    return on(Pairing, "leave", leave)
 
 
 def end_not_recorded_on_unwinding() -> Any:
     def leave_without_a_word(self: Pairing, *_: Any) -> None:
         self._door.unlink(self._partners_door)
 
-    return _on(Pairing, "__exit__", leave_without_a_word)
+    return on(Pairing, "__exit__", leave_without_a_word)
 
 
 def resume_replays_twice() -> Any:
     def catch_up(self: Outbox, seen: int) -> list[bytes]:
         return [self.number(body) for seq, body in self._kept if seq is None or seq > seen]
 
-    return _on(Outbox, "catch_up", catch_up)
+    return on(Outbox, "catch_up", catch_up)
 
 
 def resume_forgets_what_was_said() -> Any:
-    return _on(Outbox, "keep", lambda *_: True)
+    return on(Outbox, "keep", lambda *_: True)
 
 
 def resume_replays_what_was_seen() -> Any:
     original = Outbox.catch_up
-    return _on(Outbox, "catch_up", lambda self, seen: original(self, 0))
+    return on(Outbox, "catch_up", lambda self, seen: original(self, 0))
 
 
 def timer_survives_its_state() -> Any:
@@ -161,7 +152,7 @@ def timer_survives_its_state() -> Any:
             return await original(self)
         return await self._leave(SessionCause.SKIPPED, None, None)
 
-    return _on(Session, "_connected", connected)
+    return on(Session, "_connected", connected)
 
 
 def connected_when_one_side_says_so() -> Any:
@@ -173,7 +164,7 @@ def connected_when_one_side_says_so() -> Any:
             self._pairing.begin()
         return turn
 
-    return _on(Session, "_next", next_turn)
+    return on(Session, "_next", next_turn)
 
 
 def call_begins_after_its_end() -> Any:
@@ -185,7 +176,7 @@ def call_begins_after_its_end() -> Any:
         self._partners_door.tell(SessionBegan())
         return True
 
-    return _on(Pairing, "begin", begin)
+    return on(Pairing, "begin", begin)
 
 
 def page_not_told_of_the_match() -> Any:
@@ -195,7 +186,7 @@ def page_not_told_of_the_match() -> Any:
         if snapshot.state is not State.CONNECTING:
             original(self, snapshot)
 
-    return _on(Browser, "show", show)
+    return on(Browser, "show", show)
 
 
 def ring_goes_on_after_the_match() -> Any:
@@ -206,7 +197,7 @@ def ring_goes_on_after_the_match() -> Any:
         ringing = original(replace(self, state=State.SEARCHING), now, cue)
         return told if self.state is not State.CONNECTING else _with_sound(told, ringing.sound)
 
-    return _on(Scene, "snapshot", snapshot)
+    return on(Scene, "snapshot", snapshot)
 
 
 def _with_sound(snapshot: Any, sound: Any) -> Any:
@@ -221,7 +212,7 @@ def searching_again_is_forgotten() -> Any:
     async def ended(self: User, ending: Any) -> Any:
         return await original(self, replace(ending, wish=None, stop=True))
 
-    return _on(User, "_ended", ended)
+    return on(User, "_ended", ended)
 
 
 def matcher_crash_is_not_told() -> Any:
@@ -235,7 +226,7 @@ def matcher_crash_is_not_told() -> Any:
             return linked
         return original(first, second, first_hears=first_hears, **rest)
 
-    return _on(matcher_module, "link", link)
+    return on(matcher_module, "link", link)
 
 
 def matched_though_away() -> Any:
@@ -245,7 +236,7 @@ def matched_though_away() -> Any:
         original(self, line)
         return False
 
-    return _on(Browser, "down", down)
+    return on(Browser, "down", down)
 
 
 def signals_reach_the_wrong_session() -> Any:
@@ -259,7 +250,7 @@ def signals_reach_the_wrong_session() -> Any:
         else:
             original(self, message)
 
-    return _on(Pairing, "tell", tell)
+    return on(Pairing, "tell", tell)
 
 
 def numbers_start_again_on_resuming() -> Any:
@@ -270,11 +261,11 @@ def numbers_start_again_on_resuming() -> Any:
             self.browser.outbox.seq = 0
         original(self, up)
 
-    return _on(Stage, "_greet", greet)
+    return on(Stage, "_greet", greet)
 
 
 def former_partners_are_never_matched_again() -> Any:
-    return _on(Pool, "due", lambda self: None)
+    return on(Pool, "due", lambda self: None)
 
 
 PLANTS: dict[str, Plant] = {
@@ -303,6 +294,7 @@ PLANTS: dict[str, Plant] = {
         signals_reach_the_wrong_session,
         numbers_start_again_on_resuming,
         former_partners_are_never_matched_again,
+        *LEAKS,
     )
 }
 """Every bug that can be planted, by name: a context manager that has it on."""

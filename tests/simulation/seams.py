@@ -7,36 +7,163 @@ happen; what the product decides stays its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from actors import Door
+import trio
+from trio.testing import MockClock
+
+from actors import Door, Mailbox
+from actors.testing import Lines
 from studymatch.matcher import Matcher
-from studymatch.messages import PairMessage, Seeker, SignalSent
+from studymatch.messages import (
+    ChatSent,
+    MatcherMessage,
+    PairMessage,
+    Seeker,
+    SignalSent,
+    UserMessage,
+)
 from studymatch.pairing import Pairing
 from studymatch.pool import Pool, Ticket, TicketId
-from studymatch.stage import Stage, Turn
+from studymatch.records import LedgerMessage
+from studymatch.stage import Stage
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+class WatchedLines(Lines):
+    """The journal of the run, told into its story. Of a crash it keeps the text: errors hold on to frames."""
+
+    def __init__(self, story: Callable[[str], None]) -> None:
+        super().__init__()
+        self._story = story
+
+    def append(self, line: dict[str, Any]) -> None:
+        error = line.get("exc_info")
+        if error is not None:
+            line |= {"exc_info": repr(error), "traceback": "".join(traceback.format_exception(error))}
+        super().append(line | {"at": f"{trio.current_time():.3f}"})
+        left_out = ("level", "file", "traceback")  # names of files are never the same
+        said = " ".join(
+            f"{name.rstrip('_')}={value}"
+            for name, value in line.items()
+            if value is not None and name not in left_out
+        )
+        self._story(said)
+
+
+class LedgersMailbox(Mailbox[LedgerMessage]):
+    """The ledger's mailbox; the oracle sees what it is told."""
+
+    __slots__ = ("_world",)
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def tell(self, message: LedgerMessage) -> bool:
+        taken = super().tell(message)
+        if taken:
+            self._world.recorded(message)
+        return taken
+
+    async def receive(self) -> LedgerMessage:
+        self._world.trouble.crash_here("the ledger", "crashes where it waits")
+        return await super().receive()
+
+
+class UsersMailbox(Mailbox[UserMessage]):
+    """A user's mailbox: wherever the user waits, is told or takes something, it can be cancelled or crash."""
+
+    __slots__ = ("_stage", "_world")
+
+    def __init__(self, world: World, stage: Stage) -> None:
+        super().__init__()
+        self._world = world
+        self._stage = stage
+
+    def _put(self, door: Door[UserMessage] | None, message: UserMessage) -> bool:
+        taken = super()._put(door, message)
+        if taken:
+            self._world.trouble.user_told(self._stage)
+        return taken
+
+    async def receive(self) -> UserMessage:
+        self._world.trouble.user_waits(self._stage)
+        message = await super().receive()
+        self._world.trouble.user_took(self._stage)
+        return message
+
+
+def clock_that_tells(at_rest: Callable[[], None]) -> MockClock:
+    """Trio's jumping clock, which tells somebody whenever everybody waits and time is about to pass."""
+    clock = MockClock(autojump_threshold=0)
+    jump = clock._autojump
+
+    def tell_and_jump() -> None:
+        at_rest()
+        jump()
+
+    clock._autojump = tell_and_jump  # type: ignore[method-assign]
+    return clock
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Trio's scheduling drawn from the seed; these are trio's own hooks for that, if not public ones."""
+    internals: Any = trio._core._run
+    before = internals._ALLOW_DETERMINISTIC_SCHEDULING
+    internals._ALLOW_DETERMINISTIC_SCHEDULING = True
+    internals._r.seed(seed)
+    try:
+        yield
+    finally:
+        internals._ALLOW_DETERMINISTIC_SCHEDULING = before
+
+
+def _watched_pool(world: World) -> type[Pool[Seeker]]:
+    class WatchedPool(Pool[Seeker]):
+        def offer(self, ticket: Ticket[Seeker], now: float) -> Ticket[Seeker] | None:
+            world.trouble.pool_turn(self, before=True)
+            partner = super().offer(ticket, now)
+            world.trouble.pool_turn(self, before=False)
+            return partner
+
+        def withdraw(self, ticket_id: TicketId) -> Ticket[Seeker] | None:
+            world.trouble.pool_turn(self, before=True)
+            ticket = super().withdraw(ticket_id)
+            world.trouble.pool_turn(self, before=False)
+            return ticket
+
+        def pair_due(self, now: float) -> list[tuple[Ticket[Seeker], Ticket[Seeker]]]:
+            world.trouble.pool_turn(self, before=True)
+            pairs = super().pair_due(now)
+            world.trouble.pool_turn(self, before=False)
+            return pairs
+
+    return WatchedPool
+
+
 @contextmanager
 def watching(world: World) -> Iterator[None]:
     """The product, with `world` looking on."""
-    next_turn, tell, pair = Stage.next, Pairing.tell, Matcher._pair
+    make_stage, tell = Stage.__init__, Pairing.tell
+    matcher_run, matcher_next, pair = Matcher.run, Matcher._next, Matcher._pair
 
-    async def watched_next(stage: Stage) -> Turn:
-        turn = await next_turn(stage)
-        world.user_turn(stage)
-        return turn
+    def watched_stage(stage: Stage, *given: Any) -> None:
+        make_stage(stage, *given)
+        stage.inbox = UsersMailbox(world, stage)
 
     def watched_tell(pairing: Pairing, message: PairMessage) -> None:
-        if isinstance(message, SignalSent) and pairing._door.linked(pairing._partners_door):
-            data = json.loads(bytes(message.data))
-            world.accepted[data["session"], data["from"]].append(data["n"])
+        if isinstance(message, SignalSent | ChatSent) and pairing._door.linked(pairing._partners_door):
+            said = bytes(message.data) if isinstance(message, SignalSent) else message.text
+            words = json.loads(said)
+            world.accepted[words["session"], words["from"]].append(words["n"])
         tell(pairing, message)
 
     def watched_pair(
@@ -45,22 +172,21 @@ def watching(world: World) -> Iterator[None]:
         pair(matcher, desk, first, second)
         world.pairs.append((first.door, second.door))
 
-    class WatchedPool(Pool[Seeker]):
-        def offer(self, ticket: Ticket[Seeker], now: float) -> Ticket[Seeker] | None:
-            world.pool_turn(self, before=True)
-            partner = super().offer(ticket, now)
-            world.pool_turn(self, before=False)
-            return partner
+    async def watched_run(matcher: Matcher) -> None:
+        try:
+            await matcher_run(matcher)
+        finally:
+            world.pool = None
 
-        def withdraw(self, ticket_id: TicketId) -> Ticket[Seeker] | None:
-            world.pool_turn(self, before=True)
-            ticket = super().withdraw(ticket_id)
-            world.pool_turn(self, before=False)
-            return ticket
+    async def watched_next(matcher: Matcher, pool: Pool[Seeker]) -> MatcherMessage | None:
+        world.trouble.crash_here("the matcher", "crashes where it waits")
+        return await matcher_next(matcher, pool)
 
     with ExitStack() as patches:
-        patches.enter_context(patch.object(Stage, "next", watched_next))
+        patches.enter_context(patch.object(Stage, "__init__", watched_stage))
         patches.enter_context(patch.object(Pairing, "tell", watched_tell))
+        patches.enter_context(patch.object(Matcher, "run", watched_run))
         patches.enter_context(patch.object(Matcher, "_pair", watched_pair))
-        patches.enter_context(patch("studymatch.matcher.Pool", WatchedPool))
+        patches.enter_context(patch.object(Matcher, "_next", watched_next))
+        patches.enter_context(patch("studymatch.matcher.Pool", _watched_pool(world)))
         yield

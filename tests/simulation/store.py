@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -25,8 +25,12 @@ class Row:
 
 @dataclass
 class SimulatedStore:
-    """Idempotent, like `Store.write`. `slow_s`, `down` and `fails_after_commit` are the faults' to set."""
+    """Idempotent, like `Store.write`. `slow_s`, `down` and `fails_after_commit` are the faults' to set.
 
+    `acts` is called with the name of each moment at which the ledger could crash.
+    """
+
+    acts: Callable[[str], None]
     rows: dict[str, Row] = field(default_factory=dict)
     slow_s: float = 0.0
     down: bool = False
@@ -35,12 +39,14 @@ class SimulatedStore:
     orphans: list[str] = field(default_factory=list)
 
     async def write(self, batch: Sequence[Entry]) -> None:
+        self.acts("crashes before it writes")
         await self._answer()
         if self.crashes:
             self.crashes -= 1
             raise RuntimeError("planned: the ledger crashes")
         for entry in batch:
             self._keep(entry)
+        self.acts("crashes when it has written")
         if self.fails_after_commit:
             self.fails_after_commit -= 1
             raise DatabaseUnavailableError("planned: the connection was lost after the commit")
@@ -63,6 +69,7 @@ class SimulatedStore:
                     row.ended_at, row.cause = at, cause.value
 
     async def renew_lease(self, node: Node, lease_s: float) -> None:
+        self.acts("crashes before it renews its lease")
         await self._answer()
 
     async def close_abandoned(self, node: Node) -> int:

@@ -7,17 +7,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.simulation.outlines import HOW_TO_RENEW, kept
+from tests.simulation.outlines import SEEDS as OUTLINED
 from tests.simulation.plants import PLANTS
-from tests.simulation.world import find, run
+from tests.simulation.report import Place, Strike
+from tests.simulation.sweep import find, play
+from tests.simulation.world import run
 
 ROOT = Path(__file__).parent.parent.parent
 SEEDS = 200
 PORTION = 20
 CORPUS = json.loads((Path(__file__).parent / "corpus.json").read_text())
-"""Seeds that once failed, each with what was wrong."""
+"""What once failed, each with what was wrong: seeds, and strikes in a scene."""
 
 SEEDS_FOR_A_PLANT = 60
 """Within how many seeds every planted bug is found; most are found by the first."""
@@ -29,9 +34,20 @@ def test_seeds(first: int) -> None:
         assert run(seed).violations == [], f"python -m tests.simulation --seed {seed} --story"
 
 
-@pytest.mark.parametrize("seed", [entry["seed"] for entry in CORPUS])
-def test_seeds_that_once_failed(seed: int) -> None:
-    assert run(seed).violations == [], f"python -m tests.simulation --seed {seed} --story"
+@pytest.mark.parametrize("entry", CORPUS, ids=lambda entry: entry["was"])
+def test_what_once_failed(entry: dict[str, Any]) -> None:
+    if "seed" in entry:
+        report = run(entry["seed"])
+    else:
+        who, what, turn = entry["strike"]
+        report = play(entry["scene"], Strike(Place(who, what), turn))
+        assert report.struck
+    assert report.violations == []
+
+
+@pytest.mark.parametrize("seed", OUTLINED)
+def test_the_same_seed_leads_to_the_same_as_elsewhere(seed: int) -> None:
+    assert run(seed).outline == kept()[seed], HOW_TO_RENEW
 
 
 @pytest.mark.parametrize("seed", [3, 12])

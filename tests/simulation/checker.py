@@ -1,0 +1,34 @@
+"""What a checker is: a small object that looks on at one run, and tells its world of a violation.
+
+It is told of moments: `step` (a task has run until it waits), `rest` (everybody waits, and time is about to
+pass), `told` (a frame has reached a page), `closed` (a
+connection has come to its end at the server), `calm` (faults have stopped and time has passed), `deserted`
+(everybody has left, and the hall is still open), `end` (the hall has closed). It raises nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Frame, Wire
+    from tests.simulation.people import Page
+    from tests.simulation.world import World
+
+
+class Checker:
+    """Notices nothing. The name of a checker is the name of its class."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def violated(self, what: str) -> None:
+        self.world.violation(f"{type(self).__name__}: {what}")
+
+    def step(self) -> None: ...
+    def rest(self) -> None: ...
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None: ...
+    def closed(self, wire: Wire) -> None: ...
+    def calm(self) -> None: ...
+    def deserted(self) -> None: ...
+    def end(self) -> None: ...

@@ -1,0 +1,173 @@
+"""More bugs to plant: what stays behind, what reaches the wrong ears, and who is connected twice."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from actors import Mailbox
+from studymatch.browser import Browser
+from studymatch.hall import Hall
+from studymatch.matcher import Matcher
+from studymatch.messages import ChatSent
+from studymatch.pairing import Pairing
+from studymatch.protocol import CloseCode
+from studymatch.session import Session
+from studymatch.stage import Stage
+from studymatch.user import User
+from tests.simulation.planting import Plant, on
+from web.socket import Reception
+
+
+def hall_keeps_who_has_left() -> Any:
+    original = Hall._stay
+
+    async def stay(self: Hall, user: User) -> None:
+        former = self.__dict__.setdefault("_former", [])
+        former.append(user)
+        await original(self, user)
+
+    return on(Hall, "_stay", stay)
+
+
+def matcher_remembers_a_ticket() -> Any:
+    original = Matcher._offer
+
+    def offer(self: Matcher, pool: Any, desk: Any, ticket: Any) -> None:
+        self.__dict__["_last"] = ticket
+        original(self, pool, desk, ticket)
+
+    return on(Matcher, "_offer", offer)
+
+
+def door_is_not_taken_off_the_desk() -> Any:
+    """The desk keeps the doors of those who were matched."""
+    original = Matcher._pair
+
+    def pair(self: Matcher, desk: Any, first: Any, second: Any) -> None:
+        original(self, desk, first, second)
+        for ticket in (first, second):
+            desk._links[ticket.door.door] = None
+
+    return on(Matcher, "_pair", pair)
+
+
+def reception_keeps_a_line() -> Any:
+    original = Reception._first_words
+
+    async def first_words(self: Reception, socket: Any, line: Any) -> Any:
+        self.__dict__.setdefault("_seen", deque()).append(line)
+        return await original(self, socket, line)
+
+    return on(Reception, "_first_words", first_words)
+
+
+def chat_is_echoed() -> Any:
+    original = Pairing.tell
+
+    def tell(self: Pairing, message: Any) -> None:
+        original(self, message)
+        if isinstance(message, ChatSent):
+            self._door.tell(message)
+
+    return on(Pairing, "tell", tell)
+
+
+def chat_reaches_a_former_partner() -> Any:
+    original = Pairing.tell
+    heard: list[Mailbox[Any]] = []
+
+    def tell(self: Pairing, message: Any) -> None:
+        original(self, message)
+        if isinstance(message, ChatSent):
+            heard.append(self._partners_door._mailbox)
+            if heard[0] is not heard[-1]:
+                heard[0].tell(message)
+
+    return on(Pairing, "tell", tell)
+
+
+def chat_is_not_kept_for_who_is_away() -> Any:
+    original = Stage.relay
+
+    def relay(self: Stage, frame: Any) -> None:
+        if self.browser.present or type(frame).__name__ != "ChatFrom":
+            original(self, frame)
+
+    return on(Stage, "relay", relay)
+
+
+def older_connection_is_not_told() -> Any:
+    original = Browser.up
+
+    def up(self: Browser, *given: Any) -> None:
+        self._line = None
+        original(self, *given)
+
+    return on(Browser, "up", up)
+
+
+def newest_connection_loses() -> Any:
+    original = Browser.up
+
+    def up(self: Browser, line: Any, *given: Any) -> None:
+        if self._line is None:
+            original(self, line, *given)
+        else:
+            line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
+
+    return on(Browser, "up", up)
+
+
+def connections_hear_nothing_of_a_crash() -> Any:
+    """The first bug that a sweep found: somebody stays connected to an actor that has gone."""
+    original = User.attach
+
+    def attach(self: User, line: Any, seq: int | None) -> bool:
+        attached = original(self, line, seq)
+        self._lines.clear()
+        return attached
+
+    return on(User, "attach", attach)
+
+
+def words_in_flight_are_lost_in_a_restart() -> Any:
+    """The second: what an actor had been told, and not yet passed on, when the hall closed."""
+    return on(User, "_unheard", lambda self: ())
+
+
+def rests_when_the_limit_and_the_loss_coincide() -> Any:
+    """The first bug that a seed found: the limit passed in the moment in which the partner was lost."""
+    original = Session._leave
+
+    async def leave(self: Session, cause: Any, wish: Any, overtaken: Any, **more: Any) -> Any:
+        return await original(self, cause, wish, wish, **more)
+
+    return on(Session, "_leave", leave)
+
+
+def a_failed_match_costs_the_waiting_time() -> Any:
+    original = User._session
+
+    async def session(self: User, door: Any, match: Any, wish: Any) -> Any:
+        return await original(self, door, match, replace(wish, waited_s=0.0))
+
+    return on(User, "_session", session)
+
+
+LEAKS: tuple[Plant, ...] = (
+    hall_keeps_who_has_left,
+    matcher_remembers_a_ticket,
+    door_is_not_taken_off_the_desk,
+    reception_keeps_a_line,
+    chat_is_echoed,
+    chat_reaches_a_former_partner,
+    chat_is_not_kept_for_who_is_away,
+    older_connection_is_not_told,
+    newest_connection_loses,
+    connections_hear_nothing_of_a_crash,
+    words_in_flight_are_lost_in_a_restart,
+    rests_when_the_limit_and_the_loss_coincide,
+    a_failed_match_costs_the_waiting_time,
+)

@@ -1,0 +1,137 @@
+"""Small scenes that are always the same, to be played with one thing going wrong at each possible moment.
+
+A scene is what each of two or three people does, a word at each tick (or several: ``search+closes``), all at
+the same moments, so that what they do crosses. An `Actor` says its words whatever has happened meanwhile, as
+people do: what no longer fits is refused or dropped. When the words are used up they wait; when the faults
+stop they mean well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.simulation.faults import TICK_S, Script
+from tests.simulation.network import Wire
+from tests.simulation.people import Human, Page
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LOST = {"closes": "close", "breaks": "break", "vanishes": "silent"}
+"""How the connection is lost. The next word but ``.`` brings it back."""
+
+
+class Actor(Human):
+    """Somebody who follows a script."""
+
+    forgetful = 0.0
+
+    def __init__(self, world: World, script: Script) -> None:
+        super().__init__(world, 0)
+        self.name = script.name
+        self._words = list(reversed(script.words))
+
+    async def live(self) -> None:
+        await trio.sleep(TICK_S)
+        await super().live()
+
+    async def pause(self, least_s: float, most_s: float) -> None:
+        """They wait for nothing but their next word."""
+
+    def has_enough(self) -> bool:
+        return False
+
+    async def stay_away(self) -> None:
+        while not self.world.quiet:
+            await trio.sleep(TICK_S)
+            if not self._words or self._words[-1] != ".":
+                return
+            self._words.pop()
+
+    async def think(self) -> None:
+        if self.world.quiet:
+            await super().think()
+        else:
+            await trio.sleep(TICK_S)
+
+    def act(self, page: Page, wire: Wire) -> bool:
+        if self.world.quiet:
+            return super().act(page, wire)
+        if page.state is None or not self._words:
+            return False
+        words = self._words.pop()
+        self.world.story(f"{self.name}: {words}")
+        session = page.state["session"] or "none"
+        lost = [self._do(word, page, wire, session) for word in words.split("+")]
+        return any(lost)
+
+    def _do(self, word: str, page: Page, wire: Wire, session: str) -> bool:
+        """One word. True: the connection was lost."""
+        match word:
+            case "." | "back":
+                pass
+            case "search" | "cancel":
+                self.say(page, wire, word)
+            case "signal":
+                self.signal(page, wire, session)
+            case "chat":
+                self.chat(page, wire, session)
+            case "connected" | "skip" | "end" | "failed":
+                self.say(page, wire, word, session=session)
+            case "tab":
+                self.world.second_tab(page)
+            case _:
+                wire.lose(LOST[word])
+                return True
+        return False
+
+
+def _scene(**people: str) -> tuple[Script, ...]:
+    return tuple(Script(name, tuple(words.split())) for name, words in people.items())
+
+
+SCENES: Mapping[str, tuple[Script, ...]] = {
+    "a call, and a skip": _scene(
+        Ada="search signal connected chat skip . search",
+        Ben="search signal connected chat .    . end",
+    ),
+    "a cancel crosses the match": _scene(
+        Ada="search . cancel search skip",
+        Ben=".      . search .      skip",
+        Eve=".      . .      search .    .",
+    ),
+    "one vanishes from a call and comes back": _scene(
+        Ada="search connected chat breaks . back chat .",
+        Ben="search connected .    chat   chat . chat end",
+    ),
+    "somebody leaves while connecting": _scene(
+        Ada="search signal    closes .    .    . . back search",
+        Ben="search connected .      .    skip . . .    search",
+        Eve=".      .         .      search .  . . .    connected",
+    ),
+    "both skip at once, and a third is there": _scene(
+        Ada="search connected skip . connected",
+        Ben="search connected skip . connected",
+        Eve=".      search    .    . connected end",
+    ),
+    "no call comes of the match": _scene(
+        Ada="search signal failed search . .",
+        Ben="search signal .      .      connected .",
+    ),
+    "a skip crosses the last report": _scene(
+        Ada="search .         connected",
+        Ben="search connected skip",
+    ),
+    "lost in the moment in which the limit passes": _scene(
+        Ada="search",
+        Ben=". search+closes" + 32 * " .",
+    ),
+    "away while searching, and another connection": _scene(
+        Ada="search breaks . back . tab .",
+        Ben=".      .      search . . connected chat",
+    ),
+}
+"""The scenes, by what happens in them."""

@@ -1,0 +1,66 @@
+"""Scenes, played once for each moment at which something can go wrong, with just that going wrong.
+
+Played undisturbed first, a scene counts its moments: how often each actor is about to wait, is told or takes
+something, how often the matcher's pool changes, how often the ledger and its store act, and how often the
+server waits for a connection. Then it is played again for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.simulation.faults import Plan
+from tests.simulation.plants import PLANTS
+from tests.simulation.report import Report, Strike
+from tests.simulation.scripts import SCENES
+from tests.simulation.world import run
+
+FOUND_IN_SCENES = {
+    "call_begins_after_its_end": ("a skip crosses the last report", "the matcher"),
+    "words_in_flight_are_lost_in_a_restart": ("one vanishes from a call and comes back", "the hall"),
+    "rests_when_the_limit_and_the_loss_coincide": ("lost in the moment in which the limit passes", "Ada"),
+}
+"""Planted bugs that show in one moment only, which seeds seldom hit; and in which sweep they are found."""
+
+
+def play(scene: str, strike: Strike | None = None) -> Report:
+    """A scene, with at most one thing going wrong."""
+    return run(0, plan=Plan.scripted(SCENES[scene]), strike=strike)
+
+
+def who(scene: str) -> list[str]:
+    """To whom something can happen in a scene."""
+    return [*(script.name for script in SCENES[scene]), "the matcher", "the ledger", "the hall"]
+
+
+def sweep(scene: str, whom: str) -> Iterator[tuple[Strike | None, Report]]:
+    """A scene undisturbed, then with each thing going wrong that can happen to `whom` in it."""
+    undisturbed = play(scene)
+    yield None, undisturbed
+    for place, turns in undisturbed.places.items():
+        if place.who == whom:
+            for turn in range(1, turns + 1):
+                strike = Strike(place, turn)
+                yield strike, play(scene, strike)
+
+
+def how_to_repeat(scene: str, strike: Strike | None) -> str:
+    """The command that plays it again."""
+    struck = f' --strike "{strike.place.who}" "{strike.place.what}" {strike.turn}' if strike else ""
+    return f'python -m tests.simulation --scene "{scene}"{struck} --story'
+
+
+def find(plant: str, seeds: int) -> tuple[str, Report] | None:
+    """Where a planted bug is noticed first: in so many seeds, or in its scene. None: nowhere."""
+    with PLANTS[plant]():
+        if plant in FOUND_IN_SCENES:
+            scene, whom = FOUND_IN_SCENES[plant]
+            for number, (_, report) in enumerate(sweep(scene, whom)):
+                if report.violations:
+                    return f"run {number + 1} of the scene \u201c{scene}\u201d", report
+            return None
+        for seed in range(seeds):
+            report = run(seed)
+            if report.violations:
+                return f"seed number {seed + 1}", report
+    return None

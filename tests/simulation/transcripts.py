@@ -1,0 +1,173 @@
+"""The part of the oracle that reads what reaches people: one small object for each thing that must hold.
+
+What these see is what a real page sees: frames, in the order in which they arrive, and how its connections
+end. `checkers.py` has those that look into the hall.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from studymatch.lifecycle import EDGES, State
+from tests.simulation.checker import Checker
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Frame, Wire
+    from tests.simulation.people import Page
+    from tests.simulation.world import World
+
+ELSEWHERE = 4409
+
+
+class NumbersRise(Checker):
+    """Over one connection frames are numbered without a gap; over all of a page's, they only rise."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._last: dict[int, tuple[int, int]] = {}
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        seq = frame["seq"]
+        over, last = self._last.get(id(page), (wire.number, 0))
+        if frame["type"] == "welcome" and not frame["resumed"]:
+            last = seq - 1
+        if seq <= last or (over == wire.number and seq != last + 1 and frame["type"] != "welcome"):
+            self.violated(f"{page.person.id} got number {seq} after {last}")
+        self._last[id(page)] = (wire.number, seq)
+
+
+class MovesAreLegal(Checker):
+    """A page that saw every change was led along legal edges only."""
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        before, _ = page.moved
+        if frame["type"] != "state" or before is None or before.wire != wire.number:
+            return
+        source, target = State(before.frame["state"]), State(frame["state"])
+        if (source, target) not in EDGES:
+            self.violated(f"{page.person.id} was led from {source} to {target}")
+
+
+class WordsArriveOnce(Checker):
+    """Signals and chat reach the partner of that session only, once and in order, and are not lost.
+
+    The order is that in which the server took them: of two connections of one page, the older may be slower.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._got: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        if frame["type"] not in ("signal", "chat"):
+            return
+        words = frame["data"] if frame["type"] == "signal" else json.loads(frame["text"])
+        what = f"{page.person.id} got {frame['type']} {words['n']} of {words['from']}"
+        session = frame["session"]
+        row = self.world.matched.get(session)
+        if row is None or {words["from"], page.person.id} != set(row):
+            self.violated(f"{what} in {session}")
+        if frame.get("from", words["from"]) != words["from"]:
+            self.violated(f"{what} as if it were of {frame['from']}")
+        if words["session"] != session:
+            self.violated(f"{what}, said in {words['session']}, in {session}")
+        got, taken = self._got[session, page.person.id], self.world.accepted[words["session"], words["from"]]
+        if words["n"] not in taken:
+            self.violated(f"{what}, which the server never took, in {session}")
+        elif got and taken.index(words["n"]) <= taken.index(got[-1]):
+            self.violated(f"{what} after {got[-1]} in {session}")
+        else:
+            got.append(words["n"])
+
+    def calm(self) -> None:
+        for page in self.world.pages:
+            if page.state is None or page.wire is None or page.state["state"] != "connected":
+                continue
+            session = page.state["session"]
+            accepted = self.world.accepted[session, page.state["partner"]["id"]]
+            got = self._got[session, page.person.id]
+            settled = accepted[: len(accepted) - page.wire.unread - 3]
+            if page.wire.well and not set(settled) <= set(got):
+                self.violated(f"{page.person.id} lacks words of {session}: {set(settled) - set(got)}")
+
+
+class EveryMatchEnds(Checker):
+    """On a page, a match is followed by its end, or by a start from scratch; never by another match."""
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        if frame["type"] != "state" or frame["session"] is None:
+            return
+        before = [
+            told.frame
+            for told in page.told[:-1]
+            if told.frame["type"] in ("state", "welcome") and told.wire == wire.number
+        ]
+        if before and before[-1]["type"] == "state":
+            last = before[-1]
+            if last["state"] in ("connecting", "connected") and last["session"] != frame["session"]:
+                self.violated(f"{page.person.id} went from {last['session']} to {frame['session']}")
+
+
+class FailedMatchesCostNothing(Checker):
+    """Whoever did not end a match that never became a call searches again with the waiting time they had."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._waited_ms: dict[int, float] = {}
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        before, now = page.moved
+        if frame["type"] != "state" or before is None or now is None or before.wire != wire.number:
+            return
+        goes_on = frame["search_again_in"] is not None
+        match before.frame["state"], frame["state"]:
+            case "searching", "connecting" if not wire.slow:
+                passed_ms = 1000 * (now.at - before.at)
+                self._waited_ms[wire.number] = before.frame["since_ms"] + passed_ms
+            case "connecting", "ended" if before.frame["session"] not in page.left and goes_on:
+                pass
+            case "ended", "searching":
+                had_ms = self._waited_ms.pop(wire.number, 0)
+                if frame["since_ms"] < had_ms - 2:
+                    self.violated(f"{page.person.id} had waited {had_ms:.0f} ms, now {frame['since_ms']} ms")
+            case _:
+                self._waited_ms.pop(wire.number, None)
+
+
+class SearchesAgain(Checker):
+    """Whoever skipped, or was left, and has not asked for anything else, searches again by itself."""
+
+    CAUSES = ("skipped", "partner_skipped", "partner_ended", "partner_lost")
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        asked_to_stop = page.kinds & {"end", "failed"}
+        if frame["type"] != "state" or asked_to_stop:
+            return
+        if frame["cause"] in self.CAUSES and frame["search_again_in"] is None:
+            self.violated(f"{page.person.id} is left in ended for {frame['cause']}")
+        if frame["state"] == "idle" and frame["cause"] == "ended":
+            self.violated(f"{page.person.id} never asked to stop")
+
+
+class OneConnection(Checker):
+    """A person has one live connection at most; the newest wins, and the older one is told so with 4409."""
+
+    def rest(self) -> None:
+        open_ones: defaultdict[str, list[Wire]] = defaultdict(list)
+        for wire in self.world.wires.values():
+            if wire.greeted and not (wire.over or wire.busy):
+                open_ones[wire.person].append(wire)
+        for person, wires in open_ones.items():
+            if len(wires) > 1:
+                self.violated(f"{person} has {len(wires)} connections: {[wire.number for wire in wires]}")
+
+    def closed(self, wire: Wire) -> None:
+        """`wire` has come to its end at the server's side. Of two that came at once either may win."""
+        others = [it for it in self.world.wires.values() if it.person == wire.person and it is not wire]
+        if wire.code == ELSEWHERE and all(it.heard_at < wire.heard_at for it in others):
+            self.violated(f"{wire.person} lost connection {wire.number} to none that is newer")
+        superseded = any(it.greeted and it.heard_at > wire.heard_at for it in others)
+        if wire.greeted and superseded and wire.code is None and not (wire.gone or wire.stalled):
+            self.violated(f"{wire.person} was not told why connection {wire.number} ended")
