@@ -21,7 +21,7 @@ MINOR_VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help run test quick sim lint lint-python lint-js format lock clean same-python
+.PHONY: help run test quick sim soak lint lint-python lint-js format lock clean same-python
 
 help: ## list these commands
 	@echo 'studymatch: press Find Partner and sit face to face with someone to study with'
@@ -42,6 +42,9 @@ quick: $(DEV_STAMP) ## pass the tests of the two lower floors only
 
 sim: $(DEV_STAMP) ## simulate halls of people, seed by seed (ARGS="--seeds 1000 --minutes 5", "--plants", "--help")
 	$(VENV)/bin/python -m tests.simulation $(ARGS)
+
+soak: $(DEV_STAMP) ## sail a fleet through faults and restarts (ARGS="--minutes 30 --people 200 --seed 7")
+	$(VENV)/bin/python -m tests.faults $(ARGS)
 
 lint: lint-python lint-js ## check style and types, of Python and of JavaScript
 

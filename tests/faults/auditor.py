@@ -1,0 +1,48 @@
+"""The auditor: holds what everybody saw and what is recorded against the promises, check by check."""
+
+from __future__ import annotations
+
+from tests.faults.checks import (
+    Check,
+    KeptApart,
+    NobodyGoneIsMatched,
+    NobodyWaits,
+    OneAtATime,
+    PartnersAgree,
+    PartnersFit,
+    WaitingTimeIsKept,
+)
+from tests.faults.checks_of_words import (
+    ArrivesOnce,
+    AwayIsTold,
+    ComesBack,
+    EndsAgree,
+    GoodbyesAreKnown,
+    MovesAreLegal,
+    NumbersRise,
+    RecordedOnce,
+)
+from tests.faults.evidence import Evidence
+
+CHECKS: tuple[Check, ...] = (
+    PartnersAgree(),
+    OneAtATime(),
+    NobodyGoneIsMatched(),
+    NobodyWaits(),
+    PartnersFit(),
+    WaitingTimeIsKept(),
+    KeptApart(),
+    ComesBack(),
+    AwayIsTold(),
+    ArrivesOnce(),
+    RecordedOnce(),
+    EndsAgree(),
+    NumbersRise(),
+    MovesAreLegal(),
+    GoodbyesAreKnown(),
+)
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """Everything that is wrong, with the name of the check that says so."""
+    return [f"{type(check).__name__}: {found}" for check in CHECKS for found in check.look(evidence)]

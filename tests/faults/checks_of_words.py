@@ -1,0 +1,257 @@
+"""The checks of what people were told, and of what is recorded: promises 6 and 7, and the protocol itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+from studymatch.lifecycle import EDGES, SEEN_BY_LEAVER, SEEN_BY_PARTNER, SessionCause, State
+from tests.faults.checks import Check
+from tests.faults.evidence import IN_SESSION, Evidence, Row, answered_pings, tellings
+from tests.faults.transcript import Entry, Frame, Transcript, What
+
+
+class ComesBack(Check):
+    """Who comes back within the grace is who they were."""
+
+    promise = 6
+    margin_s = 0.5
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for transcript in evidence.transcripts:
+            answers = {id(pong): ping for ping, pong in answered_pings(transcript)}
+            hello: Entry | None = None
+            there_at: float | None = None
+            for entry in transcript.entries:
+                kind = entry.frame.get("type")
+                if entry.what is What.SAID and kind == "hello":
+                    hello = entry
+                elif id(entry) in answers:
+                    there_at = answers[id(entry)]
+                elif entry.what is What.HEARD and kind == "welcome" and hello is not None:
+                    if there_at is not None and "resume" in hello.frame and not entry.frame["resumed"]:
+                        away_s = entry.at - there_at
+                        killed = evidence.killed_between(there_at, entry.at)
+                        if away_s < evidence.rules.grace_s - self.margin_s and not killed:
+                            yield f"{transcript.person} was away for {away_s:.1f} s at most, and forgotten"
+                    there_at = hello.at
+
+
+class AwayIsTold(Check):
+    """Whoever stays with a partner who is gone is told that they are away, or that it is over."""
+
+    promise = 6
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for transcript in evidence.transcripts:
+            for session, partner, begin, end in self._absences(transcript):
+                other = evidence.of_person.get(partner)
+                if other is None:
+                    continue
+                begin += evidence.rules.silence_s + evidence.rules.slack_s
+                later = next((pong for ping, pong in answered_pings(other) if ping > begin), None)
+                if later is not None and later.at < end and self._believes(other, session, later):
+                    yield f"{partner} was not told that {transcript.person} is gone from {session}"
+
+    def _absences(self, transcript: Transcript) -> Iterator[tuple[str, str, float, float]]:
+        """The session, the partner, from when and until when: somebody had no connection in a session."""
+        page: Frame = {}
+        absence: tuple[str, str, float] | None = None
+        for entry in transcript.entries:
+            if entry.what is What.HEARD and entry.frame["type"] == "state":
+                page = entry.frame
+            elif entry.what is What.CLOSED and page.get("state") in IN_SESSION:
+                absence = page["session"], page["partner"]["id"], entry.at
+            elif entry.what is What.OPENED and absence is not None:
+                yield *absence, entry.at
+                absence = None
+        if absence is not None:
+            yield *absence, float("inf")
+
+    def _believes(self, transcript: Transcript, session: str, until: Entry) -> bool:
+        """Whether a page, when it heard `until`, was in this session with a partner who is present."""
+        believes = False
+        for entry in transcript.entries:
+            if entry is until:
+                break
+            if entry.what is not What.HEARD:
+                continue
+            match entry.frame["type"]:
+                case "state":
+                    is_this = entry.frame["session"] == session and entry.frame["state"] in IN_SESSION
+                    believes = is_this and not entry.frame["partner"]["away"]
+                case "partner" if entry.frame["session"] == session:
+                    believes = not entry.frame["away"]
+        return believes
+
+
+class ArrivesOnce(Check):
+    """What one says reaches their partner in that session and nobody else: once, in order, without a hole.
+
+    A hole is only one if both sides of it were said on the same connection: what was on its way when a
+    connection broke never reached the server.
+    """
+
+    promise = 6
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        links = {transcript.person: self._links(transcript) for transcript in evidence.transcripts}
+        for transcript in evidence.transcripts:
+            last: dict[tuple[str, str], int] = {}
+            for entry in transcript.entries:
+                payload = payload_of(entry, What.HEARD)
+                if payload is None:
+                    continue
+                by, session, number = payload["by"], payload["in"], payload["n"]
+                yield from self._misdelivered(evidence, transcript.person, entry.frame["session"], payload)
+                former = last.get((session, by), 0)
+                last[session, by] = number
+                if number <= former:
+                    yield f"{transcript.person} got number {number} of {by} after {former} in {session}"
+                said_on = links.get(by, {})
+                missed = [
+                    between
+                    for between in range(former + 1, number)
+                    if said_on.get((session, between)) == said_on.get((session, number))
+                ]
+                if missed:
+                    yield f"{transcript.person} never got {missed} of {by} in {session}, but {number}"
+
+    def _misdelivered(self, evidence: Evidence, person: str, told: str, payload: Frame) -> Iterator[str]:
+        if told != payload["in"]:
+            yield f"{person} got in {told} what was said in {payload['in']}"
+        partners = {telling.frame["partner"]["id"] for telling in evidence.told.get(payload["in"], [])}
+        if payload["by"] == person or not {person, payload["by"]} <= partners | {person}:
+            yield f"{person} got in {told} what {payload['by']} said, who is not their partner"
+
+    def _links(self, transcript: Transcript) -> dict[tuple[str, int], int]:
+        """On which connection a person said which number in which session."""
+        payloads = ((entry, payload_of(entry, What.SAID)) for entry in transcript.entries)
+        return {(said["in"], said["n"]): entry.link for entry, said in payloads if said is not None}
+
+
+def payload_of(entry: Entry, what: What) -> Frame | None:
+    """What a fleet's person put into a signal or a chat, if the entry is one and was said or heard."""
+    if entry.what is not what:
+        return None
+    match entry.frame["type"]:
+        case "signal":
+            data: Frame = entry.frame["data"]
+            return data
+        case "chat":
+            text: Frame = json.loads(entry.frame["text"])
+            return text
+    return None
+
+
+class RecordedOnce(Check):
+    """Every session that anybody was told of is recorded once, from its match to its end, in order."""
+
+    promise = 7
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        copies = Counter(row.id for row in evidence.rows)
+        for session, told in evidence.told.items():
+            if session not in evidence.row:
+                if not evidence.was_cut_by_a_kill(session):
+                    yield f"{session} is not recorded, though {told[0].person} was told of it"
+                continue
+            row = evidence.row[session]
+            for telling in told:
+                if {telling.person, telling.frame["partner"]["id"]} != set(row.people):
+                    yield f"{session} is recorded for {row.people}, and {telling.person} was told of it"
+            states = {telling.frame["state"] for telling in told}
+            if "connected" in states and row.connected_at is None and not evidence.was_cut_by_a_kill(session):
+                yield f"{session} is recorded as never connected, though it was"
+        for row in evidence.rows:
+            if copies[row.id] > 1:
+                yield f"{row.id} is recorded {copies[row.id]} times"
+            if row.ended_at is None or row.cause is None:
+                yield f"{row.id} has no end, though all have left"
+                continue
+            times = [at for at in (row.matched_at, row.connected_at, row.ended_at) if at is not None]
+            if times != sorted(times):
+                yield f"{row.id} is recorded out of order: {times}"
+
+
+class EndsAgree(Check):
+    """A session is recorded as ended for the cause that its people were told, by whom they were told."""
+
+    promise = 7
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for session, told in evidence.told.items():
+            row = evidence.row.get(session)
+            if row is None or row.cause is None:
+                continue
+            for telling in told:
+                if telling.frame["state"] != "ended":
+                    continue
+                cause = telling.frame["cause"]
+                if row.cause == SessionCause.NODE_LOST and evidence.kills:
+                    continue
+                if cause not in self._as_seen_by(telling.person, row):
+                    yield (
+                        f"{session} was over for {telling.person} because {cause},"
+                        f" and is recorded as {row.cause} by {row.ended_by}"
+                    )
+
+    def _as_seen_by(self, person: str, row: Row) -> set[str | None]:
+        """What somebody may be told of the recorded end."""
+        cause = SessionCause(str(row.cause))
+        seen: set[str | None] = set()
+        if row.ended_by in (None, person):
+            seen.add(SEEN_BY_LEAVER.get(cause))
+        if row.ended_by != person:
+            seen.add(SEEN_BY_PARTNER.get(cause))
+        return seen
+
+
+class NumbersRise(Check):
+    """Frames are numbered without a gap over one connection, and go on from the last over the next."""
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for transcript in evidence.transcripts:
+            last, link = 0, 0
+            for entry in transcript.entries:
+                if entry.what is not What.HEARD:
+                    continue
+                seq, kind = entry.frame["seq"], entry.frame["type"]
+                if kind == "welcome" and not entry.frame["resumed"]:
+                    last = seq - 1
+                if seq <= last or (seq != last + 1 and link == entry.link):
+                    yield f"{transcript.person} got number {seq} after {last}: {entry}"
+                if link != entry.link and kind != "welcome":
+                    yield f"{transcript.person} was not welcomed first: {entry}"
+                last, link = seq, entry.link
+
+
+class MovesAreLegal(Check):
+    """A page is led along the edges of the table only."""
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for transcript in evidence.transcripts:
+            for former, later in pairwise(tellings(transcript)):
+                edge = State(former.frame["state"]), State(later.frame["state"])
+                if former.link == later.link and edge not in EDGES:
+                    yield f"{transcript.person} was led from {edge[0]} to {edge[1]}"
+
+
+class GoodbyesAreKnown(Check):
+    """A page that does nothing wrong is never told that it did, and never that the server failed it.
+
+    1000 and 1001 end a silence, 4408 a handshake that the network held up.
+    """
+
+    codes = frozenset({None, 1000, 1001, 1006, 4408, 4503})
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for transcript in evidence.transcripts:
+            for entry in transcript.entries:
+                if entry.what is What.CLOSED and entry.code not in self.codes:
+                    yield f"{transcript.person} was closed with {entry.code}"
+            for error in transcript.frames(What.HEARD, "error"):
+                if error.frame["code"] != "not_now":
+                    yield f"{transcript.person} was refused: {error}"

@@ -1,0 +1,354 @@
+"""People with real WebSockets who behave like the page, and whose networks do not.
+
+A `Visitor` is one person at one browser: it opens a tab, lives through it, and opens the next one when the
+former was closed for good. A `Tab` is one person to the server; it owns the resume key, what it was last
+told, and its `Transcript`. It says hello, searches, exchanges numbered signals, reports that media flow,
+chats, skips, ends, keeps its heartbeat, and comes back with backoff and the resume key after whatever ends
+its connection. What it heard is judged afterwards, by the auditor, and not here.
+
+Each visitor has a chance of its own, drawn from the fleet's seed; sockets make a run only nearly repeatable.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import Any
+
+import trio
+from trio_websocket import ConnectionClosed
+
+from tests.faults.evidence import fits
+from tests.faults.transcript import Frame, Transcript, What
+from tests.faults.wire import Hopeless, Wire, open_wire
+
+SUBJECTS = ("maths", "maths", "physics", None)
+CANDIDATES = 3
+"""Signals after an offer or an answer: trickled candidates."""
+
+PONG_LIMIT_S = 6.0
+BACKOFF_S = (0.2, 1.5)
+"""First and longest wait before a connection is tried again."""
+
+FINAL = frozenset({4400, 4409, 1009})
+"""Close codes after which the page stops; 4401 has it get a new identity."""
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How often people do what. Seconds between two on average, or chances from 0 to 1."""
+
+    vanish_every_s: float = 12.0
+    away_most_s: float = 6.0
+    stay_away: float = 0.2
+    cancel: float = 0.03
+    never_report: float = 0.1
+    fail: float = 0.05
+    leave: float = 0.15
+    chat: float = 0.3
+
+
+HUMAN = Manners()
+STEADY = Manners(vanish_every_s=1e9, cancel=0.0, never_report=0.0, fail=0.0, leave=0.0)
+"""Nobody does anything that would end a call."""
+
+
+@dataclass
+class Fleet:
+    """What its people have in common. `address`: host and port of the proxy, or of the server itself.
+
+    `new_guest` asks the server for an identity, and may raise OSError. When `quiet` is set, people do only
+    what leads to a call, and stay in it; when `over` is set they leave. The first `loners` visitors search
+    for what nobody else does.
+    """
+
+    address: tuple[str, int]
+    new_guest: Callable[[], Frame]
+    seed: int
+    manners: Manners = HUMAN
+    loners: int = 0
+    quiet: trio.Event = field(default_factory=trio.Event)
+    over: trio.Event = field(default_factory=trio.Event)
+    tabs: list[Tab] = field(default_factory=list)
+
+    @property
+    def subjects(self) -> tuple[str | None, ...]:
+        """What people search for; somebody who takes anybody leaves nobody alone."""
+        return tuple(subject for subject in SUBJECTS if subject or not self.loners)
+
+    @property
+    def transcripts(self) -> list[Transcript]:
+        """Those of everybody who ever came."""
+        return [tab.transcript for tab in self.tabs]
+
+    @property
+    def present(self) -> list[Tab]:
+        """The tabs that are open."""
+        return [tab for tab in self.tabs if not tab.is_closed]
+
+    def settled(self, people: int) -> bool:
+        """Whether all people are here, and everybody for whom there is somebody is in a call."""
+        pages = [tab for tab in self.present if tab.is_welcome]
+        left = [tab for tab in pages if tab.page.get("state") != "connected"]
+        return len(pages) == people and not any(
+            fits(one.transcript.criteria, other.transcript.criteria)
+            for number, one in enumerate(left)
+            for other in left[:number]
+        )
+
+    async def new_identity(self) -> Frame:
+        """A guest of the server, asked for until there is one."""
+        while True:
+            with suppress(OSError, HTTPException):
+                return await trio.to_thread.run_sync(self.new_guest)
+            await trio.sleep(0.3)
+
+
+@asynccontextmanager
+async def at_sea(fleet: Fleet, people: int) -> AsyncIterator[None]:
+    """`people` visitors for as long as the block is open; then they leave, and are awaited."""
+    async with trio.open_nursery() as nursery:
+        for number in range(people):
+            nursery.start_soon(live, fleet, number)
+        yield
+        fleet.over.set()
+
+
+async def live(fleet: Fleet, number: int) -> None:
+    """One visitor: one tab after the other."""
+    chance = random.Random(f"{fleet.seed}/{number}")
+    while not fleet.over.is_set():
+        guest = await fleet.new_identity()
+        subject = f"loner {number}" if number < fleet.loners else chance.choice(fleet.subjects)
+        tab = Tab(fleet, chance, guest, {} if subject is None else {"subject": subject})
+        fleet.tabs.append(tab)
+        try:
+            await tab.live()
+        finally:
+            tab.is_closed = True
+
+
+class Tab:
+    """One browser tab of `guest`, who searches for `criteria`."""
+
+    def __init__(self, fleet: Fleet, chance: random.Random, guest: Frame, criteria: dict[str, str]) -> None:
+        self.fleet = fleet
+        self.chance = chance
+        self.transcript = Transcript(guest["user"]["id"], criteria)
+        self.page: Frame = {}
+        self.is_welcome = False
+        self.is_closed = False
+        self._token = guest["token"]
+        self._resume: Frame | None = None
+        self._numbers: Counter[str] = Counter()
+        self._ready: set[str] = set()
+        self._failures = 0
+        self._heartbeat_s = 25.0
+        self._vanished = False
+        self._code: int | None = None
+
+    async def live(self) -> None:
+        """One connection after the other, until the tab is closed, or the fleet is to leave."""
+        while not self.fleet.over.is_set() and not self.is_closed:
+            code = await self._connection()
+            self.is_welcome = False
+            if code in FINAL or code == 4401:
+                return
+            with trio.move_on_after(self._pause_s(code)):
+                await self.fleet.over.wait()
+            self._failures += 1
+
+    def _pause_s(self, code: int | None) -> float:
+        first, most = BACKOFF_S
+        backoff: float = min(most, first * 2**self._failures) * self.chance.uniform(0.5, 1.0)
+        if self._vanished:
+            backoff = self.chance.uniform(0, self.fleet.manners.away_most_s)
+        elif code == 4503:
+            backoff = max(backoff, self.chance.uniform(0, 1))
+        return backoff
+
+    # One connection
+
+    async def _connection(self) -> int | None:
+        """One connection, from its handshake to its end. Returns the close code, 1006 where it broke; None
+        where this side gave it up.
+        """
+        self._code, self._vanished = None, False
+        async with open_wire(self.fleet.address, self.transcript) as wire:
+            if wire is not None:
+                await self._converse(wire)
+                wire.closed(self._code)
+        return self._code
+
+    async def _converse(self, wire: Wire) -> None:
+        """Everything on one connection, until it closes or is given up."""
+        hello: Frame = {"type": "hello", "version": 1, "token": self._token}
+        try:
+            async with trio.open_nursery() as nursery:
+                await wire.say(hello | ({"resume": dict(self._resume)} if self._resume else {}))
+                nursery.start_soon(self._act, wire)
+                await self._listen(wire)
+        except* Hopeless:
+            pass
+        except* ConnectionClosed:
+            self._code = wire.close_code
+
+    async def _listen(self, wire: Wire) -> None:
+        while True:
+            frame = await wire.hear()
+            if frame["type"] == "welcome":
+                self._welcomed(frame)
+            elif self._resume is not None:
+                self._resume["seq"] = frame["seq"]
+            match frame["type"]:
+                case "welcome" if frame["resumed"] and self._in_session:
+                    await self._resync(wire)
+                case "state":
+                    self.page, self.is_welcome = frame, True
+                    if frame["state"] == "connecting":
+                        await self._meet(wire, frame)
+                case "signal" if frame["session"] == self.page.get("session"):
+                    await self._answer(wire, frame["data"])
+                case "error":
+                    wire.may_ask_again()
+
+    def _welcomed(self, frame: Frame) -> None:
+        if self._resume is not None and not frame["resumed"] and self.chance.random() < 0.5:
+            self.is_closed = True  # a person who finds everything gone may as well begin anew
+            raise Hopeless
+        if not frame["resumed"]:
+            self.page = {}
+        self._resume = {"key": frame["resume"]["key"], "seq": frame["seq"]}
+        self._heartbeat_s = frame["heartbeat_ms"] / 1000
+        self._failures = 0
+
+    # The call
+
+    @property
+    def _in_session(self) -> bool:
+        return self.page.get("state") in ("connecting", "connected")
+
+    async def _meet(self, wire: Wire, frame: Frame) -> None:
+        """A match: the initiator makes its offer. One that we know already: say again what may be lost."""
+        session = frame["session"]
+        if session in self._ready:
+            await wire.say({"type": "connected", "session": session})
+        elif frame["initiator"] and not self._numbers[session]:
+            await self._describe(wire, "offer")
+
+    async def _describe(self, wire: Wire, kind: str) -> None:
+        await self._signal(wire, kind, "v=0\r\n" + "a=rtpmap\r\n" * self.chance.randrange(100, 500))
+        for _ in range(CANDIDATES):
+            await self._signal(wire, "candidate")
+
+    async def _resync(self, wire: Wire) -> None:
+        """What was said last may be lost: agree anew, as after any doubt."""
+        if self.page["initiator"]:
+            await self._describe(wire, "offer")
+        else:
+            await self._signal(wire, "resync")
+
+    async def _signal(self, wire: Wire, kind: str, text: str = "") -> None:
+        data = self._numbered(kind) | {"text": text}
+        await wire.say({"type": "signal", "session": self.page["session"], "data": data})
+
+    def _numbered(self, kind: str) -> Frame:
+        """A payload that can be told from any other: who, in which session, the how manieth."""
+        session = self.page["session"]
+        self._numbers[session] += 1
+        return {"by": self.transcript.person, "in": session, "n": self._numbers[session], "kind": kind}
+
+    async def _answer(self, wire: Wire, data: Frame) -> None:
+        match data["kind"]:
+            case "offer":
+                await self._describe(wire, "answer")
+                await self._report(wire)
+            case "answer":
+                await self._report(wire)
+            case "resync" if self.page["initiator"]:
+                await self._describe(wire, "offer")
+
+    async def _report(self, wire: Wire) -> None:
+        """Media flows, mostly."""
+        if self.page["state"] != "connecting":
+            return
+        session, luck, manners = self.page["session"], self.chance.random(), self.fleet.manners
+        if self.fleet.quiet.is_set() or luck > manners.never_report + manners.fail:
+            self._ready.add(session)
+            await wire.say({"type": "connected", "session": session})
+        elif luck < manners.fail:
+            await wire.say({"type": "failed", "session": session, "code": "ice"})
+
+    # What people do by themselves
+
+    async def _act(self, wire: Wire) -> None:
+        manners = self.fleet.manners
+        vanish_at = trio.current_time() + self.chance.expovariate(1 / manners.vanish_every_s)
+        beat_s = self._heartbeat_s * self.chance.uniform(0.6, 0.9)
+        while True:
+            with trio.move_on_after(self.chance.uniform(0.1, 0.6)):
+                await self.fleet.over.wait()
+            if self.fleet.over.is_set():
+                await self._leave(wire)
+            now, is_quiet = trio.current_time(), self.fleet.quiet.is_set()
+            if now > vanish_at and not is_quiet:
+                self._vanish()
+            if wire.waits_for_pong_since is not None and now > wire.waits_for_pong_since + PONG_LIMIT_S:
+                raise Hopeless
+            if self.is_welcome:
+                beat_s = min(beat_s, self._heartbeat_s * 0.8)
+                await self._press(wire, is_quiet)
+            if now > wire.pinged_at + beat_s and self.is_welcome:  # more often than a page: it is evidence
+                await wire.ping()
+
+    def _vanish(self) -> None:
+        """The network is gone, or the tab: the server is told nothing."""
+        self._vanished = True
+        if self.chance.random() < self.fleet.manners.stay_away:
+            self.is_closed = True
+        raise Hopeless
+
+    async def _leave(self, wire: Wire) -> None:
+        """Close the tab as a browser does, or as a power cut does."""
+        if self.is_welcome and self.chance.random() < 0.5:
+            if self._in_session:
+                await wire.say({"type": "end", "session": self.page["session"]})
+            elif self.page.get("state") == "searching":
+                await wire.say({"type": "cancel"})
+        raise Hopeless
+
+    async def _press(self, wire: Wire, is_quiet: bool) -> None:
+        """Do what somebody in this state might do."""
+        luck, manners = self.chance.random(), self.fleet.manners
+        session = self.page.get("session")
+        match self.page.get("state"):
+            case "idle":
+                await wire.search(self.transcript.criteria)
+            case "ended" if self.page["search_again_in"] is None:
+                await wire.search(self.transcript.criteria)
+            case "searching" if not is_quiet and luck < manners.cancel:
+                await wire.say({"type": "cancel"})
+            case "connecting" if is_quiet and session not in self._ready:
+                self._ready.add(str(session))
+                await wire.say({"type": "connected", "session": session})
+            case "connected" if not is_quiet and luck < manners.leave:
+                await wire.say({"type": self.chance.choice(("skip", "skip", "end")), "session": session})
+            case "connected" if luck > 1 - manners.chat:
+                text = json.dumps(self._numbered("chat"))
+                await wire.say({"type": "chat", "session": session, "text": text})
+
+
+def seen(transcripts: list[Transcript]) -> Counter[Any]:
+    """How often which frame was heard, by state where it is one: whether a run was worth its time."""
+    counts: Counter[Any] = Counter()
+    for transcript in transcripts:
+        for entry in transcript.entries:
+            if entry.what is What.HEARD:
+                counts[entry.frame.get("state", entry.frame["type"])] += 1
+                counts["resumed"] += bool(entry.frame.get("resumed"))
+    return counts

@@ -1,0 +1,193 @@
+"""A server under test with all that surrounds it: its data folder, its database, the proxy before it.
+
+A `House` owns the server's process: it can be stopped, killed and started again while a fleet sails, which
+finds it always at the address of the proxy. `audited` ends a run: everybody has left, every session has its
+end in the database, and the auditor has looked at what everybody saw and at every row.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import trio
+from psycopg.conninfo import make_conninfo
+
+from studymatch.embedded import ROLE
+from tests.faults.auditor import violations
+from tests.faults.evidence import Evidence, Row, Rules
+from tests.faults.fleet import HUMAN, Fleet, Manners
+from tests.faults.postgres import query
+from tests.faults.proxy import PlanOf, Proxy, flawless, open_proxy
+from tests.faults.transcript import Frame, Transcript
+from tests.support.server import Server, data_folder, running_server
+from tests.support.waiting import eventually
+
+RULES = Rules()
+PATIENT_S = 90.0
+"""For what must come in the end, on however busy a machine."""
+
+ENDS_LIMIT_S = 45.0
+"""After which a session that is still open, though all have left, has no end."""
+
+OPTIONS = {
+    "grace-s": RULES.grace_s,
+    "apart-s": RULES.apart_s,
+    "heartbeat-s": RULES.heartbeat_s,
+    "connect-limit-s": 4,
+    "search-again-s": 0.2,
+    "presence-every-s": 1,
+}
+
+ROWS = """
+select id::text, first_person::text as first, second_person::text as second, cause, ended_by::text,
+    extract(epoch from matched_at)::float8 as matched_at,
+    extract(epoch from connected_at)::float8 as connected_at,
+    extract(epoch from ended_at)::float8 as ended_at
+from session order by matched_at
+"""
+
+
+class House:
+    """The server on the data folder `folder` and the database `conninfo` (None: its private one there)."""
+
+    def __init__(self, folder: Path, conninfo: str | None, proxy: Proxy, options: dict[str, Any]) -> None:
+        if conninfo is None:
+            self.conninfo = make_conninfo(host=str(folder / "postgres" / "run"), user=ROLE, dbname=ROLE)
+        else:
+            self.conninfo = conninfo
+            options = options | {"database-url": conninfo}
+        self.proxy = proxy
+        self.kills: list[float] = []
+        self._folder = folder
+        self._rules = replace(RULES, grace_s=float(options["grace-s"]))
+        self._options = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        self._running: AbstractContextManager[Server] | None = None
+        self._server: Server | None = None
+        self._former_warnings: list[dict[str, Any]] = []
+
+    @property
+    def pid(self) -> int | None:
+        """The process of the server that runs, if one does."""
+        return None if self._server is None else self._server.process.pid
+
+    @property
+    def server(self) -> Server:
+        """The server that runs."""
+        assert self._server is not None, "no server runs"
+        return self._server
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """The warnings and errors in the journals of all servers of this house."""
+        return self._former_warnings + ([] if self._server is None else warnings_of(self._server))
+
+    def new_guest(self) -> Frame:
+        """A guest of whatever server runs; blocks. Raises OSError if none does."""
+        if self._server is None:
+            raise ConnectionRefusedError
+        status, _, body = self._server.get("/api/guest", {"name": "Visitor"})
+        if status != 201:
+            raise ConnectionRefusedError
+        guest: Frame = json.loads(body)
+        return guest
+
+    def fleet(self, seed: int, manners: Manners = HUMAN, *, loners: int = 0) -> Fleet:
+        """A fleet that comes here."""
+        return Fleet(self.proxy.address, self.new_guest, seed, manners, loners)
+
+    async def start(self) -> None:
+        """Start the server; returns when it serves, and the proxy leads to it."""
+        self._running = running_server(self._folder, *self._options)
+        self._server = await trio.to_thread.run_sync(self._running.__enter__)
+        host, _, port = self._server.address.removeprefix("http://").partition(":")
+        self.proxy.target = (host, int(port))
+
+    async def stop(self) -> int:
+        """Stop the server with SIGTERM; returns its exit code when it is gone."""
+        return await self._end(self.server.process.terminate)
+
+    async def kill(self) -> None:
+        """Kill the server by force."""
+        self.kills.append(time.monotonic())
+        await self._end(self.server.process.kill)
+
+    async def _end(self, how: Any) -> int:
+        server, running = self.server, self._running
+        assert running is not None
+        how()
+        code = await trio.to_thread.run_sync(server.process.wait, PATIENT_S)
+        self.proxy.target = None
+        self._former_warnings += warnings_of(server)
+        self._server = self._running = None
+        await trio.to_thread.run_sync(running.__exit__, None, None, None)
+        return code
+
+    def private_postgres(self) -> int:
+        """The process id of the PostgreSQL in the data folder."""
+        pid_file = self._folder / "postgres" / "pgdata" / "postmaster.pid"
+        return int(pid_file.read_text().split()[0])
+
+    async def ready(self) -> None:
+        """Wait until the server says that it is ready."""
+        await eventually(lambda: self.server.get("/readyz")[0] == 200, limit_s=PATIENT_S)
+
+    async def close(self) -> None:
+        """Stop the server if one runs."""
+        if self._server is not None:
+            await self.stop()
+
+    # The audit
+
+    def rows(self) -> list[Row]:
+        """Every session in the database; blocks."""
+        return [Row(**row) for row in query(self.conninfo, ROWS)]
+
+    async def evidence(self, transcripts: list[Transcript]) -> Evidence:
+        """What everybody saw, and what is recorded, once no session is open any more.
+
+        If one stays open, that is for the auditor to say.
+        """
+        with suppress(trio.TooSlowError):
+            await eventually(lambda: all(row.ended_at for row in self.rows()), limit_s=ENDS_LIMIT_S)
+        people = {transcript.person for transcript in transcripts}
+        rows = [row for row in await trio.to_thread.run_sync(self.rows) if not people.isdisjoint(row.people)]
+        return Evidence(transcripts, rows, self._rules, list(self.kills), time.time() - time.monotonic())
+
+    async def audited(self, *transcripts: Transcript, may_crash: str | None = None) -> Evidence:
+        """The evidence, which the auditor has found nothing wrong with. Everybody must have left.
+
+        No actor may have crashed, but for the one that `may_crash` names.
+        """
+        evidence = await self.evidence(list(transcripts))
+        found = violations(evidence)
+        assert not found, "\n".join([*found, self.proxy.story()])
+        errors = [line for line in self.warnings() if line["level"] == "error"]
+        assert {line.get("actor") for line in errors} <= {may_crash}, errors
+        return evidence
+
+
+def warnings_of(server: Server) -> list[dict[str, Any]]:
+    """The warnings and errors in the journal of a server."""
+    return [line for line in server.lines() if line["level"] in ("warning", "error")]
+
+
+@asynccontextmanager
+async def a_house(
+    conninfo: str | None, *, plan_of: PlanOf = flawless, **options: Any
+) -> AsyncIterator[House]:
+    """A house with a server that runs; it has stopped when the block is left."""
+    settings = OPTIONS | {name.replace("_", "-"): value for name, value in options.items()}
+    with data_folder() as folder:
+        async with open_proxy(plan_of=plan_of) as proxy:
+            house = House(folder, conninfo, proxy, settings)
+            await house.start()
+            try:
+                yield house
+            finally:
+                with trio.CancelScope(shield=True):
+                    await house.close()

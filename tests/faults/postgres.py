@@ -1,0 +1,179 @@
+"""A PostgreSQL of the tests' own that can be stopped, frozen, killed and started again while it is used.
+
+Unlike the one for other tests it keeps a transaction once it has said so, whatever happens to its processes
+(it may not survive a crash of the machine). All calls block: call them in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+
+from studymatch.embedded import ROLE, installations
+from studymatch.programs import account_for, choose, reachable
+from tests.support.database import ServerThread, open_folder
+
+LIMIT_S = 60.0
+"""For every start and stop."""
+
+_numbers = count(1)
+
+
+class Postgres:
+    """The server on the cluster in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pgdata = folder / "data" / "pgdata"
+        self._sockets = folder / "sockets"
+        self._log = folder / "log"
+        self._account = account_for(self._pgdata.stat().st_uid)
+        major = int((self._pgdata / "PG_VERSION").read_text())
+        programs = choose(installations(), major, self._pgdata)
+        self._programs = reachable(programs, self._account, folder / "data")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_frozen = False
+        self._sockets.mkdir(mode=0o700)
+        self._account.take_over(self._sockets)
+
+    def conninfo(self, database: str = "postgres") -> str:
+        """The connection string of one of its databases."""
+        return make_conninfo(host=str(self._sockets), port=5432, user=ROLE, dbname=database)
+
+    def new_database(self) -> str:
+        """A new, empty database; gives its connection string."""
+        name = f"faults_{next(_numbers)}"
+        query(self.conninfo(), f"create database {name}")
+        return self.conninfo(name)
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it lets people in."""
+        deadline = time.monotonic() + LIMIT_S
+        while not self._greets():
+            if self._process is None or self._process.poll() is not None:
+                self._launch()  # and again, while the last processes of a killed one are ending
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.05)
+
+    def _launch(self) -> None:
+        settings = {"listen_addresses": "", "port": "5432", "max_connections": "60", "fsync": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs.postgres, "-D", str(self._pgdata), "-k", str(self._sockets), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                **self._account.popen,
+            )
+
+    def _greets(self) -> bool:
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(self.conninfo(), connect_timeout=5).close()
+            return True
+        return False
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT rolls back what is under way, SIGQUIT drops everything as a crash does."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(LIMIT_S)
+
+    def freeze(self) -> None:
+        """Stop all its processes in their tracks: connections stay, and nobody answers."""
+        self._is_frozen = True
+        for pid in self._family():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._is_frozen = False
+        for pid in self._family():
+            os.kill(pid, signal.SIGCONT)
+
+    def recover(self) -> None:
+        """Be as in the beginning, whatever was done."""
+        if self._is_frozen:
+            self.thaw()
+        self.start()
+        self.wait_for_standby(False)
+
+    def wait_for_standby(self, on: bool) -> None:
+        """Have every commit wait, once it is on the disk, for a standby that does not exist; or no more."""
+        how = "alter system set synchronous_standby_names = 'nobody'" if on else "alter system reset all"
+        query(self.conninfo(), how)
+        query(self.conninfo(), "select pg_reload_conf()")
+
+    def _family(self) -> list[int]:
+        """Its processes, the first one first."""
+        assert self._process is not None
+        children = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [self._process.pid, *(pid for pid in children if _parent(pid) == self._process.pid)]
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+@contextmanager
+def a_postgres() -> Iterator[Postgres]:
+    """A cluster that is made, runs, and is gone afterwards."""
+    with open_folder() as folder:
+        with ServerThread(folder / "data"):
+            pass
+        postgres = Postgres(folder)
+        try:
+            postgres.start()
+            yield postgres
+        finally:
+            if postgres._is_frozen:
+                postgres.thaw()
+            if postgres._process is not None and postgres._process.poll() is None:
+                postgres.stop(signal.SIGQUIT)
+
+
+def query(conninfo: str, sql: str, *parameters: object) -> list[dict[str, Any]]:
+    """The rows of one statement, which is committed by itself."""
+    with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as connection:
+        cursor = connection.execute(sql.encode(), parameters)
+        return cursor.fetchall() if cursor.description is not None else []
+
+
+WRITERS = (
+    "select pid, wait_event, state from pg_stat_activity"
+    " where application_name = 'studymatch' and datname = current_database()"
+)
+"""The connections of the server that is tested."""
+
+
+def writers_waiting_for(conninfo: str, event: str) -> list[int]:
+    """The backends of the server under test that wait for `event`."""
+    return [row["pid"] for row in query(conninfo, WRITERS) if row["wait_event"] == event]
+
+
+def terminate_writers(conninfo: str) -> int:
+    """End the connections of the server under test, as an administrator does; says how many there were."""
+    return len(query(conninfo, f"select pg_terminate_backend(pid) from ({WRITERS}) as writers"))
+
+
+def kill_writers(conninfo: str) -> int:
+    """Kill the backends of the server under test by force: PostgreSQL then restarts as after a crash."""
+    pids = [row["pid"] for row in query(conninfo, WRITERS)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    return len(pids)

@@ -1,0 +1,33 @@
+"""A match that does not become a call costs nothing: from outside, with people who do not fit each other."""
+
+from __future__ import annotations
+
+import trio
+
+from tests.faults.house import a_house
+from tests.support.server import present
+
+
+async def test_whoever_was_left_is_first_again_with_the_time_they_had_waited(database: str) -> None:
+    """Dan has waited longer than Ada; but she was matched already, and is owed the next."""
+    async with (
+        a_house(database) as house,
+        present(house.server, "Dan") as dan,
+        present(house.server, "Ada") as ada,
+        present(house.server, "Ben") as ben,
+        present(house.server, "Cem") as cem,
+    ):
+        await dan.say("search", criteria={"subject": "physics"})
+        await dan.until("state", state="searching")
+        await ada.say("search", criteria={"subject": "maths"})
+        await ada.until("state", state="searching")
+        await trio.sleep(1.2)
+        await ben.say("search", criteria={"subject": "maths"})
+        await ben.until("state", state="connecting")
+        await ben.about("failed", code="camera")
+        await ada.until("state", state="ended")
+        again = await ada.until("state", state="searching")
+        assert again["since_ms"] >= 1200
+        await cem.say("search")
+        assert (await cem.until("state", state="connecting"))["partner"]["id"] == ada.guest["user"]["id"]
+        assert dan.state["state"] == "searching"

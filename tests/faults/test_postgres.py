@@ -1,0 +1,195 @@
+"""PostgreSQL stopped, frozen, crashed and killed while people meet: they go on, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+import trio
+
+from studymatch.store import Store
+from tests.faults.fleet import Fleet, Manners, at_sea
+from tests.faults.house import PATIENT_S, House, a_house
+from tests.faults.postgres import (
+    Postgres,
+    kill_writers,
+    query,
+    terminate_writers,
+    writers_waiting_for,
+)
+from tests.faults.transcript import What
+from tests.support.rows import Story, session
+from tests.support.waiting import eventually
+
+PEOPLE = 16
+BUSY = Manners(vanish_every_s=1e9, leave=0.3)
+"""Nobody vanishes, and no call lasts long."""
+
+Trouble = Callable[[House, Fleet, Postgres], Awaitable[None]]
+
+in_thread = trio.to_thread.run_sync
+
+
+def sessions_told(fleet: Fleet) -> set[str]:
+    """The sessions that somebody was told of so far."""
+    states = (entry for transcript in fleet.transcripts for entry in transcript.frames(What.HEARD, "state"))
+    return {entry.frame["session"] for entry in states} - {None}
+
+
+async def matching_goes_on(fleet: Fleet, many: int = 12) -> None:
+    """Wait until people were matched that often from now on."""
+    before = len(sessions_told(fleet))
+    with trio.fail_after(PATIENT_S):
+        while len(sessions_told(fleet)) < before + many:  # noqa: ASYNC110
+            await trio.sleep(0.05)
+
+
+async def is_not_ready(house: House) -> str:
+    """Wait until the server says that it is not ready; gives the answer."""
+    return await eventually(partial(_refusal, house), limit_s=PATIENT_S)
+
+
+def _refusal(house: House) -> str | None:
+    status, _, body = house.server.get("/readyz")
+    return body if status == 503 else None
+
+
+async def stopped(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """For a while; and a server that cannot record says so, but lives."""
+    await in_thread(postgres.stop)
+    await matching_goes_on(fleet)
+    refusal = await is_not_ready(house)
+    assert "the database last answered" in refusal
+    assert "records wait" in refusal
+    assert house.server.get("/healthz")[0] == 200
+    await in_thread(postgres.start)
+
+
+async def restarted(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """Twice, as fast as it goes."""
+    for _ in range(2):
+        await in_thread(postgres.stop)
+        await in_thread(postgres.start)
+        await matching_goes_on(fleet, 4)
+
+
+async def frozen(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """Every connection stays, and nobody answers: no error tells, only the silence does."""
+    await in_thread(postgres.freeze)
+    await matching_goes_on(fleet)
+    assert "the database last answered" in await is_not_ready(house)
+    await in_thread(postgres.thaw)
+
+
+async def connections_ended(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """As an administrator does it, again and again."""
+    for _ in range(5):
+        await eventually(partial(terminate_writers, house.conninfo))
+        await matching_goes_on(fleet, 4)
+
+
+async def backends_killed(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """By force: PostgreSQL ends all the others too, and recovers as after a crash."""
+    for _ in range(2):
+        await eventually(partial(kill_writers, house.conninfo))
+        await matching_goes_on(fleet, 4)
+        await in_thread(postgres.start)
+
+
+SLOW_COMMIT = """
+create unlogged table slowness as select 60 as seconds;
+create function commit_slowly() returns trigger language plpgsql as $$
+begin perform pg_sleep(seconds) from slowness; return null; end $$;
+create constraint trigger slow_commit after insert on session
+deferrable initially deferred for each row execute function commit_slowly();
+"""
+"""A crash empties an unlogged table, so that commits are quick again."""
+
+
+async def crashed_before_the_commit(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """The rows are written, the commit has begun, and nothing of it stays."""
+    await in_thread(query, house.conninfo, SLOW_COMMIT)
+    await eventually(partial(writers_waiting_for, house.conninfo, "PgSleep"))
+    await in_thread(postgres.stop, signal.SIGQUIT)
+    await in_thread(postgres.start)
+
+
+async def crashed_after_the_commit(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """All of it stays, but the server was not told."""
+    await in_thread(postgres.wait_for_standby, True)
+    await eventually(partial(writers_waiting_for, house.conninfo, "SyncRep"))
+    await in_thread(postgres.stop, signal.SIGQUIT)
+    await in_thread(postgres.start)
+    await in_thread(postgres.wait_for_standby, False)
+
+
+async def killed_after_the_commit(house: House, fleet: Fleet, postgres: Postgres) -> None:
+    """The same for the connection alone."""
+    await in_thread(postgres.wait_for_standby, True)
+    for _ in range(3):
+        await eventually(partial(writers_waiting_for, house.conninfo, "SyncRep"))
+        await in_thread(terminate_writers, house.conninfo)
+    await in_thread(postgres.wait_for_standby, False)
+
+
+TROUBLES: list[Trouble] = [
+    stopped,
+    restarted,
+    frozen,
+    connections_ended,
+    backends_killed,
+    crashed_before_the_commit,
+    crashed_after_the_commit,
+    killed_after_the_commit,
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=[trouble.__name__ for trouble in TROUBLES])
+async def test_people_go_on_meeting_and_every_session_is_recorded_once(
+    postgres: Postgres, database: str, trouble: Trouble
+) -> None:
+    async with a_house(database) as house:
+        fleet = house.fleet(5, BUSY)
+        async with at_sea(fleet, PEOPLE):
+            await matching_goes_on(fleet, 4)
+            await trouble(house, fleet, postgres)
+            await matching_goes_on(fleet, 4)
+            await house.ready()
+        evidence = await house.audited(*fleet.transcripts)
+        assert [line for line in house.warnings() if line["event"] == "database unavailable"]
+        assert not [line for line in house.warnings() if line["event"] == "record refused"]
+    assert "node_lost" not in {row.cause for row in evidence.rows}
+
+
+async def test_times_are_right_though_the_database_took_long_to_answer(
+    postgres: Postgres, database: str
+) -> None:
+    """What is written after a silence happened before it."""
+    story = Story()
+    async with Store(database) as store:
+        await store.migrate()
+        await store.write(story.entries(*story.people()))
+        await in_thread(postgres.freeze)
+        happened_at, match = time.time(), story.matched(story.ada, story.ben)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.write, story.entries(match))
+            await trio.sleep(3)
+            await in_thread(postgres.thaw)
+    row = await in_thread(session, database, match)
+    assert row["matched_at"].timestamp() == pytest.approx(happened_at, abs=1)
+
+
+async def test_a_private_postgres_that_is_killed_is_started_again() -> None:
+    """With the server that nobody has set up a database for."""
+    async with a_house(None) as house:
+        fleet = house.fleet(6, BUSY)
+        async with at_sea(fleet, PEOPLE):
+            await matching_goes_on(fleet, 4)
+            os.kill(house.private_postgres(), signal.SIGKILL)
+            await matching_goes_on(fleet)
+            await house.ready()
+        await house.audited(*fleet.transcripts, may_crash="postgres")

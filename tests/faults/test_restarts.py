@@ -1,0 +1,128 @@
+"""The server stopped under load, or killed in the midst of it, and started again: nobody is stuck."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+
+from tests.faults.fleet import STEADY, Fleet, Manners, Tab, at_sea
+from tests.faults.house import PATIENT_S, House, a_house
+from tests.faults.postgres import Postgres
+from tests.faults.transcript import What
+from tests.faults.vandals import stalled_reader
+from tests.support.waiting import eventually
+
+PEOPLE = 30
+LONERS = 4
+STOP_LIMIT_S = 10
+"""By then the process is to be gone, whatever its clients do."""
+CLOCKS_S = 0.2
+"""The waiting time goes on over the restart by the wall clock."""
+
+
+async def settled(fleet: Fleet, people: int) -> None:
+    """Wait until everybody for whom there is somebody is in a call."""
+    with trio.fail_after(PATIENT_S):
+        while not fleet.settled(people):  # noqa: ASYNC110
+            await trio.sleep(0.05)
+
+
+@asynccontextmanager
+async def stalled_readers(house: House, number: int) -> AsyncIterator[None]:
+    """People who do not read what their partner says, with more on its way than the network takes."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(number):
+            await nursery.start(partial(stalled_reader, house))
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> None:
+    """Everybody is told 4503, the process is gone in time though some do not read, and after the restart
+    everybody is who they were: in the same call, or searching with the time they had waited.
+    """
+    async with a_house(database, stop_limit_s=6, grace_s=6) as house:
+        fleet = house.fleet(11, STEADY, loners=LONERS)
+        async with at_sea(fleet, PEOPLE):
+            await settled(fleet, PEOPLE)
+            async with stalled_readers(house, 3):
+                before = {tab: tab.page for tab in fleet.present}
+                states = Counter(page["state"] for page in before.values())
+                assert states["searching"] >= LONERS
+                assert states["connected"] > PEOPLE / 2
+                with trio.fail_after(STOP_LIMIT_S):
+                    assert await house.stop() == 0
+            await house.start()
+            await settled(fleet, PEOPLE)
+            assert set(fleet.present) == set(before)
+            for tab, page in before.items():
+                is_back_where_it_was(tab, page)
+            fleet.quiet.set()
+        await house.audited(*fleet.transcripts)
+
+
+def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
+    entries = tab.transcript.entries
+    closes = [entry.code for entry in entries if entry.what is What.CLOSED]
+    assert set(closes) == {4503}, tab.transcript.story()
+    *_, welcome = tab.transcript.frames(What.HEARD, "welcome")
+    assert welcome.frame["resumed"] is True
+    assert (tab.page["state"], tab.page["session"]) == (page["state"], page["session"])
+    if page["state"] == "searching":
+        told = next(entry for entry in entries if entry.frame.get("state") == "searching")
+        *_, hello = tab.transcript.frames(What.SAID, "hello")
+        assert tab.page["since_ms"] / 1000 > hello.at - told.at - CLOCKS_S
+
+
+async def test_people_go_on_through_one_restart_after_the_other(database: str) -> None:
+    """In the midst of searches, matches and ends."""
+    async with a_house(database) as house:
+        fleet = house.fleet(12, Manners(vanish_every_s=20, leave=0.3))
+        async with at_sea(fleet, PEOPLE):
+            for _ in range(3):
+                await trio.sleep(1.5)
+                assert await house.stop() == 0
+                await house.start()
+            fleet.quiet.set()
+            await settled(fleet, PEOPLE)
+        evidence = await house.audited(*fleet.transcripts)
+    assert "node_lost" not in {row.cause for row in evidence.rows}
+
+
+async def test_after_a_kill_people_start_afresh_and_their_sessions_are_closed(database: str) -> None:
+    async with a_house(database) as house:
+        fleet = house.fleet(13, STEADY)
+        async with at_sea(fleet, PEOPLE):
+            await settled(fleet, PEOPLE)
+            calls = {tab.page["session"] for tab in fleet.present if tab.page["state"] == "connected"}
+            recorded = partial(lambda: {row.id for row in house.rows() if row.connected_at})
+            await eventually(lambda: calls <= recorded(), limit_s=PATIENT_S)
+            await house.kill()
+            await house.start()
+            await settled(fleet, PEOPLE)
+            later = {tab.page["session"] for tab in fleet.present if tab.page["state"] == "connected"}
+            assert later.isdisjoint(calls)
+        evidence = await house.audited(*fleet.transcripts)
+    assert {evidence.row[session].cause for session in calls} == {"node_lost"}
+    assert {evidence.row[session].cause for session in later}.isdisjoint({"node_lost"})
+
+
+async def test_a_stop_while_the_database_is_frozen_loses_nothing(postgres: Postgres, database: str) -> None:
+    """What could not be written is written by the next life."""
+    async with a_house(database) as house:
+        fleet = house.fleet(14, Manners(vanish_every_s=1e9, leave=0.3))
+        async with at_sea(fleet, PEOPLE):
+            await trio.sleep(1)
+            await trio.to_thread.run_sync(postgres.freeze)
+            await trio.sleep(1)
+            assert await house.stop() == 0
+            await trio.to_thread.run_sync(postgres.thaw)
+            await house.start()
+            fleet.quiet.set()
+            await settled(fleet, PEOPLE)
+        evidence = await house.audited(*fleet.transcripts)
+    assert "node_lost" not in {row.cause for row in evidence.rows}

@@ -1,0 +1,195 @@
+"""Sockets that do what no browser does, each a task that begins its mischief, says so, and goes on with it.
+
+They speak to the server itself. What becomes of them is for the tests to look at; what becomes of others
+while they are at it, too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import trio
+
+from tests.faults.house import House
+from tests.support.echo import BINARY, CLOSE, CONTINUATION, TEXT, UPGRADE, Client, frame_head
+
+LIMIT_S = 60
+"""After which a server that is to close has not."""
+
+SMALL = 2048
+"""A receive buffer that is soon full."""
+
+Started = trio.TaskStatus[None]
+
+
+@asynccontextmanager
+async def raw(house: House, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
+    """A connection to the server, nothing said yet."""
+    assert house.proxy.target is not None
+    sock = trio.socket.socket()
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    try:
+        await sock.connect(house.proxy.target)
+        yield Client(trio.SocketStream(sock))
+    finally:
+        sock.close()
+
+
+async def say(client: Client, kind: str, **fields: Any) -> None:
+    await client.send_frame(TEXT, json.dumps({"type": kind, **fields}).encode())
+
+
+async def until(client: Client, **expected: Any) -> dict[str, Any]:
+    """Read frames until one has these values."""
+    with trio.fail_after(LIMIT_S):
+        while True:
+            _, payload = await client.frame()
+            frame: dict[str, Any] = json.loads(payload)
+            if expected.items() <= frame.items():
+                return frame
+
+
+async def come_in(house: House, client: Client) -> None:
+    """Upgrade, say hello, be welcome."""
+    guest = await trio.to_thread.run_sync(house.new_guest)
+    await client.upgrade("/ws")
+    await say(client, "hello", version=1, token=guest["token"])
+    await until(client, type="state")
+
+
+async def stalled_reader(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+    """Somebody in a session who reads nothing of what their partner says, until the network takes no more.
+
+    The connection has been stalled for a moment when this says that it has started, so it is still there.
+    """
+    subject = {"subject": f"stalled {random.getrandbits(64)}"}
+    async with raw(house, receive_buffer=SMALL) as stalled, raw(house) as partner:
+        for client in (stalled, partner):
+            await come_in(house, client)
+            await say(client, "search", criteria=subject)
+        session = (await until(partner, type="state", state="connecting"))["session"]
+        await until(stalled, type="state", state="connecting")
+        for _ in range(30):
+            await say(partner, "signal", session=session, data="x" * 8000)
+        await say(partner, "ping")
+        await until(partner, type="pong")
+        task_status.started()
+        await trio.sleep_forever()
+
+
+async def flood_without_reading(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+    """Ping after ping, and no answer is read; goes on as long as the server takes it."""
+    async with raw(house, receive_buffer=SMALL) as client:
+        await come_in(house, client)
+        task_status.started()
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await say(client, "ping", padding="x" * 1000)
+
+
+async def silent_peer(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+    """Somebody who searches, and then is never heard of again, as when the cable was pulled."""
+    async with raw(house) as client:
+        await come_in(house, client)
+        await say(client, "search", criteria={"subject": f"nobody else {random.getrandbits(64)}"})
+        task_status.started()
+        await is_hung_up_on(client)
+
+
+async def slow_handshake(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+    """One byte of the request after the other, so slowly that it is never whole."""
+    async with raw(house) as client:
+        task_status.started()
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_drip, client, UPGRADE % (b"/ws", b""))
+                await is_hung_up_on(client)
+                nursery.cancel_scope.cancel()
+
+
+async def _drip(client: Client, data: bytes) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        for byte in data[:-1]:
+            await client.send(bytes([byte]))
+            await trio.sleep(0.3)
+    await trio.sleep_forever()
+
+
+async def never_says_hello(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+    """A WebSocket, and not a word."""
+    async with raw(house) as client:
+        await client.upgrade("/ws")
+        task_status.started()
+        assert await closed_with(client) == 4408
+
+
+async def is_hung_up_on(client: Client) -> None:
+    """Wait until the server has ended the connection."""
+    with trio.fail_after(LIMIT_S), suppress(trio.BrokenResourceError):
+        while await client.stream.receive_some():
+            pass
+
+
+async def closed_with(client: Client) -> int | None:
+    """Read until the server closes: its code, or None for a reset or an end without one."""
+    with trio.fail_after(LIMIT_S), suppress(trio.BrokenResourceError, AssertionError):
+        while True:
+            opcode, payload = await client.frame()
+            if opcode == CLOSE:
+                (code,) = struct.unpack("!H", payload[:2])
+                return int(code)
+    return None
+
+
+HELLO_FIRST = frozenset({"many malformed frames", "a frame too large", "fragments too large"})
+"""What is told apart only once somebody is in."""
+
+GARBAGE: dict[str, tuple[bytes, int]] = {
+    "a frame too large": (frame_head(TEXT, 70_000), 1009),
+    "a frame larger than memory": (frame_head(BINARY, 2**62), 1009),
+    "fragments too large": (
+        frame_head(TEXT, 40_000, fin=False) + bytes(40_000) + frame_head(CONTINUATION, 40_000),
+        1009,
+    ),
+    "an unknown opcode": (frame_head(5, 1) + b"x", 1002),
+    "a frame without a mask": (b"\x81\x02hi", 1002),
+    "reserved bits": (frame_head(TEXT, 2, rsv=7) + b"hi", 1002),
+    "a ping in fragments": (frame_head(9, 1, fin=False) + b"x", 1002),
+    "text that is no UTF-8": (frame_head(TEXT, 2) + b"\xff\xfe", 1007),
+    "a frame that is no hello": (frame_head(TEXT, 2) + b"{}", 4400),
+    "JSON too deep": (frame_head(TEXT, 60_000) + b"[" * 60_000, 4400),
+    "many malformed frames": ((frame_head(TEXT, 2) + b"{]") * 30, 4400),
+}
+"""What no client should send, and the code it is closed with."""
+
+
+async def send_garbage(house: House, what: str) -> int | None:
+    """Send it, and say how the server closed."""
+    data, _ = GARBAGE[what]
+    async with raw(house) as client:
+        if what in HELLO_FIRST:
+            await come_in(house, client)
+        else:
+            await client.upgrade("/ws")
+        with suppress(trio.BrokenResourceError):
+            await client.send(data)
+        return await closed_with(client)
+
+
+async def send_noise(house: House, seed: int) -> None:
+    """Bytes that mean nothing, before the handshake or after it."""
+    chance = random.Random(seed)
+    async with raw(house) as client:
+        if chance.random() < 0.5:
+            await client.upgrade("/ws")
+        with suppress(trio.BrokenResourceError):
+            await client.send(chance.randbytes(chance.randrange(1, 3000)))
+            await client.stream.send_eof()
+        await is_hung_up_on(client)
