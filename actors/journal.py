@@ -6,7 +6,8 @@ lines and notes are told when the actor crashes, or when somebody asks. What is 
 say to each other, addresses, tokens) must not be given to either.
 
 `configure` decides, once per process, what lines look like: for people on a terminal, JSON otherwise,
-the same fields in the same order.
+the same fields in the same order. Lines for people are structlog's. JSON takes a shorter way, because a busy
+server writes eight lines a call: 6 µs each, where structlog's processors and renderer took 50.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ import logging
 import sys
 from collections import deque
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from keyword import kwlist
+from traceback import format_exception
 from typing import Any, Protocol, TextIO
 
+import msgspec
 import structlog
 import trio
 
@@ -25,6 +30,9 @@ REMEMBERED = 12
 
 FIELD_ORDER = ("time", "level", "event", "actor", "from", "to", "cause", "session", "partner", "lasted_ms")
 """The order of the fields of every line; fields not named here follow, sorted by name."""
+
+_IN_ORDER = tuple((name, f"{name}_" if name in kwlist else name) for name in FIELD_ORDER)
+"""Each of those names, and what it is called where Python reserves it."""
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -38,6 +46,10 @@ class Sink(Protocol):
     def error(self, event: str, **fields: Any) -> Any: ...
 
 
+_lines: Sink = structlog.get_logger()
+"""Where lines go that were given no other sink; `configure` decides."""
+
+
 class Journal:
     """What one actor writes down.
 
@@ -49,7 +61,7 @@ class Journal:
 
     def __init__(self, actor: str, sink: Sink | None = None) -> None:
         self.actor = actor
-        self._sink: Sink = structlog.get_logger() if sink is None else sink
+        self._sink: Sink = _lines if sink is None else sink
         self._events: deque[tuple[float, str, dict[str, Any]]] = deque(maxlen=REMEMBERED)
 
     def note(self, event: str, **fields: Any) -> None:
@@ -88,19 +100,74 @@ def _plain(name: str) -> str:
     return name.rstrip("_")
 
 
-def _in_order(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: drop what says nothing, and put fields in `FIELD_ORDER`."""
-    given = {_plain(name): value for name, value in line.items() if value is not None}
-    ordered = {name: given.pop(name) for name in FIELD_ORDER if name in given}
-    return ordered | dict(sorted(given.items()))
+def _in_order(line: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The fields of a line that say something, in `FIELD_ORDER`. Takes `line` apart."""
+    ordered = {name: value for name, given in _IN_ORDER if (value := line.pop(given, None)) is not None}
+    for name in sorted(line):
+        if line[name] is not None:
+            ordered[_plain(name)] = line[name]
+    return ordered
+
+
+def _for_people(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """`_in_order` as a structlog processor."""
+    return _in_order(line)
+
+
+class _Line(msgspec.Struct, omit_defaults=True, rename=_plain):
+    """A line that has only fields named in `FIELD_ORDER`, and is encoded in this order, as nearly all are."""
+
+    time: str
+    level: str
+    event: str
+    actor: str | None = None
+    from_: str | None = None
+    to: str | None = None
+    cause: str | None = None
+    session: str | None = None
+    partner: str | None = None
+    lasted_ms: int | None = None
+
+
+class JsonLines:
+    """A sink that writes each line as one JSON object, unless it is less severe than `least`."""
+
+    def __init__(self, stream: TextIO, least: str) -> None:
+        self._stream = stream
+        self._silent = frozenset(LEVELS[: LEVELS.index(least)])
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._write("warning", event, fields)
+
+    def error(self, event: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
+        """`exc_info` is an error whose traceback belongs to the line."""
+        if exc_info is not None:
+            fields["exception"] = "".join(format_exception(exc_info)).rstrip()
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        if level in self._silent:
+            return
+        time = datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+        try:
+            line: Any = _Line(time, level, event, **fields)
+        except TypeError:  # it has other fields too
+            line = _in_order({"time": time, "level": level, "event": event, **fields})
+        self._stream.write(msgspec.json.encode(line, enc_hook=repr).decode() + "\n")
+        self._stream.flush()
 
 
 class _ToJournal(logging.Handler):
     """Brings what libraries say through `logging` into the same lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = structlog.get_logger()
-        write = lines.error if record.levelno >= logging.ERROR else lines.warning
+        write = _lines.error if record.levelno >= logging.ERROR else _lines.warning
         error = record.exc_info[1] if record.exc_info else None
         write(record.getMessage(), actor=record.name, **({"exc_info": error} if error else {}))
 
@@ -116,30 +183,31 @@ def configure(level: str, *, human: bool, stream: TextIO = sys.stderr) -> None:
     """
     if level not in LEVELS:
         raise ValueError(f"expected a level out of {', '.join(LEVELS)}, got {level!r}")
-    for_people = structlog.dev.ConsoleRenderer(
+    global _lines
+    if human:
+        _configure_structlog(level, stream)
+        _lines = structlog.get_logger()
+    else:
+        _lines = JsonLines(stream, level)
+    logging.basicConfig(handlers=[_ToJournal()], level=logging.WARNING, force=True)
+
+
+def _configure_structlog(level: str, stream: TextIO) -> None:
+    render = structlog.dev.ConsoleRenderer(
         colors=stream.isatty(),
         sort_keys=False,
         timestamp_key="time",
         pad_level=False,
         exception_formatter=structlog.dev.plain_traceback,  # others print local variables, which are private
     )
-    render: list[Any] = (
-        [_in_order, for_people]
-        if human
-        else [
-            structlog.processors.format_exc_info,
-            _in_order,
-            structlog.processors.JSONRenderer(separators=(",", ":"), ensure_ascii=False),
-        ]
-    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=not human, key="time"),
-            *render,
+            structlog.processors.TimeStamper(fmt="iso", utc=False, key="time"),
+            _for_people,
+            render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(handlers=[_ToJournal()], level=logging.WARNING, force=True)

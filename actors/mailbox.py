@@ -48,11 +48,15 @@ class Mailbox(Generic[M]):
 
     It has no bound of its own, because telling never blocks and never refuses: bounds belong to whoever
     lets messages in (for instance by credit), where somebody can be made to wait.
+
+    `turns`: how many waiting messages its reader may take before it lets others run. An actor that serves
+    everybody has to take as many as everybody together can send it meanwhile, or falls behind.
     """
 
-    __slots__ = ("_closed", "_messages", "_reader", "_turns")
+    __slots__ = ("_closed", "_messages", "_most_turns", "_reader", "_turns")
 
-    def __init__(self) -> None:
+    def __init__(self, turns: int = TURNS_BEFORE_YIELD) -> None:
+        self._most_turns = turns
         self._messages: deque[tuple[Door[M] | None, M]] = deque()
         self._reader: trio.lowlevel.Task | None = None
         self._closed = False
@@ -89,7 +93,7 @@ class Mailbox(Generic[M]):
         Messages arrive in the order they were told; those for doors closed since are skipped. A
         cancelled `receive` has taken nothing, even if a message was there before it was cancelled: who
         has been told to stop has no further turn. It is a checkpoint, but takes the scheduler's time
-        only when it has to wait, and once in `TURNS_BEFORE_YIELD` messages.
+        only when it has to wait, and once in `turns` messages.
 
         Raises:
             trio.EndOfChannel: the mailbox was closed, and all it still held has been taken.
@@ -98,25 +102,25 @@ class Mailbox(Generic[M]):
         if self._reader is not None:
             raise trio.BusyResourceError("a mailbox has one reader, and it is already waiting")
         self._turns += 1
-        if self._turns >= TURNS_BEFORE_YIELD:
+        if self._turns >= self._most_turns:
             self._turns = 0
             await trio.lowlevel.checkpoint()
         while True:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            if (taken := self._take()) is not None:
-                return taken[0]
+            if self._messages:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                if (taken := self._take()) is not None:
+                    return taken[0]
             if self._closed:
+                await trio.lowlevel.checkpoint_if_cancelled()
                 raise trio.EndOfChannel
             self._turns = 0
-            await self._park()
+            self._reader = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._leave)
 
-    async def _park(self) -> None:
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._reader = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def _leave(self, _: object) -> trio.lowlevel.Abort:
+        """The reader is cancelled while it waits."""
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def waiting(self) -> list[M]:
         """The messages that wait and are still wanted, in order. They stay."""

@@ -95,8 +95,9 @@ async def test_closing_wakes_a_waiting_reader() -> None:
         mailbox.close()
 
 
-async def test_a_busy_reader_lets_others_run() -> None:
-    mailbox: Mailbox[int] = Mailbox()
+@pytest.mark.parametrize("turns", [TURNS_BEFORE_YIELD, 4 * TURNS_BEFORE_YIELD])
+async def test_a_busy_reader_lets_others_run(turns: int) -> None:
+    mailbox: Mailbox[int] = Mailbox(turns)
     turns_of_others = 0
 
     async def other() -> None:
@@ -107,9 +108,9 @@ async def test_a_busy_reader_lets_others_run() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        for n in range(10 * TURNS_BEFORE_YIELD):
+        for n in range(10 * turns):
             mailbox.tell(n)
-        for _ in range(10 * TURNS_BEFORE_YIELD):
+        for _ in range(10 * turns):
             await mailbox.receive()
         nursery.cancel_scope.cancel()
     assert 9 <= turns_of_others <= 12
