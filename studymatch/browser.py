@@ -74,6 +74,11 @@ class Browser:
         self._line = None
         return True
 
+    def flush(self) -> None:
+        """Nothing more is said at the moment."""
+        if self._line is not None:
+            self._line.flush()
+
     def show(self, snapshot: Snapshot) -> None:
         """A change of state: tell it at once, or when they are back."""
         if self._line is None:

@@ -18,7 +18,7 @@ from actors import Crew, Door, Intensity, Journal, Mailbox, open_crew, serving
 from studymatch.handover import Memento, agreed
 from studymatch.ids import new_id
 from studymatch.ledger import Ledger
-from studymatch.lifecycle import SessionCause, State
+from studymatch.lifecycle import IN_SESSION, SessionCause, State
 from studymatch.matcher import Matcher
 from studymatch.messages import (
     Asked,
@@ -39,6 +39,13 @@ from studymatch.user import Past, User
 INTENSITY = Intensity(restarts=3, period_s=30.0)
 """How many crashes of matcher or ledger are forgiven: more is not bad luck, and the process ends."""
 
+MATCHER_TURNS = 256
+"""Messages that the matcher takes before it lets others run: some 5 ms. With 16, as others have, it fell
+behind when ten thousand pressed at once, and the last were matched after 12 s rather than 3."""
+
+TOLD_AT_ONCE, TOLD_EVERY_S = 50, 0.01
+"""How many are told at once how many are here, and the pause in between: 5000 a second."""
+
 ANSWER_LIMIT_S = 1.0
 """How long the matcher may take to say that it is there; a turn of its takes microseconds."""
 
@@ -56,7 +63,7 @@ class Chance:
 
 
 class Hall:
-    """The people who are here. Made by `open_hall`."""
+    """The people who are here. Made by `open_hall`. `crew`: whoever works for one of them only."""
 
     def __init__(
         self,
@@ -67,7 +74,7 @@ class Hall:
         chance: Chance,
         journal_for: Callable[[str], Journal],
     ) -> None:
-        self._crew = crew
+        self.crew = crew
         self._matcher = matcher
         self._ledger = ledger
         self._settings = settings
@@ -93,16 +100,23 @@ class Hall:
         Raises:
             HallClosedError: the server is stopping.
         """
-        while (user := self._users.get(person.id)) is not None and not self._closed:
-            if resume is not None and secrets.compare_digest(resume.key.encode(), user.key.encode()):
-                if user.attach(line, resume.seq):
-                    return user
-            else:
-                user.leave(CloseCode.CONNECTED_ELSEWHERE)
-            await user.gone.wait()
+        while isinstance(met := self.meet(person, line, resume), trio.Event):
+            await met.wait()
+        return met
+
+    def meet(self, person: Person, line: Line, resume: ResumeRequest | None) -> User | trio.Event:
+        """As `arrive`, if it needs no waiting; otherwise what to wait for before asking again."""
         if self._closed:
             raise HallClosedError
-        return self._welcome(person, line)
+        user = self._users.get(person.id)
+        if user is None:
+            return self._welcome(person, line)
+        if resume is not None and secrets.compare_digest(resume.key.encode(), user.key.encode()):
+            if user.attach(line, resume.seq):
+                return user
+        else:
+            user.leave(CloseCode.CONNECTED_ELSEWHERE)
+        return user.gone
 
     def _welcome(self, person: Person, line: Line) -> User:
         user = self._admit(person, self._chance.new_key())
@@ -122,7 +136,7 @@ class Hall:
         )
         self._users[person.id] = user
         self._ledger.mailbox.tell(PersonArrived(person=person.id, name=person.name, at=trio.current_time()))
-        self._crew.hire(partial(self._stay, user), journal)
+        self.crew.hire(partial(self._stay, user), journal)
         return user
 
     def restore(self, people: Iterable[Memento], away_s: float) -> None:
@@ -138,7 +152,7 @@ class Hall:
         seekers = {
             person: Seeker(users[person].person, users[person].open_door())
             for person, memento in mementos.items()
-            if memento.state in (State.CONNECTING, State.CONNECTED)
+            if memento.state in IN_SESSION
         }
         for person, seeker in seekers.items():
             memento = mementos[person]
@@ -182,11 +196,14 @@ class Hall:
             await trio.sleep(self._settings.presence_every_s)
             if (presence := self.presence()) != told:
                 told = presence
-                self._tell_all(presence)
+                await self._tell_all(presence)
 
-    def _tell_all(self, presence: Presence) -> None:
-        for user in self._users.values():
+    async def _tell_all(self, presence: Presence) -> None:
+        """Tell everybody, a few at a time, so that nobody's call waits behind a count."""
+        for number, user in enumerate(list(self._users.values()), 1):
             user.count(presence)
+            if number % TOLD_AT_ONCE == 0:
+                await trio.sleep(TOLD_EVERY_S)
 
     async def not_ready_because(self) -> str | None:
         """Why people could not be matched or sessions not be recorded right now; None: they can."""
@@ -232,7 +249,7 @@ async def open_hall(
     Raises:
         TooManyRestartsError: matcher or ledger crash again and again; it cancels the block.
     """
-    mailbox: Mailbox[MatcherMessage] = Mailbox()
+    mailbox: Mailbox[MatcherMessage] = Mailbox(MATCHER_TURNS)
     matcher = Matcher(
         mailbox,
         ledger.mailbox,

@@ -72,8 +72,9 @@ class Pace:
 
     batch_max: int = 1000
     """Records in one transaction: enough to make its cost small, and still tens of milliseconds."""
-    linger_s: float = 0.025
-    """Wait after the first record for others to come along: at most 40 transactions a second."""
+    linger_s: float = 0.2
+    """Wait after the first record for others to come along: at most 5 transactions a second, each of which
+    costs about as much CPU as a call. So much is not recorded if the process is killed outright."""
     memory_max: int = 20_000
     """Records that are kept in memory (about 500 bytes each) before they are spilled."""
     retry_first_s: float = 0.2
@@ -179,8 +180,9 @@ class Ledger:
         """Move records from the mailbox to the backlog until the mailbox is closed; then limit the life."""
         with suppress(trio.EndOfChannel):
             while True:
-                record = await self.mailbox.receive()
-                self._backlog.append(Entry(self._node.id, record))
+                first = await self.mailbox.receive()
+                for record in (first, *self.mailbox.receive_nowait_all(sys.maxsize)):
+                    self._backlog.append(Entry(self._node.id, record))
                 self._news.set()
         self._limit(life)
         self._closing.set()

@@ -28,6 +28,10 @@ class State(StrEnum):
     ENDED = "ended"
 
 
+IN_SESSION = frozenset({State.CONNECTING, State.CONNECTED})
+"""Where somebody is together with a partner."""
+
+
 class Cause(StrEnum):
     """Why a state was left, as one person sees it. The values go over the wire.
 

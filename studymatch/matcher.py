@@ -13,7 +13,6 @@ mailbox, which outlives the crash. No ticket can be lost, and none can be left b
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 from typing import assert_never
 
 import trio
@@ -75,8 +74,9 @@ class Matcher:
 
     async def _next(self, pool: Pool[Seeker]) -> MatcherMessage | None:
         """The next message; None when two who were kept apart may meet again before there is one."""
-        due = pool.due()
-        with trio.move_on_at(inf if due is None else due):
+        if (due := pool.due()) is None:
+            return await self._mailbox.receive()
+        with trio.move_on_at(due):
             return await self._mailbox.receive()
         return None
 

@@ -6,10 +6,9 @@ through doors and die with it; the others go to a mailbox and are always meant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from actors import Door, Mailbox
 from studymatch.lifecycle import SessionCause
@@ -17,8 +16,7 @@ from studymatch.pool import Ticket, TicketId
 from studymatch.protocol import CloseCode, Inbound, Presence
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """Who somebody is, whatever they do: a guest of one browser tab."""
 
     id: str
@@ -31,6 +29,9 @@ class Line(Protocol):
     def write(self, frame: bytes) -> None:
         """Queue a frame. A line whose browser does not read hangs up by itself."""
 
+    def flush(self) -> None:
+        """Nothing more follows at the moment: what is queued may go, all at once."""
+
     def credit(self) -> None:
         """A frame that came through this line was handled: its reader may take another."""
 
@@ -41,31 +42,27 @@ class Line(Protocol):
 # To a user, from the edge
 
 
-@dataclass(frozen=True, slots=True)
-class LineUp:
+class LineUp(Struct, frozen=True):
     """A browser is connected through `line`; it has seen frames up to `seq`, or None: a fresh page."""
 
     line: Line
     seq: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class LineDown:
+class LineDown(Struct, frozen=True):
     """The connection `line` has dropped."""
 
     line: Line
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """A frame that got no further than the edge: what the browser is told instead."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class FrameIn:
+class FrameIn(Struct, frozen=True):
     """What came from the browser at the other end of `line`."""
 
     line: Line
@@ -75,8 +72,7 @@ class FrameIn:
 # To a user, through the door of an encounter
 
 
-@dataclass(frozen=True, slots=True)
-class Seeker:
+class Seeker(Struct, frozen=True):
     """Somebody who searches, reached through the door of this one encounter."""
 
     person: Person
@@ -88,8 +84,7 @@ class Seeker:
         return self.door.open
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(Struct, frozen=True):
     """The matcher paired you: your doors are linked already."""
 
     session: str
@@ -97,44 +92,37 @@ class Matched:
     initiator: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MatcherLost:
+class MatcherLost(Struct, frozen=True):
     """The matcher that held your ticket crashed: offer it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class MediaFlowed:
+class MediaFlowed(Struct, frozen=True):
     """The partner's browser reported `connected`. Told to the initiator, who keeps the session's record."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionBegan:
+class SessionBegan(Struct, frozen=True):
     """Media flows on both sides. Told by the initiator."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignalSent:
+class SignalSent(Struct, frozen=True):
     """The partner's browser sent signaling data."""
 
     data: Raw
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSent:
+class ChatSent(Struct, frozen=True):
     """The partner said something."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PartnerAway:
+class PartnerAway(Struct, frozen=True):
     """The partner's connection to the server dropped, or came back."""
 
     away: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PartnerLeft:
+class PartnerLeft(Struct, frozen=True):
     """The session is over because the partner left it.
 
     `ready`: you did your part, so you search again without being asked.
@@ -153,22 +141,19 @@ UserMessage: TypeAlias = LineUp | LineDown | FrameIn | Presence | PairMessage
 # To the matcher
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """Pair this ticket, or keep it until somebody comes who fits."""
 
     ticket: Ticket[Seeker]
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(Struct, frozen=True):
     """The door of this ticket has closed."""
 
     ticket: TicketId
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """Somebody wants to know whether the matcher still takes its turns: tell `answer` how many wait."""
 
     answer: Mailbox[int]

@@ -266,10 +266,19 @@ def _named(criteria: Mapping[str, str], shape: tuple[str, ...]) -> _Criteria:
 
 
 def _labels_to_search(criteria: Mapping[str, str]) -> list[_Label]:
+    if not criteria:
+        return _FOR_ANYBODY
     return [(shape, _named(criteria, shape)) for shape in _SHAPES]
 
 
 def _labels_to_file(criteria: Mapping[str, str]) -> list[_Label]:
+    if not criteria:
+        return _OF_ANYBODY
     whole = _named(criteria, CRITERIA)
     own_shape = tuple(name for name, _ in whole)
     return [(own_shape, part) for part in _subsets(whole)]
+
+
+# Most people name no criteria, and what they get is always the same.
+_FOR_ANYBODY: list[_Label] = [(shape, ()) for shape in _SHAPES]
+_OF_ANYBODY: list[_Label] = [((), ())]

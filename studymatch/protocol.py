@@ -11,7 +11,7 @@ Durations are whole milliseconds, never clock times. Unknown fields are ignored.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -244,7 +244,8 @@ class Pong(ServerFrame, frozen=True):
 
 
 class Presence(ServerFrame, frozen=True):
-    """How many people are here and how many of them search; at most every 5 s, only when it changed."""
+    """How many people are here and how many of them search; at most every 5 s, only when it changed, and not
+    during a session."""
 
     online: int
     searching: int
@@ -302,9 +303,12 @@ def numbered(body: bytes, seq: int) -> bytes:
     return b'%b,"seq":%d}' % (body[:-1], seq)
 
 
+_KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in get_args(Inbound)}
+
+
 def kind_of(frame: Inbound) -> str:
     """The frame's `type` on the wire."""
-    return str(frame.__struct_config__.tag)
+    return _KINDS[type(frame)]
 
 
 def accept_name(text: object) -> str:

@@ -6,15 +6,14 @@ browser, which holds durations only. Pure: the time comes in as an argument.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from studymatch.lifecycle import SOUNDS, Cause, State
 from studymatch.messages import Person
 from studymatch.protocol import Partner, Snapshot, Sound
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """Where one person is.
 
     `since` is when the state began (for a search, when the waiting began), `deadline` when it must be

@@ -6,11 +6,12 @@ partner; whatever ends the session goes through it, so that of two who leave at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import inf
+from contextlib import nullcontext
 from typing import assert_never
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from studymatch.lifecycle import SEEN_BY_LEAVER, SEEN_BY_PARTNER, Cause, SessionCause, State
 from studymatch.messages import (
@@ -40,8 +41,7 @@ from studymatch.scene import Scene
 from studymatch.stage import Stage, Turn
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """Whom somebody wants to meet, and how long they have waited already.
 
     `back`: they come back from a match that did not become a call, and go to the head of the queue.
@@ -52,8 +52,7 @@ class Wish:
     back: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a session ended for one of the two.
 
     `wish` is what they search for next without being asked, if anything; `stop`: they want to rest.
@@ -105,7 +104,7 @@ class Session:
         self._enter(State.CONNECTING, Cause.MATCHED, deadline)
         back = replace(self._wish, back=True)
         flows_here = flows_there = False
-        with trio.move_on_at(deadline if pairing.initiator else inf):
+        with trio.move_on_at(deadline) if pairing.initiator else nullcontext():
             while True:
                 match await self._next():
                     case Connected():

@@ -8,16 +8,16 @@ It decides nothing about encounters.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 from typing import TypeAlias
 
 import trio
+from msgspec.structs import replace
 
 from actors import Journal, Mailbox
 from studymatch import sentences
 from studymatch.browser import Browser
-from studymatch.lifecycle import ACCEPTS, CUES, move
+from studymatch.lifecycle import ACCEPTS, CUES, IN_SESSION, move
 from studymatch.messages import (
     FrameIn,
     LineDown,
@@ -41,7 +41,6 @@ from studymatch.protocol import (
     ResumeOffer,
     SessionFrame,
     SignalFrom,
-    Snapshot,
     Welcome,
     kind_of,
 )
@@ -68,6 +67,7 @@ class Stage:
         self.scope = trio.CancelScope()
         self.inbox: Mailbox[UserMessage] = Mailbox()
         self.browser = Browser(Outbox(settings.outbox_max, settings.outbox_max_bytes))
+        self._presence: Presence | None = None
 
     async def next(self) -> Turn:
         """The next message that the present state has to deal with. Only here does the actor wait.
@@ -76,6 +76,8 @@ class Stage:
         somebody who was away is back, or somebody who was present is away.
         """
         while True:
+            if not self.inbox:
+                self.browser.flush()
             match await self.inbox.receive():
                 case FrameIn(line, said):
                     line.credit()
@@ -122,7 +124,7 @@ class Stage:
             heartbeat_ms=round(settings.heartbeat_s * 1000),
         )
         cue = None if self.browser.saw(up.seq) else self._cue()
-        self.browser.up(up.line, up.seq, welcome, self._snapshot(cue))
+        self.browser.up(up.line, up.seq, welcome, self.scene.snapshot(trio.current_time(), cue))
         self.scope.deadline = inf
         self.journal.note("present", resumed=welcome.resumed)
 
@@ -132,26 +134,36 @@ class Stage:
         Raises:
             IllegalMoveError: the table of states does not hold such a move. Nothing has changed.
         """
-        before = self.scene
+        before, now = self.scene, trio.current_time()
         move(before.state, scene.state, scene.cause)
         self.scene = scene
         self.journal.info(
             "moved",
-            from_=before.state.value,
-            to=scene.state.value,
-            cause=scene.cause and scene.cause.value,
+            from_=before.state,
+            to=scene.state,
+            cause=scene.cause,
             session=scene.session,
             partner=scene.partner and scene.partner.id,
-            lasted_ms=round((trio.current_time() - before.since) * 1000),
+            lasted_ms=round((now - before.since) * 1000),
         )
-        self.browser.show(self._snapshot(self._cue()))
+        self.browser.show(scene.snapshot(now, self._cue()))
+        if self._presence is not None and scene.state not in IN_SESSION:
+            self.count(self._presence)
+            self._presence = None
+
+    def count(self, presence: Presence) -> None:
+        """How many people are here: of no use to somebody in a session, who is told when it is over.
+
+        Where most are in a call, to tell everybody every few seconds would cost as much as the calls.
+        """
+        if self.scene.state in IN_SESSION:
+            self._presence = presence
+        else:
+            self.inbox.tell(presence)
 
     def _cue(self) -> str | None:
         """The sound that goes with the last change of state."""
         return None if self.scene.cause is None else CUES.get(self.scene.cause)
-
-    def _snapshot(self, cue: str | None) -> Snapshot:
-        return self.scene.snapshot(trio.current_time(), cue)
 
     def partner_away(self, away: bool) -> None:
         """The partner's connection dropped, or came back."""

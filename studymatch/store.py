@@ -201,6 +201,9 @@ on conflict (id) do nothing
 
 # Only what is open changes, so nothing is written twice. `greatest` ignores nulls: it keeps match, connection
 # and end in order where two batches measured the database's clock a moment apart.
+# "num_nulls(...) <> 0" is "is null" in words that PostgreSQL keeps no statistics of. If nothing was open when
+# it last analyzed the table, it would take all that is open for one row, and read all of it, here and below
+# over again for each row of the batch.
 UPDATE_OPEN = """
 update session set
     connected_at = case when connected_age is not null and connected_at is null
@@ -212,7 +215,7 @@ update session set
     ended_by = said.ended_by
 from unnest(%s::uuid[], %s::float8[], %s::float8[], %s::text[], %s::uuid[])
     as said (id, connected_age, ended_age, cause, ended_by)
-where session.id = said.id and session.ended_at is null
+where session.id = said.id and num_nulls(session.ended_at) <> 0
 """
 
 # Who is matched here has left the session that they were in on another node, which may be dead or slow to
@@ -224,7 +227,7 @@ update session set
     ended_by = said.person
 from unnest(%s::uuid[], %s::uuid[], %s::float8[]) as said (person, node, age)
 join seat on seat.person = said.person
-where session.id = seat.session and session.ended_at is null
+where session.id = seat.session and num_nulls(session.ended_at) <> 0
     and session.node <> said.node and session.matched_at < now() - make_interval(secs => said.age)
 """
 

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from math import inf
 from typing import NoReturn
 
-import msgspec
 import trio
+from msgspec.structs import replace
 
 from actors import Door, Journal, Mailbox
 from studymatch import sentences
@@ -144,8 +144,8 @@ class User:
         self._stage.inbox.tell(FrameIn(line, frame))
 
     def count(self, presence: Presence) -> None:
-        """Tell the person how many are here."""
-        self._stage.inbox.tell(presence)
+        """Tell the person how many are here; if they are in a session, when it is over."""
+        self._stage.count(presence)
 
     def leave(self, code: CloseCode) -> None:
         """End this actor; a connected browser is hung up on with `code`. `gone` says when it is done."""
@@ -158,7 +158,7 @@ class User:
         """Where this person is now."""
         stage, scene = self._stage, self._stage.scene
         if self._past is not None:  # no turn in this life yet: as in the former one, but later
-            return msgspec.structs.replace(self._past.memento, lasted_s=trio.current_time() - scene.since)
+            return replace(self._past.memento, lasted_s=trio.current_time() - scene.since)
         return Memento(
             person=self.person,
             key=stage.key,
@@ -206,7 +206,7 @@ class User:
         finally:
             code = self._farewell or CloseCode.CRASHED
             stage.inbox.close()
-            for line in self._lines:
+            for line in list(self._lines):
                 line.hang_up(code)
             stage.journal.info("left", cause=cause)
 

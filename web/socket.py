@@ -1,36 +1,28 @@
-"""One WebSocket from its handshake to its end: the first words, then a reader and a writer.
+"""Where WebSockets come in: a `Reception` brings each to a conversation, on either of two paths.
 
-A `Reception` brings each connection to the user actor it belongs to, and carries frames between the two
-on any stack that offers a `Socket`. It owns the connection's limits: the time for the first frame, silence,
-credit, rate, and how much may wait for a browser that does not read. It knows nothing of states.
+On the direct path the server moves the frames itself (`web.server.direct`), and a conversation is all there
+is to a connection. On the ordinary one, for any other server and for tests, `converse` carries frames between
+the conversation and whatever offers a `Socket`, with a reader and a writer. What is said is the same on both.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
 
-from studymatch.hall import Hall, HallClosedError
-from studymatch.messages import Person, Refused
-from studymatch.protocol import CLOSE_MEANINGS, VERSION, CloseCode, Hello, Inbound, Malformed, decode
+from actors import Journal
+from studymatch.hall import Hall
+from studymatch.messages import Person
+from studymatch.protocol import CloseCode
 from studymatch.settings import Settings
-from studymatch.user import User
-
-CREDIT = 8
-"""Frames of one browser that may be unhandled at a time; then its reader waits, and TCP slows it down."""
-
-MALFORMED_MAX = 10
-"""Malformed frames on one connection before it is closed: no program that means well sends as many."""
-
-SILENCE_IN_HEARTBEATS = 2.5
-"""Silence after which a browser counts as away: it missed two pings, and some jitter is forgiven."""
+from web.conversation import Conversation
 
 
 class Socket(Protocol):
-    """What is needed of a WebSocket that has been accepted.
+    """What is needed of a WebSocket that has been accepted, on the ordinary path.
 
     When the other side has gone, `receive` raises `trio.EndOfChannel` or is cancelled.
     """
@@ -40,206 +32,152 @@ class Socket(Protocol):
     async def close(self, code: int, reason: str) -> None: ...
 
 
-class SocketLine:
-    """The line to a browser: what waits to be written, and why to hang up."""
-
-    def __init__(self, frames_max: int, bytes_max: int) -> None:
-        self._frames: deque[bytes] = deque()
-        self._bytes = 0
-        self._frames_max = frames_max
-        self._bytes_max = bytes_max
-        self._news = trio.Event()
-        self._credit = trio.Semaphore(CREDIT)
-        self.code: CloseCode | None = None
-        self.greeting = trio.CancelScope()
-        self.stalled = trio.CancelScope()
-
-    def write(self, frame: bytes) -> None:
-        """Queue a frame; with too much unread, give up on this connection instead."""
-        if self.code is not None:
-            return
-        self._frames.append(frame)
-        self._bytes += len(frame)
-        if len(self._frames) > self._frames_max or self._bytes > self._bytes_max:
-            self._frames.clear()
-            self.hang_up(CloseCode.TOO_MANY)
-            self.stalled.cancel()
-        self._news.set()
-
-    def credit(self) -> None:
-        """A frame was handled."""
-        self._credit.release()
-
-    async def take_credit(self) -> None:
-        """Wait until another frame may be handed in."""
-        await self._credit.acquire()
-
-    def hang_up(self, code: CloseCode) -> None:
-        """Close once what is queued has been written. The first code given counts."""
-        if self.code is None:
-            self.code = code
-            self.greeting.cancel()
-            self._news.set()
-
-    async def write_to(self, socket: Socket) -> None:
-        """Write what is queued, as it comes, until somebody hangs up."""
-        while True:
-            while self._frames:
-                frame = self._frames.popleft()
-                self._bytes -= len(frame)
-                await socket.send(frame.decode())
-            if self.code is not None:
-                return
-            self._news = trio.Event()
-            await self._news.wait()
-
-
-class Bucket:
-    """A token bucket: `burst` at once, `per_s` in the long run."""
-
-    def __init__(self, per_s: float, burst: int) -> None:
-        self._per_s = per_s
-        self._burst = burst
-        self._left = float(burst)
-        self._at = trio.current_time()
-
-    def take(self) -> bool:
-        """Whether one more is within the limit at this time."""
-        now = trio.current_time()
-        self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 class Reception:
-    """Where connections come in: brings each to its user, and knows which are open."""
+    """Where connections come in. It knows which are open."""
 
     def __init__(self, hall: Hall, recognise: Callable[[str], Person | None], settings: Settings) -> None:
         self.hall = hall
         self.settings = settings
         self._recognise = recognise
-        self._lines: dict[SocketLine, None] = {}  # a set in the order of arrival
+        self._open: dict[Conversation, None] = {}  # a set in the order of arrival
         self._deserted = trio.Event()
+        self._journal = Journal("reception")
+
+    def conversation(self) -> Conversation:
+        """A new one, for a connection that is about to be accepted."""
+        return Conversation(self)
 
     async def converse(self, socket: Socket) -> None:
         """Serve one accepted WebSocket until either side closes it.
 
         Being cancelled means that the other side has gone: the user is told so, and nothing is awaited.
         """
-        line = SocketLine(self.settings.outbox_max, self.settings.outbox_max_bytes)
-        self._lines[line] = None
+        conversation = self.conversation()
         try:
-            user = await self._first_words(socket, line)
-            if user is not None:
-                try:
-                    await _carry(socket, user, line, self.settings)
-                finally:
-                    user.detach(line)
-            if line.code is not None:
-                await socket.close(line.code, CLOSE_MEANINGS[line.code][0])
-        except trio.EndOfChannel:
-            pass  # the other side has gone before it said hello
+            await _carry(socket, conversation)
         finally:
-            del self._lines[line]
-            if not self._lines:
-                self._deserted.set()
-
-    async def _first_words(self, socket: Socket, line: SocketLine) -> User | None:
-        """The user that `hello` leads to; or None, and `line` says why."""
-        hello = None
-        with line.greeting, trio.move_on_after(self.settings.hello_limit_s) as limit:
-            hello = _as_hello(await socket.receive())
-        if limit.cancelled_caught:
-            line.hang_up(CloseCode.HELLO_TIMEOUT)
-        elif hello is None:
-            line.hang_up(CloseCode.NO_HELLO)
-        elif (person := self._recognise(hello.token)) is None:
-            line.hang_up(CloseCode.BAD_TOKEN)
-        else:
-            try:
-                return await self.hall.arrive(person, line, hello.resume)
-            except HallClosedError:
-                line.hang_up(CloseCode.RESTARTING)
-        return None
+            conversation.gone()
 
     async def deserted(self) -> None:
         """After `Hall.hand_over`: hang up on whoever is still there, and wait until all have been told."""
         await self.hall.deserted()
-        while self._lines:
-            for line in list(self._lines):
-                line.hang_up(CloseCode.RESTARTING)
-            self._deserted = trio.Event()
-            await self._deserted.wait()
+        while self._open:
+            for conversation in list(self._open):
+                conversation.hang_up(CloseCode.RESTARTING)
+            if self._open:
+                self._deserted = trio.Event()
+                await self._deserted.wait()
+
+    # For conversations
+
+    def recognise(self, token: str) -> Person | None:
+        """Whose token that is."""
+        return self._recognise(token)
+
+    def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run `task` beside everybody else."""
+        self.hall.crew.hire(task, self._journal)
+
+    def begun(self, conversation: Conversation) -> None:
+        """Its connection has been accepted."""
+        self._open[conversation] = None
+
+    def over(self, conversation: Conversation) -> None:
+        """It has ended."""
+        del self._open[conversation]
+        if not self._open:
+            self._deserted.set()
 
 
-def _as_hello(message: str | bytes | None) -> Hello | None:
-    try:
-        frame = _read(message)
-    except Malformed:
-        return None
-    return frame if isinstance(frame, Hello) and frame.version == VERSION else None
+class QueueWire:
+    """The wire of the ordinary path: what waits for the writer, and whether the reader may read."""
 
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._news = trio.Event()
+        self._may_read = trio.Event()
+        self._may_read.set()
+        self._closing: tuple[int, str] | None = None
+        self.unsent_bytes = 0
+        self.stalled = trio.CancelScope()
 
-def _read(message: str | bytes | None) -> Inbound:
-    if not isinstance(message, str):
-        raise Malformed("expected a text frame")
-    return decode(message)
+    @property
+    def unsent_frames(self) -> int:
+        """How many frames wait."""
+        return len(self._frames)
 
+    def send(self, frame: bytes) -> None:
+        """Queue a frame."""
+        self._frames.append(frame)
+        self.unsent_bytes += len(frame)
+        self._news.set()
 
-async def _carry(socket: Socket, user: User, line: SocketLine, settings: Settings) -> None:
-    """Carry frames both ways, until somebody hangs up or falls silent."""
-    with line.stalled:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_write_to, socket, line, nursery.cancel_scope)
-            await _read_from(socket, user, line, settings)
-            nursery.cancel_scope.cancel()
+    def flush(self) -> None:
+        """Nothing to do: the writer has been woken."""
 
+    def drop(self) -> None:
+        """Forget what is queued, and wait no longer for whom it was for."""
+        self._frames.clear()
+        self.unsent_bytes = 0
+        self.stalled.cancel()
 
-async def _write_to(socket: Socket, line: SocketLine, conversation: trio.CancelScope) -> None:
-    await line.write_to(socket)
-    conversation.cancel()
+    def close(self, code: int, reason: str) -> None:
+        """Close once what is queued has been written. The first close counts."""
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._news.set()
 
+    def pause(self) -> None:
+        """Read no more, until `resume`."""
+        self._may_read = trio.Event()
 
-async def _read_from(socket: Socket, user: User, line: SocketLine, settings: Settings) -> None:
-    """Hand in what the browser says, until it has gone or was silent for too long."""
-    gate = Gate(settings)
-    with trio.CancelScope() as silence:
+    def resume(self) -> None:
+        """Go on reading."""
+        self._may_read.set()
+
+    async def read_from(self, socket: Socket, conversation: Conversation) -> None:
+        """Hand in what comes, until the other side has gone."""
         while True:
-            silence.deadline = trio.current_time() + SILENCE_IN_HEARTBEATS * settings.heartbeat_s
-            try:
-                message = await socket.receive()
-            except trio.EndOfChannel:
-                return
-            said = gate.check(message)
-            if isinstance(said, CloseCode):
-                line.hang_up(said)
+            with trio.CancelScope(deadline=conversation.deadline) as limit:
+                await self._may_read.wait()
+                try:
+                    message = await socket.receive()
+                except trio.EndOfChannel:
+                    return
+                conversation.heard(message)
+            if limit.cancelled_caught:
+                conversation.overdue()
                 await trio.sleep_forever()  # the writer has the last word
-            await line.take_credit()
-            user.heard(line, said)
+
+    async def write_to(self, socket: Socket) -> tuple[int, str]:
+        """Write what is queued, as it comes, until the conversation closes; returns its last word."""
+        with self.stalled:
+            while True:
+                while self._frames:
+                    frame = self._frames.popleft()
+                    self.unsent_bytes -= len(frame)
+                    await socket.send(frame.decode())
+                if self._closing is not None:
+                    break
+                self._news = trio.Event()
+                await self._news.wait()
+        assert self._closing is not None, "a wire that is dropped is closed"
+        return self._closing
 
 
-class Gate:
-    """What one connection may send: frames of the protocol, at a bearable rate."""
+async def _carry(socket: Socket, conversation: Conversation) -> None:
+    """Carry frames both ways, until somebody hangs up, falls silent, or has gone."""
+    wire = QueueWire()
+    conversation.opened(wire)
 
-    def __init__(self, settings: Settings) -> None:
-        self._bucket = Bucket(settings.frames_per_s, settings.frames_burst)
-        self._malformed_left = MALFORMED_MAX
-        self._too_fast_left = settings.frames_burst
+    async def write() -> None:
+        last_word = await wire.write_to(socket)
+        reading.cancel()
+        await socket.close(*last_word)
 
-    def check(self, message: str | bytes | None) -> Inbound | Refused | CloseCode:
-        """The frame in `message`; or why it is refused; or that the connection has to be closed."""
-        if not self._bucket.take():
-            self._too_fast_left -= 1
-            if self._too_fast_left < 0:
-                return CloseCode.TOO_MANY
-            return Refused("too_fast", "Too many frames at once; this one was dropped. Please slow down.")
-        try:
-            return _read(message)
-        except Malformed as error:
-            self._malformed_left -= 1
-            if self._malformed_left < 0:
-                return CloseCode.NO_HELLO
-            return Refused("malformed", f"This frame could not be read: {error}.")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        with trio.CancelScope() as reading:
+            await wire.read_from(socket, conversation)
+        if not reading.cancelled_caught:
+            nursery.cancel_scope.cancel()

@@ -30,7 +30,7 @@ from tests.simulation.transcripts import (
     SearchesAgain,
     WordsArriveOnce,
 )
-from web.socket import SocketLine
+from web.conversation import Conversation
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -226,7 +226,7 @@ class NothingIsLeft(Checker):
     the first moment at which everybody waits: nobody has connected by then.
     """
 
-    KINDS = (User, Stage, Session, Pairing, Door, Mailbox, Ticket, Outbox, SocketLine)
+    KINDS = (User, Stage, Session, Pairing, Door, Mailbox, Ticket, Outbox, Conversation)
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

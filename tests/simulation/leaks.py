@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from actors import Mailbox
 from studymatch.browser import Browser
@@ -54,13 +55,13 @@ def door_is_not_taken_off_the_desk() -> Any:
 
 
 def reception_keeps_a_line() -> Any:
-    original = Reception._first_words
+    original = Reception.begun
 
-    async def first_words(self: Reception, socket: Any, line: Any) -> Any:
-        self.__dict__.setdefault("_seen", deque()).append(line)
-        return await original(self, socket, line)
+    def begun(self: Reception, conversation: Any) -> None:
+        self.__dict__.setdefault("_seen", deque()).append(conversation)
+        original(self, conversation)
 
-    return on(Reception, "_first_words", first_words)
+    return on(Reception, "begun", begun)
 
 
 def chat_is_echoed() -> Any:
@@ -151,7 +152,7 @@ def a_failed_match_costs_the_waiting_time() -> Any:
     original = User._session
 
     async def session(self: User, door: Any, match: Any, wish: Any) -> Any:
-        return await original(self, door, match, replace(wish, waited_s=0.0))
+        return await original(self, door, match, structs.replace(wish, waited_s=0.0))
 
     return on(User, "_session", session)
 

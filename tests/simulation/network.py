@@ -153,7 +153,7 @@ class Wire:
     @property
     def well(self) -> bool:
         """Whether frames get through."""
-        return not (self.gone or self.silent or self.stalled or self.busy) and self.code is None
+        return not (self.gone or self.silent or self.stalled or self.busy or self.over) and self.code is None
 
     def stall(self) -> None:
         """The browser stops reading."""

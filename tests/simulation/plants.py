@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import trio
 
 from actors import mailbox
@@ -100,7 +101,7 @@ def matched_with_oneself() -> Any:
     original = Matcher._pair
 
     def pair(self: Matcher, desk: Any, first: Any, second: Any) -> None:
-        twin = replace(second, door=replace(second.door, person=first.door.person))
+        twin = replace(second, door=msgspec.structs.replace(second.door, person=first.door.person))
         original(self, desk, first, twin)
 
     return on(Matcher, "_pair", pair)
@@ -194,7 +195,7 @@ def ring_goes_on_after_the_match() -> Any:
 
     def snapshot(self: Scene, now: float, cue: str | None) -> Any:
         told = original(self, now, cue)
-        ringing = original(replace(self, state=State.SEARCHING), now, cue)
+        ringing = original(msgspec.structs.replace(self, state=State.SEARCHING), now, cue)
         return told if self.state is not State.CONNECTING else _with_sound(told, ringing.sound)
 
     return on(Scene, "snapshot", snapshot)
@@ -210,7 +211,7 @@ def searching_again_is_forgotten() -> Any:
     original = User._ended
 
     async def ended(self: User, ending: Any) -> Any:
-        return await original(self, replace(ending, wish=None, stop=True))
+        return await original(self, msgspec.structs.replace(ending, wish=None, stop=True))
 
     return on(User, "_ended", ended)
 

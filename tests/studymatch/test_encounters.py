@@ -804,6 +804,21 @@ async def test_presence_is_told_only_when_it_changed(clock: MockClock, building:
     assert [(f["online"], f["searching"]) for f in ada.all("presence")] == [(1, 1), (2, 1)]
 
 
+async def test_whoever_is_in_a_session_is_told_afterwards_how_many_are_here(
+    clock: MockClock, building: Building
+) -> None:
+    ada, ben = await building.call()
+    before = len(ada.all("presence"))
+    await building.tab("Carl")
+    await trio.sleep(60)
+    assert len(ada.all("presence")) == before
+    await ben.about("end")
+    told = [(frame["online"], frame["searching"]) for frame in ada.all("presence")[before:]]
+    assert told == [(3, 0)]
+    kinds = [(frame["type"], frame.get("state")) for frame in ada.frames[-2:]]
+    assert kinds == [("state", "ended"), ("presence", None)]
+
+
 async def test_an_encounter_is_told_in_five_lines_a_person(clock: MockClock, building: Building) -> None:
     ada, ben = await building.searching("Ada"), await building.searching("Ben")
     await ada.about("connected")

@@ -701,3 +701,27 @@ def test_no_statement_reads_all_past_sessions(conninfo: str) -> None:
             text = "\n".join(line for (line,) in plan)
             assert "Seq Scan on session" not in text, text
             assert " on session" in text or " on seat" in text, text
+
+
+def test_a_batch_goes_by_keys_though_nothing_was_open_when_the_tables_were_analyzed(conninfo: str) -> None:
+    """Who takes all that is open for one row reads all of it, over again for each person of a batch."""
+    insert_people(conninfo)
+    query(conninfo, "insert into person select gen_random_uuid(), 'Dee', now() from generate_series(1, 4000)")
+    query(conninfo, "analyze")
+    opened = """
+        insert into session (id, first_person, second_person, matched_at, node)
+        select gen_random_uuid(), one.id, other.id, now(), gen_random_uuid()
+        from (select id, row_number() over (order by id) as n from person) as one
+        join (select id, row_number() over (order by id) as n from person) as other on other.n = one.n + 1
+        where one.n %% 2 = 1
+    """
+    query(conninfo, opened)
+    some, none = [ADA, BEN, CEM], [None] * 3
+    statements: list[tuple[str, list[object]]] = [
+        (UPDATE_OPEN, [some, [1.0] * 3, none, none, none]),
+        (END_ELSEWHERE, [some, some, [1.0] * 3]),
+    ]
+    for statement, parameters in statements:
+        text = "\n".join(row["QUERY PLAN"] for row in query(conninfo, f"explain {statement}", *parameters))
+        assert "session_pkey" in text, text
+        assert "session_open_by_node" not in text, text

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import trio
 import trio.testing
@@ -15,7 +16,8 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart import request, websocket
 from quart_trio import QuartTrio
 
-from web.server import ServerLimits, open_listeners, serve
+from web.server import DIRECT, ServerLimits, open_listeners, serve
+from web.server.direct import DirectSocket, Receiver
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CONTINUATION = 0
@@ -222,6 +224,45 @@ def websocket_app(talk: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaita
             assert (await receive())["type"] == "websocket.connect"
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
             await talk(receive, send)
+
+    return app
+
+
+class DirectEcho:
+    """A receiver that echoes text at once, and binary messages as text in hexadecimal."""
+
+    def __init__(self, read_limit_s: float = inf) -> None:
+        self._read_limit_s = read_limit_s
+        self.heard_of: list[str | bytes] = []
+        self.has_gone = trio.Event()
+        self.socket: DirectSocket
+        self.deadline = trio.current_time() + read_limit_s
+
+    def opened(self, socket: DirectSocket) -> None:
+        self.socket = socket
+
+    def heard(self, message: str | bytes) -> None:
+        self.heard_of.append(message)
+        self.deadline = trio.current_time() + self._read_limit_s
+        self.socket.send(message.encode() if isinstance(message, str) else b"hex " + message.hex().encode())
+        self.socket.flush()
+
+    def overdue(self) -> None:
+        self.socket.close(1001, "nothing was heard")
+
+    def gone(self) -> None:
+        assert not self.has_gone.is_set(), "gone is called once"
+        self.has_gone.set()
+
+
+def direct_app(new_receiver: Callable[[], Receiver]) -> ASGIFramework:
+    """An app that accepts every WebSocket on the direct path."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            assert (await receive())["type"] == "websocket.connect"
+            scope["extensions"][DIRECT](new_receiver())  # type: ignore[operator]
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
 
     return app
 

@@ -50,6 +50,9 @@ class Tab:
         assert self.code is None, "nothing may be written after the line was hung up"
         self.frames.append(json.loads(frame))
 
+    def flush(self) -> None:
+        """What is written has arrived already."""
+
     def credit(self) -> None:
         self.credits += 1
 

@@ -62,11 +62,13 @@ class Server:
 
 
 @contextmanager
-def running_server(data_dir: Path, *options: str, **environment: str) -> Iterator[Server]:
-    """Start a server on a free port; it has stopped when the block is left."""
+def running_server(
+    data_dir: Path, *options: str, module: str = "web.cli", **environment: str
+) -> Iterator[Server]:
+    """Start a server on a free port; it has stopped when the block is left. `module`: a command line."""
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "journal"
-    command = [sys.executable, "-m", "web.cli", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+    command = [sys.executable, "-m", module, "serve", "--port", "0", "--data-dir", str(data_dir), *options]
     with log.open("w") as stderr:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment

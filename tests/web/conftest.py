@@ -19,7 +19,11 @@ def server_database(postgres_server: str) -> Iterator[str]:
         yield conninfo
 
 
-@pytest.fixture(scope="session")
-def server(server_database: str) -> Iterator[Server]:
-    with data_folder() as folder, running_server(folder, "--database-url", server_database) as server:
+@pytest.fixture(scope="session", params=["web.cli", "tests.support.ordinary"], ids=["direct", "ordinary"])
+def server(request: pytest.FixtureRequest, server_database: str) -> Iterator[Server]:
+    """One for each path that frames may take; what is tested with it holds for both."""
+    with (
+        data_folder() as folder,
+        running_server(folder, "--database-url", server_database, module=request.param) as server,
+    ):
         yield server

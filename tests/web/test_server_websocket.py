@@ -1,4 +1,7 @@
-"""WebSockets: no extension, no message beyond the limit, the right code at every end."""
+"""WebSockets: no extension, no message beyond the limit, the right code at every end.
+
+What does not depend on the app is tested on both paths, ordinary and direct.
+"""
 
 import tracemalloc
 from collections.abc import Awaitable, Callable
@@ -7,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 import trio_websocket
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 
 from tests.support.echo import (
@@ -19,6 +22,8 @@ from tests.support.echo import (
     TEXT,
     UPGRADE,
     Client,
+    DirectEcho,
+    direct_app,
     echo_app,
     frame_head,
     send_text,
@@ -32,6 +37,12 @@ from web.server import ServerLimits
 @pytest.fixture
 def clock() -> trio.testing.MockClock:
     return socket_clock()
+
+
+@pytest.fixture(params=["ordinary", "direct"])
+def echo(request: pytest.FixtureRequest) -> ASGIFramework:
+    """An app that echoes text messages on every path, on one of the two paths."""
+    return echo_app() if request.param == "ordinary" else direct_app(DirectEcho)
 
 
 MAX = 1000
@@ -55,18 +66,18 @@ async def test_an_ordinary_client_is_served() -> None:
 OFFER = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 
 
-async def test_compression_is_never_negotiated() -> None:
+async def test_compression_is_never_negotiated(echo: ASGIFramework) -> None:
     """Browsers always offer it. A frame that is compressed all the same is a protocol error."""
-    async with serving(echo_app()) as served, served.client() as client:
+    async with serving(echo) as served, served.client() as client:
         assert "sec-websocket-extensions" not in await client.upgrade(headers=OFFER)
         await client.send_frame(TEXT, b"\xf2H\xcd\xc9\xc9\x07\x00", rsv=4)
         assert await client.close_code() == 1002
 
 
 @pytest.mark.parametrize("sizes", [[MAX], [MAX - 1, 1], [1, 0, 1, MAX - 2], [0, MAX], [0, 0]])
-async def test_a_message_of_the_limit_passes(sizes: list[int]) -> None:
+async def test_a_message_of_the_limit_passes(echo: ASGIFramework, sizes: list[int]) -> None:
     """Byte by byte, so that every header comes in pieces, and is looked at more than once."""
-    async with serving(echo_app(), SMALL) as served, served.client() as client:
+    async with serving(echo, SMALL) as served, served.client() as client:
         await client.upgrade()
         for number, size in enumerate(sizes):
             opcode = CONTINUATION if number else TEXT
@@ -81,14 +92,19 @@ async def test_a_message_of_the_limit_passes(sizes: list[int]) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(frame_head(TEXT, MAX + 1), id="announced"),
+        pytest.param(frame_head(TEXT, 2 * MAX), id="announced"),
+        pytest.param(frame_head(TEXT, MAX + 1) + b"x" * (MAX + 1), id="one byte too much"),
         pytest.param(frame_head(BINARY, 2**40), id="announced, enormous"),
-        pytest.param(frame_head(TEXT, 600, fin=False) + b"x" * 600 + frame_head(0, 401), id="fragmented"),
+        pytest.param(frame_head(TEXT, 600, fin=False) + b"x" * 600 + frame_head(0, 600), id="fragmented"),
+        pytest.param(
+            frame_head(TEXT, 600, fin=False) + b"x" * 600 + frame_head(0, 401) + b"x" * 401,
+            id="fragmented, one byte too much",
+        ),
         pytest.param(frame_head(TEXT, 1002) + "é".encode() * 501, id="bytes, not characters"),
     ],
 )
-async def test_a_message_beyond_the_limit_is_refused_by_its_header(data: bytes) -> None:
-    async with serving(echo_app(), SMALL) as served, served.client() as client:
+async def test_a_message_beyond_the_limit_is_refused_by_its_header(echo: ASGIFramework, data: bytes) -> None:
+    async with serving(echo, SMALL) as served, served.client() as client:
         await client.upgrade()
         await client.send(data)
         assert await client.close_code() == 1009
@@ -104,9 +120,9 @@ async def flood(client: Client, opcode: int, megabytes: int) -> None:
         pass
 
 
-async def test_what_is_refused_is_not_stored() -> None:
+async def test_what_is_refused_is_not_stored(echo: ASGIFramework) -> None:
     """A client that goes on sending after it was refused costs no memory, and soon no connection."""
-    async with serving(echo_app(), SMALL) as served, served.client() as client:
+    async with serving(echo, SMALL) as served, served.client() as client:
         await client.upgrade()
         tracemalloc.start()
         try:
@@ -117,8 +133,8 @@ async def test_what_is_refused_is_not_stored() -> None:
         assert peak < 8 * 2**20
 
 
-async def test_empty_fragments_are_not_stored() -> None:
-    async with serving(echo_app(), SMALL) as served, served.client() as client:
+async def test_empty_fragments_are_not_stored(echo: ASGIFramework) -> None:
+    async with serving(echo, SMALL) as served, served.client() as client:
         await client.upgrade()
         await client.send_frame(TEXT, fin=False)
         many = frame_head(CONTINUATION, 0, fin=False) * 2000
@@ -133,8 +149,8 @@ async def test_empty_fragments_are_not_stored() -> None:
         assert current < 2**16
 
 
-async def test_control_frames_between_fragments_are_answered() -> None:
-    async with serving(echo_app(), SMALL) as served, served.client() as client:
+async def test_control_frames_between_fragments_are_answered(echo: ASGIFramework) -> None:
+    async with serving(echo, SMALL) as served, served.client() as client:
         await client.upgrade()
         await client.send_frame(TEXT, b"y" * 900, fin=False)
         await client.send_frame(PING, b"p" * 125)
@@ -163,15 +179,15 @@ async def test_an_empty_message_is_a_message() -> None:
         pytest.param(b"\x81\x01x", 1002, id="not masked"),
         pytest.param(frame_head(3, 0), 1002, id="unknown opcode"),
         pytest.param(frame_head(CONTINUATION, 0), 1002, id="nothing to continue"),
-        pytest.param(frame_head(PING, 126), 1002, id="ping too large"),
+        pytest.param(frame_head(PING, 126) + bytes(126), 1002, id="ping too large"),
         pytest.param(frame_head(CLOSE, 1) + b"x", 1002, id="half a code"),
         pytest.param(
             frame_head(TEXT, 1, fin=False) + b"x" + frame_head(TEXT, 1) + b"x", 1002, id="two at once"
         ),
     ],
 )
-async def test_a_malformed_frame_is_told_by_its_code(data: bytes, code: int) -> None:
-    async with serving(echo_app()) as served, served.client() as client:
+async def test_a_malformed_frame_is_told_by_its_code(echo: ASGIFramework, data: bytes, code: int) -> None:
+    async with serving(echo) as served, served.client() as client:
         await client.upgrade()
         await client.send(data)
         assert await client.close_code() == code

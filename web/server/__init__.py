@@ -7,6 +7,7 @@ keep it from stopping, make it store more than the limits say, or hold a connect
     connection  the bytes of one socket, with a deadline each way
     http1       requests that are refused, how long one may take, no HTTP/2
     websocket   the handshake without extensions, the size of messages, the codes of every ending
+    direct      the same, for an app that takes its frames without ASGI; poller, the one task of all those
     apps        the app's tasks, and what becomes of them when the client has gone
     lifespan    the app's startup and shutdown; its crash is the server's
     listeners   the sockets listened on; limits, config, pins
@@ -19,9 +20,10 @@ from web.server.pins import PINS, check_pins
 check_pins(PINS)
 
 from web.server.apps import PeerGoneError  # noqa: E402
+from web.server.direct import DIRECT  # noqa: E402
 from web.server.lifespan import LifespanError  # noqa: E402
 from web.server.limits import ServerLimits  # noqa: E402
 from web.server.listeners import open_listeners  # noqa: E402
 from web.server.serving import serve  # noqa: E402
 
-__all__ = ["LifespanError", "PeerGoneError", "ServerLimits", "open_listeners", "serve"]
+__all__ = ["DIRECT", "LifespanError", "PeerGoneError", "ServerLimits", "open_listeners", "serve"]

@@ -11,12 +11,14 @@ and always works at once. The connection ends in one of two ways, and either sto
 - `_close`: all is said; end of file is sent, and the client's end awaited for a while (else the kernel
   answers what it still sends with a reset, which may overtake our last words, such as a close code);
 - `_lose`: the client does not take what is sent, or has gone; the socket is closed by force.
+
+Or it is neither, because the socket was given away: an accepted WebSocket that goes on on the direct path
+(`web.server.direct`) is not read here from before its acceptance is sent, so that no byte of it is lost.
 """
 
 from __future__ import annotations
 
 import socket
-import struct
 from contextlib import suppress
 
 import trio
@@ -27,13 +29,14 @@ from hypercorn.utils import parse_socket_addr
 
 from web.server.apps import AppTasks
 from web.server.config import ServerConfig
+from web.server.direct import Receiver
 from web.server.http1 import Http1
+from web.server.poller import Poller
+from web.server.tcp import RESET
+from web.server.websocket import GoDirect, GoneDirect
 
 CHUNK_BYTES = 16_384
-"""Read and written at a time: as much as trio lets the kernel hold unsent (TCP_NOTSENT_LOWAT)."""
-
-_RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER for closing with a reset: what the kernel holds for a client that does not read is dropped."""
+"""Read and written at a time."""
 
 
 class Connection:
@@ -45,14 +48,16 @@ class Connection:
         config: ServerConfig,
         context: WorkerContext,
         state: LifespanState,
-        stream: trio.SocketStream,
+        poller: Poller | None,
+        sock: socket.socket,
     ) -> None:
         self._app = app
         self._config = config
         self._context = context
         self._state = state
         self._limits = config.limits
-        self._stream = stream
+        self._poller = poller
+        self._sock = sock
         self._protocol: Http1
         self._reading = trio.CancelScope()
         self._receiving = trio.CancelScope()
@@ -60,15 +65,31 @@ class Connection:
         self._unsent = bytearray()
         self._is_closed = False
         self._is_lost = False
+        self._is_given_away = False
+        self._has_new_owner = False
+        self._is_over = False
 
     async def run(self) -> None:
-        """Serves the connection until it has ended, and the app with it. Cancelling ends both by force."""
-        sock = self._stream.socket
+        """Serves the connection until it has ended, and the app with it. Cancelling ends both by force.
+
+        The socket is closed then, or has another owner.
+        """
+        sock = self._sock
         try:
             client = parse_socket_addr(sock.family, sock.getpeername())
             server = parse_socket_addr(sock.family, sock.getsockname())
         except OSError:
-            return  # the client has gone already
+            sock.close()  # the client has gone already
+            return
+        try:
+            await self._serve(client, server)
+        finally:
+            self._is_over = True
+            self._protocol.let_go()
+            if not self._has_new_owner:
+                self._close_socket()
+
+    async def _serve(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
         async with trio.open_nursery() as nursery:
             apps = AppTasks(nursery, self._limits)
             self._protocol = Http1(
@@ -81,10 +102,13 @@ class Connection:
                 client,
                 server,
                 self._on_protocol_event,
+                may_go_direct=self._poller is not None,
             )
             await self._protocol.initiate()
             with self._reading:
                 await self._read()
+            if self._is_given_away:
+                return  # when the app has returned
             await self._protocol.handle(Closed())
             apps.expire()
             if self._is_closed and not self._is_lost:
@@ -92,15 +116,16 @@ class Connection:
 
     async def go_away(self) -> None:
         """The server stops: ends the connection, unless a request is under way, which ends it when done."""
-        await self._protocol.go_away()
+        if not self._is_over:
+            await self._protocol.go_away()
 
     async def _read(self) -> None:
         """Hands in what the client sends until it has gone, or its next bytes are overdue."""
         while True:
             with trio.CancelScope(deadline=self._protocol.read_deadline()) as self._receiving:
                 try:
-                    data = await self._stream.receive_some(CHUNK_BYTES)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    data = await self._receive()
+                except (OSError, trio.ClosedResourceError):
                     return
             if self._receiving.cancelled_caught:
                 await self._protocol.time_out()
@@ -117,11 +142,36 @@ class Connection:
                 self._close()
             case Updated():
                 self._receiving.deadline = self._protocol.read_deadline()
+            case GoDirect():
+                self._is_given_away = True
+                self._reading.cancel()
+            case GoneDirect(receiver=receiver):
+                self._give_away(receiver)
+
+    def _give_away(self, receiver: Receiver) -> None:
+        """The WebSocket has been accepted: from here on the poller owns the socket."""
+        assert self._poller is not None, "the direct path was offered"
+        if self._is_lost:
+            return
+        self._has_new_owner = True
+        self._poller.adopt(self._sock, receiver, bytes(self._unsent))
+
+    async def _receive(self) -> bytes:
+        """What the client sends, empty at its end. Raises OSError or trio.ClosedResourceError: it is lost."""
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            with suppress(BlockingIOError):
+                return self._sock.recv(CHUNK_BYTES)
 
     async def _send(self, data: bytes) -> None:
         """Sends `data`, or what was unsent before it, or loses the connection. Cancelling tears nothing."""
         if self._is_closed or self._is_lost:
             return
+        if not self._unsent:
+            sent = await self._send_some(data)
+            if sent == len(data) or self._is_lost:
+                return
+            data = data[sent:]
         self._unsent += data
         try:
             await self._flush()
@@ -130,20 +180,26 @@ class Connection:
                 await self._lose()
             raise
 
+    async def _send_some(self, data: bytes | bytearray) -> int:
+        """Gives the kernel what it has room for; how many bytes that are. Never blocks."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            await self._lose()
+            return 0
+
     async def _flush(self) -> None:
         async with self._sending:
             while self._unsent and not self._is_lost:
                 await self._send_chunk()
 
     async def _send_chunk(self) -> None:
-        with trio.move_on_after(self._limits.send_limit_s) as limit:
-            try:
-                # A copy: while this waits, others append to what is unsent.
-                sent = await self._stream.socket.send(self._unsent[:CHUNK_BYTES])
-            except (OSError, trio.ClosedResourceError):
-                await self._lose()
-            else:
-                del self._unsent[:sent]
+        """Waits for room, and uses it. `_unsent` shrinks only here, so that it may grow meanwhile."""
+        with trio.move_on_after(self._limits.send_limit_s) as limit, suppress(trio.ClosedResourceError):
+            await trio.lowlevel.wait_writable(self._sock)
+            del self._unsent[: await self._send_some(self._unsent[:CHUNK_BYTES])]
         if limit.cancelled_caught:
             await self._lose()
 
@@ -157,8 +213,8 @@ class Connection:
         self._is_lost = True
         self._unsent.clear()
         with suppress(OSError):
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._stream.socket.close()
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._close_socket()
         self._reading.cancel()
         await self._protocol.handle(Closed())
 
@@ -166,10 +222,13 @@ class Connection:
         """Sends what is unsent and end of file; awaits the client's, and throws away what it still sends."""
         await self._flush()
         with suppress(OSError):
-            self._stream.socket.shutdown(socket.SHUT_WR)
-        with (
-            trio.move_on_after(self._limits.linger_s),
-            suppress(trio.BrokenResourceError, trio.ClosedResourceError),
-        ):
-            while await self._stream.receive_some(CHUNK_BYTES):
+            self._sock.shutdown(socket.SHUT_WR)
+        with trio.move_on_after(self._limits.linger_s), suppress(OSError, trio.ClosedResourceError):
+            while await self._receive():
                 pass
+
+    def _close_socket(self) -> None:
+        """Closes it, and wakes whoever waits for it. Closing twice does no harm."""
+        if self._sock.fileno() != -1:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import h11
 import trio
@@ -100,11 +101,15 @@ class Exchange(HTTPStream):
 
 
 class Http1(H11Protocol):
-    """The protocol of one connection. What it sends goes to `send`, as events of Hypercorn."""
+    """The protocol of one connection. What it sends goes to `send`, as events of Hypercorn and ours."""
 
     config: ServerConfig
     _request_began: float | None
     _rests_since: float
+
+    def __init__(self, *args: Any, may_go_direct: bool) -> None:
+        super().__init__(*args)
+        self._may_go_direct = may_go_direct
 
     async def initiate(self) -> None:
         """The client has connected: its first request is due."""
@@ -125,6 +130,15 @@ class Http1(H11Protocol):
         if isinstance(event, RawData) and self._request_began is None:
             self._request_began = trio.current_time()
         await super().handle(event)
+
+    def let_go(self) -> None:
+        """It is over: breaks what refers to itself in circles, so that the memory is free at once.
+
+        Left to the collector, it came to 9 KB for each connection of a rush.
+        """
+        if self.stream is not None:
+            vars(self.stream).clear()
+        vars(self).clear()
 
     async def time_out(self) -> None:
         """The next bytes are overdue: ends the connection, saying why where somebody may be listening."""
@@ -186,6 +200,8 @@ class Http1(H11Protocol):
             STREAM_ID,
         )
         if isinstance(self.stream, WebSocket):
+            if self._may_go_direct:
+                self.stream.offer_direct(self.send)
             assert isinstance(self.connection, h11.Connection)
             self.connection = H11WSConnection(self.connection)
         path = path_of(request)

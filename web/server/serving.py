@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from traceback import extract_tb
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -16,9 +15,19 @@ from hypercorn.typing import ASGIFramework, LifespanState
 
 from web.server.config import ServerConfig, logger
 from web.server.connection import Connection
+from web.server.direct import IS_OFFERED
+from web.server.failures import report
 from web.server.lifespan import Lifespan
 from web.server.limits import ServerLimits
 from web.server.listeners import close_all, url_of
+from web.server.poller import Poller
+
+ACCEPTED_AT_ONCE = 32
+"""Connections accepted before others run: each costs about a millisecond afterwards."""
+
+NO_MORE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
+NO_MORE_PAUSE_S = 0.1
+"""How long to wait when the system has no room for another connection (as trio.serve_listeners does)."""
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 5\r\n\r\n"
 
@@ -45,16 +54,13 @@ async def serve(
         async with trio.open_nursery() as app_nursery:
             await app_nursery.start(lifespan.run)
             async with trio.open_nursery() as connections:
-                server = _Server(app, limits, lifespan.state)
+                poller = Poller(limits) if IS_OFFERED else None
+                if poller is not None:
+                    connections.start_soon(poller.run)
+                server = _Server(app, limits, lifespan.state, poller)
                 async with trio.open_nursery() as accepting:
-                    await accepting.start(
-                        partial(
-                            trio.serve_listeners,
-                            server.serve_one,
-                            [trio.SocketListener(trio.socket.from_stdlib_socket(it)) for it in listeners],
-                            handler_nursery=connections,
-                        )
-                    )
+                    for listener in listeners:
+                        accepting.start_soon(_accept, listener, server, connections)
                     task_status.started([url_of(listener.getsockname()) for listener in listeners])
                     await stop.wait()
                     accepting.cancel_scope.cancel()
@@ -71,23 +77,30 @@ async def serve(
 class _Server:
     """The connections of one server."""
 
-    def __init__(self, app: ASGIFramework, limits: ServerLimits, state: LifespanState) -> None:
+    def __init__(
+        self, app: ASGIFramework, limits: ServerLimits, state: LifespanState, poller: Poller | None
+    ) -> None:
         self._limits = limits
         self._context = WorkerContext(max_requests=None)
-        self._open = partial(Connection, ASGIWrapper(app), ServerConfig(limits), self._context, state.copy())
+        self._open = partial(
+            Connection, ASGIWrapper(app), ServerConfig(limits), self._context, state.copy(), poller
+        )
         self._connections: set[Connection] = set()
+        self._poller = poller
 
-    async def serve_one(self, stream: trio.SocketStream) -> None:
+    def __len__(self) -> int:
+        """How many connections there are, those on the direct path included."""
+        return len(self._connections) + (0 if self._poller is None else len(self._poller))
+
+    async def serve_one(self, sock: socket.socket) -> None:
         """Serves one connection to its end. Raises nothing but cancellation."""
         if self._context.terminated.is_set():
+            sock.close()
             return
-        if (
-            self._limits.connections_max is not None
-            and len(self._connections) >= self._limits.connections_max
-        ):
-            await self._turn_away(stream)
+        if self._limits.connections_max is not None and len(self) >= self._limits.connections_max:
+            await self._turn_away(sock)
             return
-        connection = self._open(stream)
+        connection = self._open(sock)
         self._connections.add(connection)
         try:
             await _alone(connection.run)
@@ -99,30 +112,42 @@ class _Server:
         await self._context.terminated.set()
         for connection in self._connections:
             nursery.start_soon(_alone, connection.go_away)
+        if self._poller is not None:
+            self._poller.go_away()
 
-    async def _turn_away(self, stream: trio.SocketStream) -> None:
+    async def _turn_away(self, sock: socket.socket) -> None:
         """Says that the server is full."""
-        with trio.move_on_after(self._limits.linger_s), suppress(trio.BrokenResourceError):
-            await stream.send_all(BUSY)
-            await stream.send_eof()
-            while await stream.receive_some():
-                pass
+        with sock, trio.move_on_after(self._limits.linger_s), suppress(OSError):
+            sock.send(BUSY)
+            sock.shutdown(socket.SHUT_WR)
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                if not sock.recv(4096):
+                    break
+
+
+async def _accept(listener: socket.socket, server: _Server, connections: trio.Nursery) -> None:
+    """Accepts until cancelled, several at a time when many come at once."""
+    listener.setblocking(False)
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                sock, _address = listener.accept()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno in NO_MORE:
+                    logger.warning("cannot accept a connection just now: %s", error.strerror)
+                    await trio.sleep(NO_MORE_PAUSE_S)
+                continue  # anything else is about that one connection, which has gone already
+            sock.setblocking(False)
+            connections.start_soon(server.serve_one, sock)
 
 
 async def _alone(task: Callable[[], Awaitable[None]]) -> None:
-    """Runs a connection's task so that its failure remains its own.
-
-    One warning says what failed and where. It leaves out the exception's text, which may quote the client.
-    """
+    """Runs a connection's task so that its failure remains its own."""
     try:
         await task()
     except* Exception as group:
-        error: BaseException = group
-        frames = extract_tb(error.__traceback__)
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-            frames += extract_tb(
-                error.__traceback__
-            )  # none, if it was put into the group without being raised
-        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-        logger.warning("a connection failed and was closed: %s at %s", type(error).__name__, where)
+        report(group)

@@ -1,17 +1,21 @@
 """One WebSocket: the handshake, then frames between the wire and the app, none of which can be too large.
 
-Everything after the handshake passes through `WebSocket.handle` and `WebSocket.app_send`: a direct path, with
-frames going straight between the connection and their owner, would be put there. No extension is negotiated:
-a few kilobytes that inflate to a few hundred megabytes are no message.
+This is the ordinary path, for any ASGI app. An app that asks for the direct one (`web.server.direct`) gets no
+further here than to the acceptance. No extension is negotiated: a few kilobytes that inflate to a few hundred
+megabytes are no message.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from hypercorn import events
 from hypercorn.protocol.events import Body, Data, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
-from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
+from hypercorn.typing import AppWrapper, ASGISendEvent, Scope, WebsocketAcceptEvent
 from quart import websocket
 from quart.signals import got_websocket_exception
 from wsproto.connection import Connection, ConnectionType
@@ -21,6 +25,7 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 
 from web.server.apps import PeerGoneError
 from web.server.config import ServerConfig
+from web.server.direct import DIRECT, Receiver
 
 FAILED = "web.server.failed"
 """Key in a scope's `extensions`: the app's handler has raised."""
@@ -32,6 +37,18 @@ async def _note_failure(_app: object, **_why: object) -> None:
     extensions = websocket.scope.get("extensions")
     if extensions is not None:
         extensions[FAILED] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class GoDirect(events.Event):
+    """To the connection: stop reading, the acceptance is about to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoneDirect(events.Event):
+    """To the connection: the acceptance has been sent, the socket is `receiver`'s."""
+
+    receiver: Receiver
 
 
 class SizeLimit(Extension):
@@ -88,6 +105,17 @@ class WebSocket(WSStream):
     config: ServerConfig
     _code: int | None = None
     _is_ending = False
+    _is_direct = False
+    _receiver: Receiver | None = None
+    _tell_connection: Callable[[events.Event], Awaitable[None]]
+
+    def offer_direct(self, tell_connection: Callable[[events.Event], Awaitable[None]]) -> None:
+        """Let the app choose the direct path."""
+        self._tell_connection = tell_connection
+        self.app = partial(_with_extension, self.app, self._go_direct)
+
+    def _go_direct(self, receiver: Receiver) -> None:
+        self._receiver = receiver
 
     async def handle(self, event: Event) -> None:
         """Takes in the request, data, or that the connection has ended."""
@@ -109,8 +137,11 @@ class WebSocket(WSStream):
                     await self.app_put({"type": "websocket.disconnect", "code": self._close_code()})
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        """Sends what the app says. Raises PeerGoneError if the client has gone, except for a close."""
-        if not self._is_ending:
+        """Sends what the app says. Raises PeerGoneError if the client has gone, except for a close.
+
+        On the direct path there is nothing more to say here; a framework may close, as it does at every end.
+        """
+        if not self._is_ending and not self._is_direct:
             await super().app_send(self._with_code(message))
         if self._is_ending and message is not None and message["type"] != "websocket.close":
             raise PeerGoneError("the client has gone")
@@ -144,12 +175,19 @@ class WebSocket(WSStream):
         return CloseReason.NORMAL_CLOSURE if has_closed else CloseReason.ABNORMAL_CLOSURE
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
-        """Hypercorn's, with a connection of ours: no extension but the limit."""
+        """Hypercorn's, with a connection of ours: no extension but the limit. Or the end of this path."""
         self.handshake.extensions = None
         status, headers, _ = self.handshake.accept(message.get("subprotocol"), message.get("headers", []))
+        response = Response(stream_id=self.stream_id, status_code=status, headers=headers)
+        if self._receiver is not None:
+            await self._tell_connection(GoDirect())
+            await self.send(response)
+            self._is_direct = True
+            await self._tell_connection(GoneDirect(self._receiver))
+            return
         self.connection = Connection(ConnectionType.SERVER, [SizeLimit(self.config.limits.message_max_bytes)])
         self.state = ASGIWebsocketState.CONNECTED
-        await self.send(Response(stream_id=self.stream_id, status_code=status, headers=headers))
+        await self.send(response)
 
     async def _handle_events(self) -> None:
         for event in self.connection.events():
@@ -178,3 +216,12 @@ class WebSocket(WSStream):
         if event.code == CloseReason.MESSAGE_TOO_BIG:
             reason = f"a message may have {self.config.limits.message_max_bytes} bytes"
         await self.hang_up(event.code, reason)
+
+
+async def _with_extension(
+    app: AppWrapper, go_direct: Callable[[Receiver], None], scope: Scope, *channels: Any
+) -> None:
+    """Runs the app with the offer of the direct path in its scope."""
+    assert scope["type"] == "websocket"
+    scope["extensions"][DIRECT] = go_direct  # type: ignore[assignment]
+    await app(scope, *channels)

@@ -206,7 +206,8 @@ function sceneOf({ link, problem, snapshot }) {
 function drawBar({ link, welcomed, presence, snapshot }) {
   const down = link.status === "waiting" || (link.status === "connecting" && welcomed);
   write("link", down ? "Reconnecting…" : "");
-  write("presence", presence ? crowd(presence) : "");
+  const together = snapshot.state === "connecting" || snapshot.state === "connected";
+  write("presence", presence && !together ? crowd(presence) : "");
   document.title = titleOf(snapshot);
 }
 

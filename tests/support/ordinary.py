@@ -1,0 +1,11 @@
+"""studymatch whose server does not offer the direct path: ``python -m tests.support.ordinary serve …``.
+
+As on a system without epoll; it stands for every server that carries frames by ASGI messages.
+"""
+
+from web import cli
+from web.server import serving
+
+if __name__ == "__main__":
+    vars(serving)["IS_OFFERED"] = False
+    cli.main()
