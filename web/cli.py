@@ -1,6 +1,7 @@
-"""The command line: `studymatch serve` and `studymatch migrate`, with every setting as an option.
+"""The command line: `studymatch serve`, `studymatch migrate` and `studymatch crowd`, with their options.
 
-Options are made from `studymatch.settings`. A refusal is one sentence on standard error and exit code 2.
+The options of the first two are made from `studymatch.settings`. A refusal is one sentence on standard
+error and exit code 2.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -16,6 +18,10 @@ import trio
 from studymatch.protocol import IceServer
 from studymatch.settings import SettingError, Settings, option, read_ice_server
 from web import run
+from web.crowd import options as crowd_options
+from web.crowd.command import CrowdError, run_crowd
+from web.crowd.conductor import RunFailedError
+from web.crowd.place import PlaceError, find
 
 COMMON = ("database_url", "data_dir", "log_level", "log_format")
 """The settings that `migrate` has use for."""
@@ -94,6 +100,36 @@ def migrate(**options: Any) -> None:
     Safe at any time and any number of times, also while servers run; every start does it too.
     """
     _run(run.migrate, options)
+
+
+@main.command(context_settings={"auto_envvar_prefix": "STUDYMATCH_CROWD"})
+@click.option("--url", required=True, help="The server, like http://127.0.0.1:8000.", show_envvar=True)
+@crowd_options.crowd_options
+@click.option(
+    "--server-pid",
+    type=click.IntRange(min=1),
+    help="The server's process, to measure its CPU and memory. Without it, whoever listens there.",
+    show_envvar=True,
+)
+@click.option(
+    "--json", type=crowd_options.FILE, help="Write the result to this file, as JSON.", show_envvar=True
+)
+@click.option(
+    "--report", type=crowd_options.FILE, help="Write it to this file, as a page with plots.", show_envvar=True
+)
+def crowd(url: str, server_pid: int | None, json: Path | None, report: Path | None, **options: Any) -> None:
+    """Send a crowd of simulated people to a server, and measure it.
+
+    They connect as browsers do, and leave records as people do: send them to a server of your own. The
+    exit code is 0 if nothing went wrong (every counter at the end of the table is 0), and otherwise 1.
+    """
+    try:
+        plan = crowd_options.plan_from(find(url), options)
+        sys.exit(0 if run_crowd(plan, server_pid, json, report) else 1)
+    except (PlaceError, CrowdError, RunFailedError) as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _run(command: Callable[[Settings], Any], options: dict[str, Any]) -> None:

@@ -1,0 +1,164 @@
+"""One person's WebSocket: connects, shakes hands, sends, hands on what comes, and says how it ended.
+
+It owns the socket. The person it belongs to is told by calls; after `drop` nothing is told any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+from typing import Protocol
+
+from web.crowd.loop import READ, WRITE, Loop, source_socket
+from web.crowd.place import Place
+from web.crowd.wire import CLOSE, PING, PONG, MessageReader, WireError, accepted, frame, handshake
+
+_RECEIVE_BYTES = 64 * 1024
+
+
+class Owner(Protocol):
+    """Whose connection it is."""
+
+    def opened(self) -> None: ...
+    def heard(self, payload: bytes) -> None: ...
+    def lost(self, why: str) -> None: ...
+
+
+class Connection:
+    """A WebSocket to `place`; it begins to connect when made. `source` is the address to come from."""
+
+    __slots__ = ("_events", "_head", "_key", "_loop", "_owner", "_reader", "_request", "_socket", "_unsent")
+
+    def __init__(
+        self, loop: Loop, owner: Owner, place: Place, path: str, source: str | None, *, deflate: bool
+    ) -> None:
+        self._loop = loop
+        self._owner = owner
+        self._request, self._key = handshake(place.host, path, deflate=deflate)
+        self._head = b""
+        self._reader: MessageReader | None = None
+        self._unsent = b""
+        self._socket: socket.socket | None = source_socket(place.family, (source, 0) if source else None)
+        self._events = WRITE
+        failure = self._socket.connect_ex(place.address)
+        self._loop.watch(self._socket, WRITE, self._ready)
+        if failure not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+            loop.after(0, lambda: self._end(errno.errorcode.get(failure, str(failure))))
+
+    def send(self, payload: bytes) -> None:
+        """Send one text message."""
+        self._write(frame(payload))
+
+    def freeze(self) -> None:
+        """Read and write nothing more, and keep the connection: a computer that has gone to sleep."""
+        if self._socket is not None and self._events:
+            self._loop.forget(self._socket)
+            self._events = 0
+
+    def drop(self, goodbye: int | None = None) -> None:
+        """Close the connection, saying `goodbye` (a close code) or nothing."""
+        if self._socket is None:
+            return
+        if goodbye is not None and self._reader is not None and not self._unsent:
+            with suppress(OSError):
+                self._socket.send(frame(goodbye.to_bytes(2, "big"), CLOSE))
+        if self._events:
+            self._loop.forget(self._socket)
+        self._socket.close()
+        self._socket = None
+
+    def _end(self, why: str) -> None:
+        if self._socket is not None:
+            self.drop()
+            self._owner.lost(why)
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if events & READ and self._socket is not None:
+            self._read()
+
+    def _write(self, data: bytes) -> None:
+        if self._socket is None or not self._events:
+            return
+        if self._unsent:
+            self._unsent += data
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._fail(error)
+            return
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._want(READ | WRITE)
+
+    def _fail(self, error: OSError) -> None:
+        """Not told at once: the owner is in the midst of saying something."""
+        why = errno.errorcode.get(error.errno or 0, str(error))
+        self._loop.after(0, lambda: self._end(why))
+
+    def _flush(self) -> None:
+        assert self._socket is not None
+        if self._request:
+            failure = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if failure:
+                self._end(errno.errorcode.get(failure, str(failure)))
+                return
+            data, self._request = self._request, b""
+        else:
+            data, self._unsent = self._unsent, b""
+        self._want(READ)
+        if data:
+            self._write(data)
+
+    def _want(self, events: int) -> None:
+        if self._socket is not None and events != self._events:
+            self._loop.rewatch(self._socket, events, self._ready)
+            self._events = events
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(errno.errorcode.get(error.errno or 0, str(error)))
+            return
+        if not data:
+            self._end("closed without a goodbye")
+            return
+        try:
+            if self._reader is None:
+                data = self._shake_hands(self._head + data)
+            if self._reader is not None and data:
+                self._hand_on(self._reader.feed(data))
+        except WireError as error:
+            self._end(str(error))
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        """What came after the answer to the handshake, once that has come."""
+        answer = accepted(data, self._key)
+        if answer is None:
+            self._head = data
+            return b""
+        self._head = b""
+        self._reader = MessageReader(deflate=answer.deflate)
+        self._owner.opened()
+        return data[answer.size :]
+
+    def _hand_on(self, messages: list[tuple[int, bytes]]) -> None:
+        for opcode, payload in messages:
+            if self._socket is None or not self._events:
+                return
+            if opcode < CLOSE:
+                self._owner.heard(payload)
+            elif opcode == PING:
+                self._write(frame(payload, PONG))
+            elif opcode == CLOSE:
+                code = int.from_bytes(payload[:2], "big") if payload else 1005
+                self._end(f"closed with {code} {payload[2:].decode(errors='replace')}".strip())

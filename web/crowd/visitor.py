@@ -1,0 +1,376 @@
+"""One simulated person at one browser tab, as a small state machine: what they hear leads to what they say.
+
+A visitor arrives, presses *Find Partner*, exchanges with the partner what browsers exchange (an offer, an
+answer, two batches of candidates a side), says that media flow, stays a while, and one of the two leaves.
+They also are the witnesses: whatever a visitor is told that cannot be is noted in the `Measures`.
+Of the clock they know what `Loop` tells them; chance is their own, from the seed and their number.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from time import monotonic
+
+from msgspec import DecodeError
+
+from web.crowd.dialect import Heard, Resume
+from web.crowd.plan import FIXED
+from web.crowd.world import CONNECTED, CONNECTING, ENDED, FROZEN, IDLE, LOST, OUTSIDE, SEARCHING, Line, World
+
+DESCRIPTION_BYTES = 2400
+"""An offer or an answer with the codecs of today's browsers."""
+CANDIDATES_BYTES = 600
+"""A batch of three candidates."""
+DESCRIPTION = b"v=0 a=rtpmap:111 opus/48000/2 a=fmtp:111 minptime=10 " * 100
+PAUSE_S = 0.5
+"""Between the end of a call and the next search, where the visitor has to press again."""
+VANISH_MAX_S = 3.0
+"""Whoever vanishes is back within this."""
+RETRY_S, RETRY_MAX_S = 0.5, 30.0
+"""Before a lost connection is sought anew: the first time, and in the long run."""
+
+
+class Visitor:
+    """Person `number` of the crowd. Not yet there: see `arrive`."""
+
+    def __init__(self, world: World, number: int, token: str, name: str) -> None:
+        plan = world.plan
+        self.chance = Random(f"{plan.seed}:{number}")
+        self.id = name
+        self.state = OUTSIDE
+        self.session: str | None = None
+        self.partner = ""
+        self.subject = number % plan.subjects if plan.subjects else 0
+        self.is_active = self._drawn(plan.active_share)
+        self.storms = self._drawn(plan.storm_share)
+        self._stalls = self._drawn(plan.stalled_share)
+        self._deflates = self._drawn(plan.deflate_share)
+        self._world = world
+        self._number = number
+        self._token = token
+        self._connection: Line | None = None
+        self._resume: Resume | None = None
+        self._resumes = False
+        self._seq = 0
+        self._began_to_arrive: float | None = None
+        self._has_arrived = False
+        self._tries = 0
+        self._heartbeat_s = 25.0
+        self._spoke = 0.0
+        self._past: set[str] = set()
+        self._initiator = False
+        self._leaves = False
+        self._dwell_s = 0.0
+        self._signals_heard = 0
+        self._disturbed = False
+        self._searches_since: float | None = None
+        self._has_matched = False
+        self._in_call = False
+        self._is_overdue = False
+
+    def _drawn(self, share: float) -> bool:
+        return self.chance.random() < share
+
+    # Coming and going
+
+    def arrive(self, *, resume: bool = False) -> None:
+        """Connect: as a fresh page, or as one that wants to go on where it was."""
+        world = self._world
+        self._resumes = resume and self._resume is not None and world.dialect.resumes
+        now = self._began_to_arrive = monotonic()
+        if not self._resumes:
+            self._seq = 0
+            self._leave_session(now)
+            self._searches_since = None
+        self._connection = world.connect(self, self._number, deflate=self._deflates)
+
+    def vanish(self) -> None:
+        """The connection drops without a goodbye."""
+        if self._connection is not None:
+            self._world.unsteady.add(self.id)
+            self._disturbed = True
+            self._connection.drop()
+            self._connection = None
+            self.state = OUTSIDE
+
+    def storm(self) -> None:
+        """The connection drops, and is sought anew at once."""
+        if self._connection is not None and self.state not in (OUTSIDE, FROZEN):
+            self.vanish()
+            self.arrive(resume=True)
+
+    def depart(self) -> None:
+        """Close the tab."""
+        if self._connection is not None:
+            self._connection.drop(1001)
+            self._connection = None
+
+    def press(self) -> None:
+        """Find Partner, if there is nothing else going on."""
+        world = self._world
+        if self.state not in (IDLE, ENDED):
+            return
+        self.state = IDLE
+        if self.is_active and world.pressing and not world.closing:
+            self.state = SEARCHING
+            self._searches_since = monotonic()
+            self._say(world.dialect.search(f"subject {self.subject}" if world.plan.subjects else None))
+
+    # What the connection tells
+
+    def opened(self) -> None:
+        """The WebSocket is open."""
+        seq = self._seq if self._resumes else 0
+        hello = self._world.dialect.hello(self._token, self._resume if self._resumes else None, seq)
+        if hello is not None:
+            self._say(hello)
+
+    def lost(self, why: str) -> None:
+        """The server, or something on the way, has ended the connection."""
+        self._connection = None
+        if self.state == FROZEN:
+            return
+        self._world.measures.note("lost_connection", f"{self.id}: {why}")
+        self.state = LOST
+        self._disturbed = True
+        self._world.unsteady.add(self.id)
+        self._tries += 1
+        delay_s = min(RETRY_MAX_S, RETRY_S * 2**self._tries) * self.chance.uniform(0.5, 1.5)
+        self._world.loop.after(delay_s, self._try_again)
+
+    def _try_again(self) -> None:
+        if not self._world.closing:
+            self.arrive(resume=True)
+
+    def heard(self, payload: bytes) -> None:
+        """The server said something."""
+        now = monotonic()
+        measures = self._world.measures
+        measures.frames_heard += 1
+        measures.bytes_heard += len(payload)
+        try:
+            frame = self._world.dialect.read(payload, self._say)
+        except DecodeError as error:
+            measures.note("refused", f"{self.id} cannot read {payload[:80]!r}: {error}")
+            return
+        if frame is None:
+            return
+        if frame.seq:
+            if frame.seq <= self._seq:
+                measures.note("disorder", f"{self.id} got number {frame.seq} after {self._seq}")
+            self._seq = frame.seq
+        match frame.type:
+            case "signal":
+                self._on_signal(frame, now)
+            case "state":
+                self._on_state(frame, now)
+            case "welcome":
+                self._on_welcome(frame, now)
+            case "partner":
+                self._check_session(frame)
+                self._disturbed = True
+            case "chat":
+                self._check_session(frame)
+            case "error":
+                measures.note("refused", f"{self.id} {self.state}: {frame.code}")
+
+    def _say(self, payload: bytes) -> None:
+        if self._connection is not None:
+            self._spoke = monotonic()
+            self._world.measures.frames_sent += 1
+            self._connection.send(payload)
+
+    # The first words
+
+    def _on_welcome(self, frame: Heard, now: float) -> None:
+        if frame.user is not None:
+            self.id = frame.user.id
+        self._resume = frame.resume
+        if self._resumes and not frame.resumed:
+            self._world.measures.note("not_resumed", f"{self.id} came back after {self.state}")
+            self._leave_session(now)
+        self._heartbeat_s = frame.heartbeat_ms / 1000 * self.chance.uniform(0.8, 1)
+        connection = self._connection
+        self._world.loop.after(self._heartbeat_s, lambda: self._beat(connection))
+        if frame.state:
+            self._on_state(frame, now)
+
+    def _beat(self, connection: Line | None) -> None:
+        """Say something if nothing was said for a heartbeat; until the connection is another one."""
+        if connection is not self._connection or self.state == FROZEN:
+            return
+        silent_s = monotonic() - self._spoke
+        if silent_s >= self._heartbeat_s:
+            silent_s = 0
+            ping = self._world.dialect.ping()
+            if ping is not None:
+                self._say(ping)
+        self._world.loop.after(self._heartbeat_s - silent_s, lambda: self._beat(connection))
+
+    def _on_state(self, frame: Heard, now: float) -> None:
+        if self._began_to_arrive is not None:
+            measures = self._world.measures
+            (measures.returning if self._has_arrived else measures.opening).add(now - self._began_to_arrive)
+            if not self._has_arrived:
+                self._has_arrived = True
+                self._world.arrived()
+            self._began_to_arrive = None
+            self._tries = 0
+        before, self.state = self.state, frame.state
+        if frame.session != self.session and self.session is not None:
+            if frame.state in (CONNECTING, CONNECTED) and before in (CONNECTING, CONNECTED):
+                self._world.measures.note("matched_twice", f"{self.id} has {self.partner}, and gets another")
+            self._leave_session(now)
+        match frame.state:
+            case "idle":
+                if self._has_matched:
+                    self._world.loop.after(PAUSE_S, self.press)
+                else:
+                    self.press()
+            case "searching":
+                if self._searches_since is None:
+                    self._searches_since = now
+            case "connecting":
+                if frame.session is None or frame.session != self.session:
+                    self._on_match(frame, now)
+            case "connected":
+                if frame.session is None or frame.session != self.session:
+                    self._world.measures.note("ghost", f"{self.id} is in a call that had no match")
+                else:
+                    self._on_call(now)
+            case "ended":
+                self._on_ended(frame, now)
+
+    # A session
+
+    def _on_match(self, frame: Heard, now: float) -> None:
+        measures = self._world.measures
+        if frame.session is None or frame.partner is None:
+            measures.note("ghost", f"{self.id} is matched with nobody")
+            return
+        if self._searches_since is None:
+            measures.note("ghost", f"{self.id} is matched, and does not search")
+        else:
+            waits = measures.next_waits if self._has_matched else measures.first_waits
+            waits.add(self._searches_since, now, self.subject)
+        self._has_matched = True
+        self._searches_since = None
+        self._disturbed = False
+        self._signals_heard = 0
+        self.session, self.partner, self._initiator = frame.session, frame.partner.id, frame.initiator
+        wrong = self._world.pairs.told(self.session, self.id, self.partner, self._initiator)
+        if wrong is not None:
+            measures.note("matched_twice", wrong)
+        if self._initiator:
+            plan = self._world.plan
+            self._leaves = self.chance.random() < 0.5
+            mean_s = plan.dwell_s
+            self._dwell_s = (
+                mean_s if plan.dwell == FIXED else self.chance.expovariate(1 / mean_s) if mean_s else 0
+            )
+            self._signal(1)
+            self._signal(2)
+
+    def _signal(self, number: int) -> None:
+        """Say one of the three signals of this side."""
+        assert self.session is not None
+        size = DESCRIPTION_BYTES if number == 1 else CANDIDATES_BYTES
+        data = b'{"t":%.6f,"n":%d,"by":"%b","to":"%b","leaver":%b,"dwell_s":%.3f,"sdp":"%b"}' % (
+            monotonic(),
+            number,
+            self.id.encode(),
+            self.partner.encode(),
+            b"true" if self._leaves else b"false",
+            self._dwell_s,
+            DESCRIPTION[: size - 200],
+        )
+        self._say(self._world.dialect.signal(self.session, data))
+
+    def _on_signal(self, frame: Heard, now: float) -> None:
+        data = frame.data
+        if data is None or not self._check_session(frame):
+            return
+        self._world.measures.relayed(data.t, now)
+        if data.by != self.partner or data.to != self.id:
+            self._world.measures.note("ghost", f"{self.id} got a signal by {data.by} for {data.to}")
+            return
+        if data.n != self._signals_heard + 1:
+            self._world.measures.note(
+                "disorder", f"{self.id} got signal {data.n} after {self._signals_heard}"
+            )
+        self._signals_heard = data.n
+        match data.n:
+            case 1 if not self._initiator:
+                self._leaves, self._dwell_s = not data.leaver, data.dwell_s
+                self._signal(1)
+                self._signal(2)
+            case 2:
+                self._signal(3)
+            case 3:
+                assert self.session is not None
+                self._say(self._world.dialect.connected(self.session))
+
+    def _check_session(self, frame: Heard) -> bool:
+        """Whether a frame is about the present session; if not, that is noted."""
+        if frame.session == self.session:
+            return True
+        kind = "stale" if frame.session in self._past else "ghost"
+        self._world.measures.note(kind, f"{self.id} {self.state}: {frame.type} of session {frame.session}")
+        return False
+
+    def _on_call(self, now: float) -> None:
+        if not self._in_call:
+            self._in_call = True
+            if self._initiator:
+                self._world.measures.begun.append(now)
+            if self._stalls and self._connection is not None:
+                self.state = FROZEN
+                self._world.unsteady.add(self.id)
+                self._connection.freeze()
+            elif self._leaves:
+                self._leave_after(self._dwell_s)
+        elif self._is_overdue:
+            self._leave_after(PAUSE_S)
+
+    def _leave_after(self, delay_s: float) -> None:
+        session = self.session
+        self._is_overdue = False
+        self._world.loop.after(delay_s, lambda: self._leave(session))
+
+    def _leave(self, session: str | None) -> None:
+        """The visit has lasted long enough: skip, stop, or vanish."""
+        world, plan = self._world, self._world.plan
+        if session is None or self.session != session or world.closing:
+            return
+        if self.state != CONNECTED:
+            self._is_overdue = True
+        elif self._drawn(plan.vanish_share):
+            returns = self._drawn(plan.return_share)
+            self.vanish()
+            self._is_overdue = True
+            world.loop.after(self.chance.uniform(0, VANISH_MAX_S), lambda: self.arrive(resume=returns))
+        elif self._drawn(plan.skip_share):
+            self._say(world.dialect.skip(session))
+        else:
+            self._say(world.dialect.end(session))
+
+    def _on_ended(self, frame: Heard, now: float) -> None:
+        """A session ended. (Its snapshot still names it.)"""
+        if self.session is not None:
+            is_planned = self._in_call and frame.cause not in ("connect_failed", "connect_timeout")
+            if not (is_planned or self._disturbed):
+                self._world.measures.failed_with.append((self.id, self.partner))
+            self._leave_session(now)
+        if frame.search_again_in is not None:
+            self._searches_since = now + frame.search_again_in / 1000
+        else:
+            self._world.loop.after(PAUSE_S, self.press)
+
+    def _leave_session(self, now: float) -> None:
+        if self.session is not None:
+            if self._in_call and self._initiator:
+                self._world.measures.ended.append(now)
+            self._past.add(self.session)
+            self.session = None
+            self.partner = ""
+            self._in_call = False
