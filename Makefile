@@ -21,7 +21,7 @@ MINOR_VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help run test quick sim soak lint lint-python lint-js format lock clean same-python
+.PHONY: help run test quick sim soak bench lint lint-python lint-js format lock clean same-python
 
 help: ## list these commands
 	@echo 'studymatch: press Find Partner and sit face to face with someone to study with'
@@ -42,6 +42,9 @@ quick: $(DEV_STAMP) ## pass the tests of the two lower floors only
 
 sim: $(DEV_STAMP) ## simulate halls of people, seed by seed (ARGS="--seeds 1000 --minutes 5", "--plants", "--help")
 	$(VENV)/bin/python -m tests.simulation $(ARGS)
+
+bench: $(DEV_STAMP) ## compare with other servers, for hours (ARGS="--people 1000 --only herd --runs 1", "--help")
+	$(VENV)/bin/python -m benchmarks.compare $(ARGS)
 
 soak: $(DEV_STAMP) ## sail a fleet through faults and restarts (ARGS="--minutes 30 --people 200 --seed 7")
 	$(VENV)/bin/python -m tests.faults $(ARGS)
@@ -69,7 +72,7 @@ lock: $(DEV_STAMP) ## write both requirements files anew from pyproject.toml
 	$(UV_COMPILE) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove all that can be made again; the data folder stays
-	rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf $(VENV) node_modules benchmarks/peer/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

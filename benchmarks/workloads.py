@@ -1,0 +1,51 @@
+"""What the contestants are put through: the same people who do the same, in three patterns."""
+
+from __future__ import annotations
+
+from benchmarks.contestants import NODE, SECRET, Contestant, Running
+from web.crowd.place import find
+from web.crowd.plan import HERD, RAMP, Plan
+
+PATTERNS = {
+    "herd": "all are connected, and press at the same moment",
+    "ramp": "they arrive over 20 s, one after another, and press at once",
+    "subjects": "they arrive over 20 s, and each asks for one of many subjects, so that people have to wait",
+    "storm": "nine of ten lose their connection at the same moment and come back at once; the others go on",
+}
+"""The names, and what they mean."""
+
+RAMP_S = 20.0
+STORM_SHARE, STORM_AT_S = 0.9, 12.0
+PEOPLE_PER_SUBJECT = 100
+CONNECTIONS_PER_S = 450
+"""A guess for how long a herd takes to connect; only to say beforehand how long all takes."""
+STARTING_S = 8.0
+
+
+def takes_part(contestant: Contestant, pattern: str) -> bool:
+    """Whether a contestant can do what a pattern asks for: the peer knows no subjects."""
+    return pattern != "subjects" or contestant.name != NODE.name
+
+
+def plan(pattern: str, people: int, run_s: float, seed: int, contestant: Contestant, server: Running) -> Plan:
+    """One run of a pattern. A ramp lasts `run_s` beyond the arrivals."""
+    is_ramp = pattern in ("ramp", "subjects")
+    return Plan(
+        place=find(server.url),
+        people=people,
+        arrive=RAMP if is_ramp else HERD,
+        ramp_s=RAMP_S,
+        run_s=run_s + RAMP_S if is_ramp else run_s,
+        subjects=max(1, people // PEOPLE_PER_SUBJECT) if pattern == "subjects" else 0,
+        storm_share=STORM_SHARE if pattern == "storm" else 0.0,
+        storm_at_s=STORM_AT_S,
+        seed=seed,
+        secret=SECRET,
+        dialect=contestant.dialect,
+    )
+
+
+def lasts_s(pattern: str, people: int, run_s: float) -> float:
+    """About how long a run takes, with starting and stopping."""
+    arriving_s = RAMP_S if pattern in ("ramp", "subjects") else people / CONNECTIONS_PER_S
+    return STARTING_S + arriving_s + run_s
