@@ -5,7 +5,7 @@ everybody has to find somebody; then all leave, and the auditor looks at what th
 server stays the same from watch to watch, but for its restarts, which the seed draws like all the rest. Its
 memory and descriptors are sampled once a second and told; what is to be made of them is not decided here.
 
-Twenty thousand encounters in a row with memory and descriptors held flat belong beside this. They need a
+Twenty thousand encounters in a row, with memory and descriptors held flat, are `test_flat.py`: they need a
 faster client than the fleet, which spends most of its time being human.
 """
 
