@@ -279,6 +279,8 @@ class DirectSocket:
         else:
             framing.receive_data(data)
             self._unheard.extend(framing.events_received())  # type: ignore[arg-type]  # no handshake: frames only
+            if framing.state is State.OPEN:
+                self.flush()  # pongs, before what is said to the messages behind the pings
         self._hear()
         self.flush()
 
