@@ -9,14 +9,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import psycopg
 import pytest
 
+from benchmarks import database, database_page
 from benchmarks.contestants import CONTESTANTS, NODE, OURS, PEER, ROOT, UNALTERED, running
 from benchmarks.figures import FIGURES, middle, middle_run, ratio
 from benchmarks.pages import BEGIN, END, PAGE, PLOTS, claims, figures_table, page, plots, read
+from benchmarks.plans import NESTED, PRODUCT, logged, outline, shape, whole_tables
 from benchmarks.socketio import SocketIO
+from studymatch import store
+from tests.support.database import postgres_server
 from web.crowd.dialect import Heard
 from web.crowd.wire import accepted, handshake
+
+__all__ = ["postgres_server"]
 
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -164,3 +171,76 @@ def _address(url: str) -> tuple[str, int]:
     assert parts.hostname
     assert parts.port
     return parts.hostname, parts.port
+
+
+# The database
+
+PLAN = {
+    "Query Text": f"\n{store.RENEW_LEASE}".replace("%s", "$1"),
+    "Plan": {
+        "Node Type": "ModifyTable",
+        "Operation": "Update",
+        "Relation Name": "node",
+        "Actual Rows": 0,
+        "Actual Loops": 1,
+        "Shared Hit Blocks": 1234,
+        "Shared Read Blocks": 5,
+        "Plans": [
+            {"Node Type": "Seq Scan", "Relation Name": "node", "Actual Rows": 700, "Actual Loops": 1},
+            {
+                "Node Type": "Index Scan",
+                "Index Name": "session_pkey",
+                "Relation Name": "session",
+                "Actual Rows": 1,
+                "Actual Loops": 700,
+            },
+        ],
+    },
+    "Triggers": [{"Trigger Name": "session_left_seats", "Time": 1.5, "Calls": 1}],
+}
+
+
+def in_the_log(told: dict[str, Any]) -> str:
+    return f"LOG:  duration: 2.500 ms  plan:\n{json.dumps(told, indent=2)}".replace("\n", "\n\t") + "\n"
+
+
+def test_plans_are_found_in_the_log_of_postgresql_by_the_statements_of_the_product() -> None:
+    others = in_the_log(PLAN | {"Query Text": "select"}) + "LOG:  something else\n"
+    (found,) = logged(others + in_the_log(PLAN) + others)
+    assert (found.name, found.took_s, found.plan) == ("renew lease", 0.0025, PLAN)
+
+
+def test_a_plan_is_told_in_a_few_lines() -> None:
+    assert outline(PLAN) == [
+        "Update on node: 0 rows (1,234 pages in memory, 5 read)",
+        "  Seq Scan on node: 700 rows",
+        "  Index Scan using session_pkey on session: 1 rows × 700",
+        "trigger session_left_seats: 1 calls, 1.5 ms",
+    ]
+    assert shape(PLAN) == "Update on node\n  Seq Scan on node\n  Index Scan using session_pkey on session"
+    assert whole_tables(PLAN) == ["node"]
+
+
+@pytest.fixture
+def explaining(postgres_server: str) -> None:
+    with psycopg.connect(postgres_server) as connection:
+        try:
+            connection.execute("load 'auto_explain'")
+        except psycopg.errors.UndefinedFile:
+            pytest.skip("this PostgreSQL comes without auto_explain, which the distributions' has")
+
+
+@pytest.mark.usefixtures("explaining")
+async def test_the_database_is_measured_with_every_statement_of_the_product() -> None:
+    result = await database.measure(1000, run_s=1.0, scale=0.02)
+    seen = {name: found for call in result["calls"].values() for name, found in call["statements"].items()}
+    assert set(seen) == {*PRODUCT.values(), *NESTED.values()}
+    assert all(found["plan"] and 0 < found["median"] <= found["worst"] for found in seen.values())
+    assert result["ledger"]["sessions"] > 0
+    assert result["ledger"]["share_postgres"] > 0
+
+
+def test_the_page_tells_what_was_found_of_the_database() -> None:
+    result = json.loads(database.RESULT.read_text(encoding="utf-8"))
+    text = PAGE.read_text(encoding="utf-8")
+    assert database_page.page(text, result) == text, "run python -m benchmarks.database --draw"

@@ -22,7 +22,11 @@ import trio
 from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, State
 from websockets.protocol import Protocol as Framing
-from websockets.utils import apply_mask
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # installed without its part in C
+    from websockets.utils import apply_mask
 
 from web.server.config import logger
 from web.server.limits import ServerLimits

@@ -1,0 +1,399 @@
+"""What the database costs after years of sessions: ``python -m benchmarks.database [--sessions 5000000]``.
+
+A private PostgreSQL, safe against crashes as in production, is filled with past sessions; then the product's
+own `Store` and `Ledger` work on it, with some thousands of sessions open. Measured are
+
+- every call of the store: how long it takes, seen from the caller, thread and commit included;
+- every statement in it, what triggers and foreign keys run among them: how long PostgreSQL executes it, and
+  its plan, both as PostgreSQL's auto_explain logs them. No statement is written down here a second time;
+- the ledger at its pace, ten thousand sessions a minute: CPU of this process (the records are made in it,
+  too) and of all processes of PostgreSQL.
+
+The tables are analyzed before anything is open: what the planner believes is as wrong as it can be. At the
+end the rows must be what was told. The result is kept in benchmarks/results/database.json;
+`benchmarks.database_page` draws it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import psycopg
+import trio
+from psycopg.conninfo import make_conninfo
+
+from actors import Journal, Mailbox
+from benchmarks.compare import RESULTS, machine
+from benchmarks.database_page import page, tables
+from benchmarks.history import FEWEST, fill
+from benchmarks.pages import PAGE
+from benchmarks.plans import (
+    EVERY_PLAN,
+    NESTED,
+    PRODUCT,
+    WITH_NUMBERS,
+    Logged,
+    logged,
+    outline,
+    shape,
+    whole_tables,
+)
+from studymatch.database import StoreError
+from studymatch.embedded import embedded_postgres
+from studymatch.ids import new_id
+from studymatch.ledger import Ledger, Pace
+from studymatch.lifecycle import SessionCause
+from studymatch.programs import EmbeddedPostgresError
+from studymatch.records import (
+    Entry,
+    LedgerMessage,
+    Node,
+    PersonArrived,
+    SessionConnected,
+    SessionEnded,
+    SessionMatched,
+)
+from studymatch.store import Store
+from web.crowd.table import seconds
+
+SESSIONS_PER_MINUTE = 10_000
+STAY_S, CONNECTING_S = 30.0, 1.0
+OPEN = round(SESSIONS_PER_MINUTE / 60 * STAY_S)
+"""So many sessions are open all the time."""
+CONNECTING = round(SESSIONS_PER_MINUTE / 60 * CONNECTING_S)
+WARM_UP_S = 5.0
+TICK_S = 0.02
+
+EXPLAINED = 20
+"""Calls whose plans are looked at: PostgreSQL may change to a plan for all parameters after the tenth."""
+
+RESULT = RESULTS / "database.json"
+
+Call = Callable[[Store], Awaitable[object]]
+
+
+class BrokenError(Exception):
+    """The database did not do what was asked of it, so that the figures mean nothing."""
+
+
+@dataclass
+class Traffic:
+    """People who are there for one session each: records of `node`, in the order in which they are told.
+
+    Once `OPEN` sessions are open, each that begins makes one connect and the oldest end.
+    """
+
+    node: Node
+    open: deque[SessionMatched] = field(default_factory=deque)
+    moved: deque[str] = field(default_factory=deque)
+    """People who are in a session of another node, and are matched here next."""
+
+    def begin(self, ago_s: float = 0.0) -> list[LedgerMessage]:
+        now, first, second = trio.current_time() - ago_s, new_id(), new_id()
+        arrivals = [PersonArrived(first, "Ada", now), PersonArrived(second, "Ben", now)]
+        match = SessionMatched(new_id(), self.moved.popleft() if self.moved else first, second, now)
+        self.open.append(match)
+        return [*arrivals, match]
+
+    def step(self) -> list[LedgerMessage]:
+        begun, connects, ends = self.begin(), self.open[-CONNECTING], self.open.popleft()
+        now = trio.current_time()
+        connected = SessionConnected(connects.session, now)
+        return [*begun, connected, SessionEnded(ends.session, SessionCause.SKIPPED, ends.first, now)]
+
+    def entries(self, steps: int) -> list[Entry]:
+        return [Entry(self.node.id, record) for _ in range(steps) for record in self.step()]
+
+
+@dataclass
+class Desk:
+    """What the calls of the store need: a node that lives, another one, and what was told of both so far."""
+
+    store: Store
+    here: Traffic = field(default_factory=lambda: Traffic(Node(new_id(), "here")))
+    there: Traffic = field(default_factory=lambda: Traffic(Node(new_id(), "there")))
+    abandoned: int = 0
+
+    async def open_sessions(self) -> None:
+        """Claim both nodes, and bring `here` to its number of open sessions."""
+        for traffic in (self.here, self.there):
+            await self.store.renew_lease(traffic.node, 3600.0)
+        await self._begin(self.here, OPEN)
+
+    async def _begin(self, traffic: Traffic, sessions: int, ago_s: float = 0.0) -> None:
+        records = [record for _ in range(sessions) for record in traffic.begin(ago_s)]
+        await self.store.write([Entry(traffic.node.id, record) for record in records])
+
+    async def batch(self, steps: int) -> Call:
+        """Five records for each step; one of the people was in a session of the other node."""
+        await self._begin(self.there, 1, ago_s=10.0)
+        self.here.moved.append(self.there.open.pop().first)
+        entries = self.here.entries(steps)
+        return lambda store: store.write(entries)
+
+    async def usual_batch(self) -> Call:
+        return await self.batch(round(SESSIONS_PER_MINUTE / 60 * Pace().linger_s))
+
+    async def full_batch(self) -> Call:
+        return await self.batch(Pace().batch_max // 5)
+
+    async def lease(self) -> Call:
+        return lambda store: store.renew_lease(self.here.node, Pace().lease_s)
+
+    async def none_abandoned(self) -> Call:
+        return lambda store: store.close_abandoned(self.here.node)
+
+    async def thousand_abandoned(self) -> Call:
+        """A thousand sessions of a node that never claimed its place."""
+        await self._begin(Traffic(Node(new_id(), "killed")), 1000)
+        self.abandoned += 1000
+        return lambda store: store.close_abandoned(self.here.node)
+
+    async def start(self) -> Call:
+        return lambda store: store.migrate()
+
+
+CALLS: dict[str, tuple[Callable[[Desk], Awaitable[Call]], int]] = {
+    "a batch at the pace, 165 records": (Desk.usual_batch, 100),
+    "a full batch, 1,000 records": (Desk.full_batch, 50),
+    "renew the lease": (Desk.lease, 100),
+    "close abandoned, of which there are none": (Desk.none_abandoned, 100),
+    "close abandoned, 1,000 of a killed node": (Desk.thousand_abandoned, 20),
+    "migrate what is migrated, at every start": (Desk.start, 20),
+}
+"""What the store is asked, who prepares it, and how often."""
+
+
+async def measure_calls(desk: Desk, conninfo: str, log: Path, scale: float) -> dict[str, Any]:
+    """Every call many times: as it is, then logged with how long each statement took, then with plans."""
+    calls: dict[str, Any] = {}
+    for title, (prepare, often) in CALLS.items():
+        often, explained = (max(2, round(count * scale)) for count in (often, EXPLAINED))
+        took_s = await _timed(desk, desk.store, prepare, often)
+        calls[title] = {"count": often, **_spread(took_s), "statements": {}}
+        if prepare is Desk.start:
+            continue
+        for options, count in ((EVERY_PLAN, often), (f"{EVERY_PLAN} {WITH_NUMBERS}", explained)):
+            with log.open(encoding="utf-8") as lines:
+                lines.seek(0, os.SEEK_END)
+                async with Store(make_conninfo(conninfo, options=options)) as store:
+                    await _timed(desk, store, prepare, count)
+                _take_in(calls[title]["statements"], [*logged(lines.read())], count)
+        click.echo(f"{title}: {seconds(calls[title]['median'])}")
+    seen = {name for call in calls.values() for name in call["statements"]}
+    if missing := {*PRODUCT.values(), *NESTED.values()} - seen:
+        raise BrokenError(f"Expected to see all statements run; not seen: {', '.join(sorted(missing))}.")
+    return calls
+
+
+async def _timed(
+    desk: Desk, store: Store, prepare: Callable[[Desk], Awaitable[Call]], often: int
+) -> list[float]:
+    took_s = []
+    for _ in range(often):
+        call = await prepare(desk)
+        start = time.perf_counter()
+        await call(store)
+        took_s.append(time.perf_counter() - start)
+    return took_s
+
+
+def _spread(took_s: list[float]) -> dict[str, float]:
+    return {"median": round(median(took_s), 7), "worst": round(max(took_s), 7)}
+
+
+def _take_in(found: dict[str, Any], executions: list[Logged], calls: int) -> None:
+    """Add what was logged of so many calls: times where they are not yet known, and plans where there are."""
+    for name in dict.fromkeys(each.name for each in executions):
+        same = [each for each in executions if each.name == name]
+        statement = found.setdefault(
+            name, {"per_call": round(len(same) / calls), **_spread([each.took_s for each in same])}
+        )
+        if "Actual Rows" in same[-1].plan["Plan"]:
+            statement["plans"] = len({shape(each.plan) for each in same})
+            statement["whole_tables"] = sorted({table for each in same for table in whole_tables(each.plan)})
+            statement["plan"] = outline(same[-1].plan)
+
+
+def postgres_cpu_s(postmaster: int) -> float:
+    """CPU that a PostgreSQL server has used, with all its processes, those that have ended among them."""
+    total = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            stat = path.read_text(encoding="utf-8")
+        except OSError:
+            continue  # it has just ended; its parent counts it from now on
+        fields = stat[stat.rindex(")") + 2 :].split()
+        if path.parent.name == str(postmaster):
+            total += sum(map(int, fields[11:15]))
+        elif fields[1] == str(postmaster):
+            total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+class CountingStore(Store):
+    """Counts what is written."""
+
+    writes = 0
+
+    async def write(self, batch: Any) -> None:
+        await super().write(batch)
+        self.writes += 1
+
+
+async def measure_ledger(
+    desk: Desk, conninfo: str, folder: Path, postmaster: int, run_s: float
+) -> dict[str, Any]:
+    """The ledger, told of sessions that begin, connect and end evenly, `SESSIONS_PER_MINUTE` of each."""
+    mailbox: Mailbox[LedgerMessage] = Mailbox()
+    per_s = SESSIONS_PER_MINUTE / 60
+    store = CountingStore(conninfo)
+    async with store, trio.open_nursery() as nursery:
+        ledger = Ledger(mailbox, store, desk.here.node, folder / "unwritten.jsonl", Journal("ledger"))
+        nursery.start_soon(ledger.run)
+        told, begin = 0, trio.current_time()
+
+        async def tell_until(end: float) -> None:
+            nonlocal told
+            while (now := trio.current_time()) < end:
+                while told < (now - begin) * per_s:
+                    for record in desk.here.step():
+                        mailbox.tell(record)
+                    told += 1
+                await trio.sleep(TICK_S)
+
+        warm_up_s = min(WARM_UP_S, run_s)
+        await tell_until(begin + warm_up_s)
+        told_before, writes = told, store.writes
+        start, ours_s, theirs_s = time.perf_counter(), time.process_time(), postgres_cpu_s(postmaster)
+        await tell_until(begin + warm_up_s + run_s)
+        lasted_s = time.perf_counter() - start
+        ours_s, theirs_s = time.process_time() - ours_s, postgres_cpu_s(postmaster) - theirs_s
+        sessions, writes = told - told_before, store.writes - writes
+        mailbox.close()
+    return {
+        "lasted_s": round(lasted_s, 1),
+        "sessions": sessions,
+        "transactions": writes,
+        "sessions_per_minute": round(sessions / lasted_s * 60),
+        "share_here": round(ours_s / lasted_s, 4),
+        "share_postgres": round(theirs_s / lasted_s, 4),
+        "share": round((ours_s + theirs_s) / lasted_s, 4),
+        "cpu_per_session": round((ours_s + theirs_s) / sessions, 7),
+    }
+
+
+def check(conninfo: str, desk: Desk, began: datetime) -> dict[str, Any]:
+    """Compare the rows with what was told.
+
+    Raises:
+        BrokenError: they differ.
+    """
+    with psycopg.connect(conninfo) as connection:
+        row = connection.execute(
+            "select (select count(*) from session where ended_at is null and node = %s),"
+            " (select count(*) from session where ended_at is null), (select count(*) from seat),"
+            " (select count(*) from session where cause = 'node_lost' and matched_at > %s),"
+            " pg_database_size(current_database()), current_setting('server_version')",
+            [desk.here.node.id, began],
+        ).fetchone()
+    assert row is not None
+    expected = (OPEN, OPEN, 2 * OPEN, desk.abandoned)
+    if row[:4] != expected:
+        raise BrokenError(
+            f"Expected {expected} sessions open here, open anywhere, seats, and sessions of killed nodes;"
+            f" found {row[:4]}."
+        )
+    return {"size_bytes": row[4], "postgres": row[5].split()[0]}
+
+
+async def measure(sessions: int, run_s: float = 60.0, scale: float = 1.0) -> dict[str, Any]:
+    """All of it, in a temporary folder; `scale` makes the calls fewer.
+
+    Raises:
+        EmbeddedPostgresError: there is no PostgreSQL, or it does not start.
+        BrokenError: a statement was not seen, or the rows are not what was told.
+    """
+    with _open_folder() as folder:
+        data = folder / "data"
+        async with embedded_postgres(data) as conninfo, Store(conninfo) as store:
+            await store.migrate()
+            start = time.perf_counter()
+            await trio.to_thread.run_sync(_fill, conninfo, sessions)
+            click.echo(f"{sessions:,} past sessions were made in {seconds(time.perf_counter() - start)}.")
+            desk, began = Desk(store), datetime.now(UTC)
+            await desk.open_sessions()
+            calls = await measure_calls(desk, conninfo, data / "postgres.log", scale)
+            postmaster = int((data / "pgdata" / "postmaster.pid").read_text().split()[0])
+            ledger = await measure_ledger(desk, conninfo, folder, postmaster, run_s)
+            return {
+                "sessions": sessions,
+                "open": OPEN,
+                **check(conninfo, desk, began),
+                "ledger": ledger,
+                "calls": calls,
+            }
+
+
+@contextmanager
+def _open_folder() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="studymatch-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the private PostgreSQL runs as somebody else when we are root
+        yield folder
+
+
+def _fill(conninfo: str, sessions: int) -> None:
+    with psycopg.connect(conninfo) as connection:
+        fill(connection, sessions)
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.option("--sessions", type=click.IntRange(min=FEWEST), default=5_000_000, show_default=True)
+@click.option(
+    "--run-s",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="How long the ledger works.",
+)
+@click.option("--draw", is_flag=True, help="Measure nothing, draw docs/performance.md from what there is.")
+def main(sessions: int, run_s: float, draw: bool) -> None:
+    """Measure what the database costs when it holds so many past SESSIONS."""
+    if not draw:
+        told = {
+            "command": f"python -m benchmarks.database --sessions {sessions} --run-s {run_s:g}",
+            "date": datetime.now(UTC).date().isoformat(),
+            "machine": {key: value for key, value in machine().items() if key not in ("node", "socket.io")},
+        }
+        why: BaseException | None = None
+        try:
+            result = told | trio.run(measure, sessions, run_s)
+        except* (EmbeddedPostgresError, StoreError, BrokenError, psycopg.Error) as errors:
+            why = errors
+        while isinstance(why, BaseExceptionGroup):
+            why = why.exceptions[0]
+        if why is not None:
+            click.echo(f"benchmarks: {why}", err=True)
+            sys.exit(2)
+        RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), result), encoding="utf-8")
+    click.echo("\n".join(tables(result)))
+
+
+if __name__ == "__main__":
+    main()

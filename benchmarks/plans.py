@@ -1,0 +1,94 @@
+"""The plans of the product's statements, as PostgreSQL's auto_explain writes them into its log.
+
+A connection that is opened with `EVERY_PLAN` is watched: each statement leaves its plan and how long it was
+executed (planning, and the way to and fro, are not in it). With `WITH_NUMBERS` the plan also tells what it
+met, and what triggers and foreign keys ran is told too; that takes time, so the times are then longer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from studymatch import store
+from web.crowd.table import seconds
+
+PRODUCT = {
+    " ".join(sql.split()): name.lower().replace("_", " ")
+    for name, sql in vars(store).items()
+    if name.isupper() and isinstance(sql, str)
+}
+"""Every statement of the product, and what it is called here."""
+NESTED = {
+    "insert into seat": "take seats (trigger)",
+    "delete from seat": "leave seats (trigger)",
+    'SELECT 1 FROM ONLY "public"."person"': "person exists (foreign key)",
+}
+"""What they set off, by how it begins."""
+
+EVERY_PLAN = (
+    "-c session_preload_libraries=auto_explain -c auto_explain.log_min_duration=0"
+    " -c auto_explain.log_format=json"
+)
+WITH_NUMBERS = (
+    "-c auto_explain.log_analyze=on -c auto_explain.log_buffers=on -c auto_explain.log_triggers=on"
+    " -c auto_explain.log_nested_statements=on"
+)
+LOGGED = re.compile(r"duration: ([\d.]+) ms  plan:\n((?:\t.*\n)+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One execution of a statement, as auto_explain tells it."""
+
+    name: str
+    took_s: float
+    plan: dict[str, Any]
+
+
+def logged(text: str) -> Iterator[Logged]:
+    """The executions in a piece of PostgreSQL's log; what only sets up a connection is left out."""
+    for took_ms, indented in LOGGED.findall(text):
+        told = json.loads(indented.replace("\n\t", "\n"))
+        sql = " ".join(told["Query Text"].split())
+        name = PRODUCT.get(re.sub(r"\$\d+", "%s", sql))
+        name = name or next((name for begin, name in NESTED.items() if sql.startswith(begin)), None)
+        if name is not None:
+            yield Logged(name, float(took_ms) / 1000, told)
+
+
+def outline(told: dict[str, Any]) -> list[str]:
+    """A plan in a few lines: what is done with which index, how many rows it gives, and in how many pages."""
+    plan = told["Plan"]
+    found = [*_nodes(plan, 0)]
+    pages_used = f"{plan['Shared Hit Blocks']:,} pages in memory, {plan['Shared Read Blocks']:,} read"
+    found[0] += f" ({pages_used})"
+    for trigger in told.get("Triggers", []):
+        name = trigger.get("Constraint Name") or trigger["Trigger Name"]
+        took = seconds(trigger["Time"] / 1000)
+        found.append(f"trigger {name}: {trigger['Calls']:,} calls, {took}")
+    return found
+
+
+def _nodes(plan: dict[str, Any], depth: int) -> Iterator[str]:
+    what = plan["Operation"] if plan["Node Type"] == "ModifyTable" else plan["Node Type"]
+    using = f" using {plan['Index Name']}" if "Index Name" in plan else ""
+    where = plan.get("Relation Name") or plan.get("Function Name")
+    on = f" on {where}" if where else ""
+    loops = f" × {plan['Actual Loops']:,}" if plan["Actual Loops"] > 1 else ""
+    yield f"{'  ' * depth}{what}{using}{on}: {plan['Actual Rows']:,} rows{loops}"
+    for child in plan.get("Plans", []):
+        yield from _nodes(child, depth + 1)
+
+
+def shape(told: dict[str, Any]) -> str:
+    """What a plan does, without what it met."""
+    return re.sub(r": .*", "", "\n".join(_nodes(told["Plan"], 0)))
+
+
+def whole_tables(told: dict[str, Any]) -> list[str]:
+    """The tables that a plan reads from end to end."""
+    return re.findall(r"Seq Scan on (\w+)", shape(told))

@@ -1,0 +1,158 @@
+"""What a frame costs: read by several libraries, and echoed over loopback on both paths of the server.
+
+    python -m benchmarks.wire
+
+The first table is the CPU of reading one masked text frame and of taking out its text. The second is the CPU
+of the server for one echo of 300 bytes, with 256 connections that each have one echo under way.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from selectors import EVENT_READ, DefaultSelector
+from statistics import median
+
+import click
+import trio
+from websockets.frames import Frame
+from websockets.protocol import SERVER, Protocol
+from wsproto.connection import Connection as WsprotoConnection
+from wsproto.connection import ConnectionType
+from wsproto.events import TextMessage
+
+from tests.support.echo import TEXT, UPGRADE, DirectEcho, direct_app, echo_app, frame_head, serving
+from web.server.direct import whole_text
+
+SIZES = (40, 600, 2400)
+"""Bytes of a frame: a report, a batch of candidates, an offer."""
+
+READS = 20_000
+ROUNDS = 5
+CLIENTS = 256
+ECHOES = 20_000
+
+
+def masked(payload: bytes) -> bytes:
+    """A text frame of a client, with a mask that does something."""
+    mask = os.urandom(4)
+    head = frame_head(TEXT, len(payload))[:-4]
+    return head + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+
+
+def by_wsproto() -> Callable[[bytes], str]:
+    connection = WsprotoConnection(ConnectionType.SERVER)
+
+    def read(data: bytes) -> str:
+        connection.receive_data(data)
+        [event] = connection.events()
+        assert isinstance(event, TextMessage)
+        return event.data
+
+    return read
+
+
+def by_websockets() -> Callable[[bytes], str]:
+    protocol = Protocol(SERVER)
+
+    def read(data: bytes) -> str:
+        protocol.receive_data(data)
+        [event] = protocol.events_received()
+        assert isinstance(event, Frame)
+        return str(event.data, "utf-8")
+
+    return read
+
+
+def by_hand() -> Callable[[bytes], str]:
+    def read(data: bytes) -> str:
+        text = whole_text(data)
+        assert text is not None
+        return text.decode()
+
+    return read
+
+
+READERS = {
+    "wsproto": by_wsproto,
+    "websockets, its sans-I/O core": by_websockets,
+    "a whole text by hand, masks by websockets": by_hand,
+}
+
+
+def cost_of_reading(read: Callable[[bytes], str], data: bytes) -> float:
+    """Seconds of CPU for one frame: the least of some rounds, since everything else only adds to it."""
+    costs = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for _ in range(READS):
+            read(data)
+        costs.append((time.process_time() - began) / READS)
+    return min(costs)
+
+
+def clients(port: int, control: Connection) -> None:
+    """Connect, then echo when told to, and say when it is done. Runs in a process of its own."""
+    frame = masked(b"x" * 300)
+    selector = DefaultSelector()
+    sockets = []
+    for _ in range(CLIENTS):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(UPGRADE % (b"/echo", b""))
+        while b"\r\n\r\n" not in client.recv(4096, socket.MSG_PEEK):
+            pass
+        client.recv(4096)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(client, EVENT_READ)
+        sockets.append(client)
+    control.send("connected")
+    control.recv()
+    for client in sockets:
+        client.sendall(frame)
+    echoes = 0
+    while echoes < ECHOES:
+        for key, _ in selector.select():
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.recv(4096)
+            key.fileobj.sendall(frame)
+            echoes += 1
+    control.send("done")
+
+
+async def cost_of_an_echo(*, direct: bool) -> float:
+    """Seconds of the server's CPU."""
+    app = direct_app(DirectEcho) if direct else echo_app()
+    async with serving(app) as served:
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=clients, args=(served.port, theirs))
+        process.start()
+        try:
+            await trio.to_thread.run_sync(ours.recv)
+            began = time.process_time()
+            ours.send("go")
+            await trio.to_thread.run_sync(ours.recv)
+            return (time.process_time() - began) / ECHOES
+        finally:
+            await trio.to_thread.run_sync(partial(process.join, 10))
+            process.kill()
+
+
+def main() -> None:
+    """Print both tables."""
+    click.echo(f"{'reading a text of':45}" + "".join(f"{f'{size} bytes':>12}" for size in SIZES))
+    for name, reader in READERS.items():
+        costs = [cost_of_reading(reader(), masked(b"x" * size)) for size in SIZES]
+        click.echo(f"{name:45}" + "".join(f"{f'{1e6 * cost:.1f} µs':>12}" for cost in costs))
+    click.echo(f"\n{'an echo of 300 bytes':45}")
+    for name, direct in (("on the ordinary path", False), ("on the direct path", True)):
+        costs = [trio.run(partial(cost_of_an_echo, direct=direct)) for _ in range(3)]
+        click.echo(f"{name:45}{f'{1e6 * median(costs):.0f} µs':>12}")
+
+
+if __name__ == "__main__":
+    main()
