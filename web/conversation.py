@@ -189,7 +189,11 @@ class Conversation:
         assert self._arriving is not None
         try:
             with self._arriving:
-                self._met(await self._place.hall.arrive(person, self, hello.resume))
+                user = await self._place.hall.arrive(person, self, hello.resume)
+                if self._is_over or self._code is not None:
+                    user.detach(self)  # too late to cancel: it ended in the moment in which the way was free
+                else:
+                    self._met(user)
         except HallClosedError:
             self.hang_up(CloseCode.RESTARTING)
         finally:

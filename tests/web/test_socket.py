@@ -252,3 +252,38 @@ async def test_everybody_is_told_when_the_reception_closes(clock: MockClock, doo
     late = await door.hello("ben's token")
     assert late.closed is not None
     assert late.closed[0] == CloseCode.RESTARTING
+
+
+async def test_who_is_gone_in_the_moment_in_which_the_way_is_free_does_not_stay(
+    clock: MockClock, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is too late then to cancel the arrival, and there is nobody any more to say that they are gone."""
+    first = await door.hello()
+    hall = door.building.hall
+    arrive = hall.arrive
+    scope = trio.CancelScope()
+
+    async def arrive_and_lose(*arguments: Any) -> User:
+        user = await arrive(*arguments)
+        scope.cancel()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        await settle_shielded()
+        return user
+
+    async def settle_shielded() -> None:
+        with trio.CancelScope(shield=True):
+            for _ in range(10):
+                await trio.lowlevel.checkpoint()
+
+    async def converse(socket: MemorySocket) -> None:
+        with scope:
+            await door.reception.converse(socket)
+
+    monkeypatch.setattr(hall, "arrive", arrive_and_lose)
+    second = MemorySocket()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(converse, second)
+        await second.say("hello", version=1, token="ada's token")
+    assert first.closed is not None
+    await trio.sleep(60)
+    assert len(hall) == 0
