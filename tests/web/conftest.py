@@ -1,12 +1,14 @@
-"""A real server for the tests of the edge: one for each worker, on a database of its own."""
+"""A real server for the tests of the edge, on a database of its own, and an echo for those of the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypercorn.typing import ASGIFramework
 
 from tests.support.database import database, postgres_server
+from tests.support.echo import DirectEcho, direct_app, echo_app
 from tests.support.server import Server, data_folder, running_server
 
 __all__ = ["postgres_server"]
@@ -27,3 +29,9 @@ def server(request: pytest.FixtureRequest, server_database: str) -> Iterator[Ser
         running_server(folder, "--database-url", server_database, module=request.param) as server,
     ):
         yield server
+
+
+@pytest.fixture(params=["ordinary", "direct"])
+def echo(request: pytest.FixtureRequest) -> ASGIFramework:
+    """An app that echoes text messages on every path, on one of the two that frames may take."""
+    return echo_app() if request.param == "ordinary" else direct_app(DirectEcho)

@@ -22,8 +22,6 @@ from tests.support.echo import (
     TEXT,
     UPGRADE,
     Client,
-    DirectEcho,
-    direct_app,
     echo_app,
     frame_head,
     send_text,
@@ -37,12 +35,6 @@ from web.server import ServerLimits
 @pytest.fixture
 def clock() -> trio.testing.MockClock:
     return socket_clock()
-
-
-@pytest.fixture(params=["ordinary", "direct"])
-def echo(request: pytest.FixtureRequest) -> ASGIFramework:
-    """An app that echoes text messages on every path, on one of the two paths."""
-    return echo_app() if request.param == "ordinary" else direct_app(DirectEcho)
 
 
 MAX = 1000

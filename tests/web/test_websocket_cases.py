@@ -19,21 +19,12 @@ from tests.support.echo import (
     PONG,
     TEXT,
     Client,
-    DirectEcho,
-    direct_app,
-    echo_app,
     frame_head,
     serving,
 )
 from web.server import ServerLimits
 
 LIMITS = ServerLimits(message_max_bytes=70_000, linger_s=0.2)
-
-
-@pytest.fixture(params=["ordinary", "direct"])
-def echo(request: pytest.FixtureRequest) -> ASGIFramework:
-    """An app that echoes text, on one of the two paths."""
-    return echo_app() if request.param == "ordinary" else direct_app(DirectEcho)
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> bytes:
