@@ -61,12 +61,13 @@ class Reception:
     async def deserted(self) -> None:
         """After `Hall.hand_over`: hang up on whoever is still there, and wait until all have been told."""
         await self.hall.deserted()
-        while self._open:
-            for conversation in list(self._open):
-                conversation.hang_up(CloseCode.RESTARTING)
-            if self._open:
-                self._deserted = trio.Event()
-                await self._deserted.wait()
+        # Who knocks from now on is sent away too, but not waited for: they come again and again.
+        staying = dict(self._open)
+        for conversation in staying:
+            conversation.hang_up(CloseCode.RESTARTING)
+        while staying.keys() & self._open.keys():
+            self._deserted = trio.Event()
+            await self._deserted.wait()
 
     # For conversations
 
@@ -85,8 +86,7 @@ class Reception:
     def over(self, conversation: Conversation) -> None:
         """It has ended."""
         del self._open[conversation]
-        if not self._open:
-            self._deserted.set()
+        self._deserted.set()
 
 
 class QueueWire:
