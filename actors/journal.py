@@ -7,7 +7,7 @@ say to each other, addresses, tokens) must not be given to either.
 
 `configure` decides, once per process, what lines look like: for people on a terminal, JSON otherwise,
 the same fields in the same order. Lines for people are structlog's. JSON takes a shorter way, because a busy
-server writes eight lines a call: 6 µs each, where structlog's processors and renderer took 50.
+server writes eight lines a call: 9 µs each, where structlog's processors and renderer took 50.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Reception:
         self.settings = settings
         self._recognise = recognise
         self._open: dict[Conversation, None] = {}  # a set in the order of arrival
-        self._deserted = trio.Event()
+        self._departure = trio.Event()
         self._journal = Journal("reception")
 
     def conversation(self) -> Conversation:
@@ -59,15 +59,15 @@ class Reception:
             conversation.gone()
 
     async def deserted(self) -> None:
-        """After `Hall.hand_over`: hang up on whoever is still there, and wait until all have been told."""
+        """After `Hall.hand_over`: hang up on whoever is still there, and wait until they have been told."""
         await self.hall.deserted()
         # Who knocks from now on is sent away too, but not waited for: they come again and again.
         staying = dict(self._open)
         for conversation in staying:
             conversation.hang_up(CloseCode.RESTARTING)
         while staying.keys() & self._open.keys():
-            self._deserted = trio.Event()
-            await self._deserted.wait()
+            self._departure = trio.Event()
+            await self._departure.wait()
 
     # For conversations
 
@@ -86,7 +86,7 @@ class Reception:
     def over(self, conversation: Conversation) -> None:
         """It has ended."""
         del self._open[conversation]
-        self._deserted.set()
+        self._departure.set()
 
 
 class QueueWire:
