@@ -6,6 +6,11 @@ A `Mailbox` belongs to one actor, its only reader. Anybody may `tell` it somethi
 synchronous call which never blocks and never fails, so an actor's turn (from one message to the next)
 is one atomic step, and a circle of actors waiting for each other cannot be built.
 
+Since a turn is one step, it does not matter on whose stack it is taken. A reader can say what it would
+*settle* without moving from where it waits; such a message is settled in the step in which it is told,
+and its task does not wake. It remains the actor's own turn: one at a time, in order, never while another
+turn of the same actor goes on, never after it has been cancelled, and if it fails, the actor crashes.
+
 "I told B" proves nothing, though: B may be gone, or already busy with something to which the news no
 longer belongs. A `Door` is the answer to both. It is an address of a mailbox that is valid while a
 ``with`` block is open. What arrives through a door that has closed since is dropped when the mailbox
@@ -26,14 +31,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
+import outcome
 import trio
 
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 A = TypeVar("A")
 B = TypeVar("B")
+
+Settle: TypeAlias = Callable[[M], bool]
+"""Deals with a message, if it is one that can be dealt with where the actor waits; returns whether it was."""
 
 TURNS_BEFORE_YIELD = 16
 """How many waiting messages an actor may take before it lets others run.
@@ -48,17 +57,15 @@ class Mailbox(Generic[M]):
 
     It has no bound of its own, because telling never blocks and never refuses: bounds belong to whoever
     lets messages in (for instance by credit), where somebody can be made to wait.
-
-    `turns`: how many waiting messages its reader may take before it lets others run. An actor that serves
-    everybody has to take as many as everybody together can send it meanwhile, or falls behind.
     """
 
-    __slots__ = ("_closed", "_messages", "_most_turns", "_reader", "_turns")
+    __slots__ = ("_closed", "_is_left", "_messages", "_reader", "_settle", "_turns")
 
-    def __init__(self, turns: int = TURNS_BEFORE_YIELD) -> None:
-        self._most_turns = turns
+    def __init__(self) -> None:
         self._messages: deque[tuple[Door[M] | None, M]] = deque()
-        self._reader: trio.lowlevel.Task | None = None
+        self._reader: trio.lowlevel.Task | None = None  # while it waits, which it does only on nothing
+        self._settle: Settle[M] | None = None
+        self._is_left = False
         self._closed = False
         self._turns = 0
 
@@ -73,10 +80,28 @@ class Mailbox(Generic[M]):
     def _put(self, door: Door[M] | None, message: M) -> bool:
         if self._closed:
             return False
-        self._messages.append((door, message))
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
+        reader, settle = self._reader, self._settle
+        if reader is None:
+            self._messages.append((door, message))
+            return True
+        self._reader = None
+        if settle is None:
+            self._messages.append((door, message))
+            trio.lowlevel.reschedule(reader)
+            return True
+        self._is_left = False
+        try:
+            is_settled = settle(message)
+        except Exception as error:
+            trio.lowlevel.reschedule(reader, outcome.Error(error))
+            return True
+        if not is_settled:
+            self._messages.appendleft((door, message))
+            trio.lowlevel.reschedule(reader, outcome.Value(message))
+        elif self._messages or self._is_left or self._closed:
+            trio.lowlevel.reschedule(reader)
+        else:
+            self._reader = reader
         return True
 
     def _take(self) -> tuple[M] | None:
@@ -87,38 +112,53 @@ class Mailbox(Generic[M]):
                 return (message,)
         return None
 
-    async def receive(self) -> M:
-        """Wait for the next message and take it.
+    async def receive(self, settle: Settle[M] | None = None) -> M:
+        """Wait for the next message, but for those that `settle` deals with, and take it.
 
         Messages arrive in the order they were told; those for doors closed since are skipped. A
         cancelled `receive` has taken nothing, even if a message was there before it was cancelled: who
         has been told to stop has no further turn. It is a checkpoint, but takes the scheduler's time
-        only when it has to wait, and once in `turns` messages.
+        only when it has to wait, and once in TURNS_BEFORE_YIELD messages.
+
+        `settle` is called with each message, once, and returns whether it has dealt with it; if not, it
+        must not have done anything. While the reader waits, that happens in the step of whoever tells;
+        what it tells this mailbox in turn waits until it is done.
 
         Raises:
             trio.EndOfChannel: the mailbox was closed, and all it still held has been taken.
             trio.BusyResourceError: another task is already waiting here.
+            Exception: what `settle` raised; it comes out here, wherever it was called.
         """
         if self._reader is not None:
             raise trio.BusyResourceError("a mailbox has one reader, and it is already waiting")
-        self._turns += 1
-        if self._turns >= self._most_turns:
-            self._turns = 0
-            await trio.lowlevel.checkpoint()
+        refused: M | None = None
         while True:
-            if self._messages:
+            self._turns += 1
+            if self._turns >= TURNS_BEFORE_YIELD:
+                self._turns = 0
+                await trio.lowlevel.checkpoint()
+            elif self._messages or self._closed:
                 await trio.lowlevel.checkpoint_if_cancelled()
-                if (taken := self._take()) is not None:
+            if (taken := self._take()) is not None:
+                if settle is None or taken[0] is refused or not settle(taken[0]):
                     return taken[0]
-            if self._closed:
-                await trio.lowlevel.checkpoint_if_cancelled()
+            elif self._closed:
                 raise trio.EndOfChannel
-            self._turns = 0
-            self._reader = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._leave)
+            else:
+                refused = None
+                self._turns = 0
+                self._settle = settle
+                self._reader = trio.lowlevel.current_task()
+                try:
+                    refused = await trio.lowlevel.wait_task_rescheduled(self._leave)
+                finally:
+                    self._settle = None
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
-        """The reader is cancelled while it waits."""
+        """The reader is cancelled while it waits; or in a turn it takes meanwhile, which it may finish."""
+        self._is_left = True
+        if self._reader is None:
+            return trio.lowlevel.Abort.FAILED
         self._reader = None
         return trio.lowlevel.Abort.SUCCEEDED
 

@@ -39,9 +39,6 @@ from studymatch.user import Past, User
 INTENSITY = Intensity(restarts=3, period_s=30.0)
 """How many crashes of matcher or ledger are forgiven: more is not bad luck, and the process ends."""
 
-MATCHER_TURNS = 256
-"""Messages that the matcher takes before it lets others run: some 5 ms. With 16, as others have, it fell
-behind when ten thousand pressed at once, and the last were matched after 12 s rather than 3."""
 
 TOLD_AT_ONCE, TOLD_EVERY_S = 50, 0.01
 """How many are told at once how many are here, and the pause in between: 5000 a second."""
@@ -249,7 +246,7 @@ async def open_hall(
     Raises:
         TooManyRestartsError: matcher or ledger crash again and again; it cancels the block.
     """
-    mailbox: Mailbox[MatcherMessage] = Mailbox(MATCHER_TURNS)
+    mailbox: Mailbox[MatcherMessage] = Mailbox()
     matcher = Matcher(
         mailbox,
         ledger.mailbox,

@@ -13,6 +13,7 @@ mailbox, which outlives the crash. No ticket can be lost, and none can be left b
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import assert_never
 
 import trio
@@ -55,10 +56,23 @@ class Matcher:
         pool: Pool[Seeker] = Pool(self._apart_s)
         with Door(self._mailbox) as desk:
             while True:
-                self._turn(pool, desk, await self._next(pool))
+                await self._take_turns(pool, desk)
+                self._pair_due(pool, desk)
 
-    def _turn(self, pool: Pool[Seeker], desk: Door[MatcherMessage], message: MatcherMessage | None) -> None:
-        """One synchronous step. (A method, so that nothing of a message outlives its turn.)"""
+    async def _take_turns(self, pool: Pool[Seeker], desk: Door[MatcherMessage]) -> None:
+        """Deal with what comes, in the step in which it is told, until two who were kept apart may meet."""
+        with trio.CancelScope(deadline=_when(pool.due())) as alarm:
+
+            def settle(message: MatcherMessage) -> bool:
+                self._turn(pool, desk, message)
+                if (due := _when(pool.due())) < alarm.deadline:
+                    alarm.deadline = due
+                return True
+
+            await self._mailbox.receive(settle)
+
+    def _turn(self, pool: Pool[Seeker], desk: Door[MatcherMessage], message: MatcherMessage) -> None:
+        """One synchronous step."""
         match message:
             case Offer(ticket):
                 self._offer(pool, desk, ticket)
@@ -66,19 +80,13 @@ class Matcher:
                 pool.withdraw(ticket_id)
             case Asked(answer):
                 answer.tell(len(pool))
-            case None:
-                for first, second in pool.pair_due(trio.current_time()):
-                    self._pair(desk, first, second)
             case _:
                 assert_never(message)
 
-    async def _next(self, pool: Pool[Seeker]) -> MatcherMessage | None:
-        """The next message; None when two who were kept apart may meet again before there is one."""
-        if (due := pool.due()) is None:
-            return await self._mailbox.receive()
-        with trio.move_on_at(due):
-            return await self._mailbox.receive()
-        return None
+    def _pair_due(self, pool: Pool[Seeker], desk: Door[MatcherMessage]) -> None:
+        """A turn of its own. (And a method, so that nobody in it outlives it.)"""
+        for first, second in pool.pair_due(trio.current_time()):
+            self._pair(desk, first, second)
 
     def _offer(self, pool: Pool[Seeker], desk: Door[MatcherMessage], ticket: Ticket[Seeker]) -> None:
         door = ticket.door.door
@@ -102,3 +110,7 @@ class Matcher:
         one.door.tell(Matched(session, other, initiator=True))
         other.door.tell(Matched(session, one, initiator=False))
         self._journal.note("matched", session=session, first=one.person.id, second=other.person.id)
+
+
+def _when(due: float | None) -> float:
+    return inf if due is None else due

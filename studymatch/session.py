@@ -138,26 +138,30 @@ class Session:
         return await self._over(await self._next(), Wish(self._wish.criteria))
 
     async def _next(self) -> Turn:
-        """The next thing that decides something; what the two tell each other is passed on here."""
+        """The next thing that decides something."""
+        while isinstance(turn := await self._stage.next(self._passes_on), LineUp | LineDown):
+            self._pairing.tell(PartnerAway(not self._stage.browser.present))
+        return turn
+
+    def _passes_on(self, turn: Turn) -> bool:
+        """Pass on what the two tell each other. Anything else is left alone: False."""
         pairing, stage = self._pairing, self._stage
-        while True:
-            match await stage.next():
-                case Signal(data=data):
-                    self._spoke_here = True
-                    pairing.tell(SignalSent(data))
-                case SignalSent() as signal:
-                    self._spoke_there = True
-                    stage.relay(frame_of(signal, pairing.session, pairing.partner))
-                case Chat(text=text):
-                    pairing.tell(ChatSent(text))
-                case ChatSent() as chat:
-                    stage.relay(frame_of(chat, pairing.session, pairing.partner))
-                case PartnerAway(away):
-                    stage.partner_away(away)
-                case LineUp() | LineDown():
-                    pairing.tell(PartnerAway(not stage.browser.present))
-                case turn:
-                    return turn
+        match turn:
+            case Signal(data=data):
+                self._spoke_here = True
+                pairing.tell(SignalSent(data))
+            case SignalSent() as signal:
+                self._spoke_there = True
+                stage.relay(frame_of(signal, pairing.session, pairing.partner))
+            case Chat(text=text):
+                pairing.tell(ChatSent(text))
+            case ChatSent() as chat:
+                stage.relay(frame_of(chat, pairing.session, pairing.partner))
+            case PartnerAway(away):
+                stage.partner_away(away)
+            case _:
+                return False
+        return True
 
     async def _over(self, turn: Turn, wish: Wish) -> Ending:
         """The session ends because of `turn`; `wish` is for whoever did not ask for that."""

@@ -8,8 +8,9 @@ It decides nothing about encounters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import trio
 from msgspec.structs import replace
@@ -50,6 +51,14 @@ from studymatch.settings import Settings
 Turn: TypeAlias = Inbound | LineUp | LineDown | PairMessage
 """What the present state has to deal with."""
 
+Settle: TypeAlias = Callable[[Turn], bool]
+"""Deals with a turn, if it is one that moves nothing; returns whether it was (see `actors.mailbox`)."""
+
+
+def nothing(_: Turn) -> bool:
+    """Settles nothing."""
+    return False
+
 
 class UnexpectedError(Exception):
     """A message that cannot arrive in this state, and did: a bug."""
@@ -69,20 +78,22 @@ class Stage:
         self.browser = Browser(Outbox(settings.outbox_max, settings.outbox_max_bytes))
         self._presence: Presence | None = None
 
-    async def next(self) -> Turn:
+    async def next(self, settle: Settle = nothing) -> Turn:
         """The next message that the present state has to deal with. Only here does the actor wait.
 
+        What `settle` deals with, and then returns True, does not end the waiting: see `Mailbox.receive`.
         `LineUp` and `LineDown` have been dealt with when they are returned, and are returned only when
         somebody who was away is back, or somebody who was present is away.
         """
+        self._settle = settle
         while True:
             if not self.inbox:
                 self.browser.flush()
-            match await self.inbox.receive():
+            match await self.inbox.receive(self._settles):
                 case FrameIn(line, said):
                     line.credit()
-                    if self.browser.reads(line) and (frame := self._allowed(said)) is not None:
-                        return frame
+                    assert not isinstance(said, Refused), "that was settled"
+                    return said
                 case LineUp() as up:
                     was_present = self.browser.present
                     self._greet(up)
@@ -93,13 +104,30 @@ class Stage:
                         self.journal.note("away")
                         self.scope.deadline = trio.current_time() + self.settings.grace_s
                         return down
-                case Presence() as presence:
-                    self.browser.count(presence)
                 case message:
+                    assert not isinstance(message, Presence), "that was settled"
                     return message
 
-    def _allowed(self, said: Inbound | Refused) -> Inbound | None:
-        """The frame, if it means something now; otherwise it is answered here, or dropped as late."""
+    def _settles(self, message: UserMessage) -> bool:
+        """Deal with what moves nothing; of the rest, do nothing and return False."""
+        match message:
+            case FrameIn(line, said):
+                if self.browser.reads(line) and self._is_meant(said) and not self._settle(said):
+                    return False
+                line.credit()
+            case LineUp() | LineDown():
+                return False
+            case Presence():
+                self.browser.count(message)
+            case _:
+                if not self._settle(message):
+                    return False
+        if not self.inbox:
+            self.browser.flush()
+        return True
+
+    def _is_meant(self, said: Inbound | Refused) -> TypeGuard[Inbound]:
+        """Whether a frame means something now; otherwise it is answered here, or dropped as late."""
         state = self.scene.state
         if isinstance(said, Refused):
             self.browser.send(Error(said.code, said.message))
@@ -110,8 +138,8 @@ class Stage:
         elif (kind := kind_of(said)) not in ACCEPTS[state]:
             self.browser.send(Error("not_now", sentences.of_refusal(kind, state), kind))
         else:
-            return said
-        return None
+            return True
+        return False
 
     def _greet(self, up: LineUp) -> None:
         settings = self.settings

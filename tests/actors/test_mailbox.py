@@ -95,10 +95,10 @@ async def test_closing_wakes_a_waiting_reader() -> None:
         mailbox.close()
 
 
-@pytest.mark.parametrize("turns", [TURNS_BEFORE_YIELD, 4 * TURNS_BEFORE_YIELD])
-async def test_a_busy_reader_lets_others_run(turns: int) -> None:
-    mailbox: Mailbox[int] = Mailbox(turns)
-    turns_of_others = 0
+@pytest.mark.parametrize("settles", [False, True])
+async def test_a_busy_reader_lets_others_run(settles: bool) -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    turns_of_others, last = 0, 10 * TURNS_BEFORE_YIELD - 1
 
     async def other() -> None:
         nonlocal turns_of_others
@@ -108,10 +108,10 @@ async def test_a_busy_reader_lets_others_run(turns: int) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        for n in range(10 * turns):
+        for n in range(10 * TURNS_BEFORE_YIELD):
             mailbox.tell(n)
-        for _ in range(10 * turns):
-            await mailbox.receive()
+        while await mailbox.receive(lambda n: settles and n != last) != last:
+            pass
         nursery.cancel_scope.cancel()
     assert 9 <= turns_of_others <= 12
 
@@ -300,3 +300,156 @@ async def test_what_waits_can_be_looked_at_and_stays() -> None:
     mailbox.tell("last")
     assert mailbox.waiting() == ["first", "last"]
     assert mailbox.receive_nowait_all(10) == ["first", "last"]
+
+
+class Settling:
+    """A reader that settles small letters where it waits, and is woken by all else."""
+
+    def __init__(self) -> None:
+        self.mailbox: Mailbox[str] = Mailbox()
+        self.settled: list[str] = []
+        self.received: list[str] = []
+        self.error: Exception | None = None
+        self.scope = trio.CancelScope()
+
+    def settle(self, message: str) -> bool:
+        if message == "crash":
+            raise RuntimeError(message)
+        if message == "leave":
+            self.scope.cancel()
+        if message == "talk to yourself":
+            for more in "first", "SECOND", "third":
+                assert self.mailbox.tell(more)
+            assert "first" not in self.settled, "one turn at a time"
+        if message.isupper():
+            return False
+        self.settled.append(message)
+        return True
+
+    async def read(self) -> None:
+        with self.scope:
+            try:
+                while True:
+                    self.received.append(await self.mailbox.receive(self.settle))
+            except RuntimeError as error:
+                self.error = error
+
+
+async def test_what_a_waiting_reader_settles_is_done_when_it_has_been_told(nursery: trio.Nursery) -> None:
+    reader = Settling()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    assert reader.mailbox.tell("a")
+    assert reader.settled == ["a"]
+    reader.mailbox.tell("B")
+    reader.mailbox.tell("c")
+    assert reader.settled == ["a"], "it stands behind the one that has woken the reader"
+    await trio.testing.wait_all_tasks_blocked()
+    assert (reader.settled, reader.received) == (["a", "c"], ["B"])
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_was_told_before_the_reader_waits_is_settled_in_order() -> None:
+    reader = Settling()
+    for message in "a", "B", "c":
+        reader.mailbox.tell(message)
+    assert await reader.mailbox.receive(reader.settle) == "B"
+    assert reader.settled == ["a"]
+    reader.mailbox.close()
+    with pytest.raises(trio.EndOfChannel):
+        await reader.mailbox.receive(reader.settle)
+    assert reader.settled == ["a", "c"]
+
+
+async def test_a_message_that_is_not_settled_is_asked_about_once(nursery: trio.Nursery) -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    asked: list[str] = []
+
+    def settle(message: str) -> bool:
+        asked.append(message)
+        return False
+
+    nursery.start_soon(mailbox.receive, settle)
+    await trio.testing.wait_all_tasks_blocked()
+    mailbox.tell("A")
+    await trio.testing.wait_all_tasks_blocked()
+    assert asked == ["A"]
+
+
+async def test_what_is_told_in_the_turn_of_settling_waits_its_turn(nursery: trio.Nursery) -> None:
+    reader = Settling()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    reader.mailbox.tell("talk to yourself")
+    assert reader.settled == ["talk to yourself"]
+    await trio.testing.wait_all_tasks_blocked()
+    assert reader.settled == ["talk to yourself", "first", "third"]
+    assert reader.received == ["SECOND"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_fails_to_settle_crashes_and_not_who_told(nursery: trio.Nursery) -> None:
+    reader = Settling()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    assert reader.mailbox.tell("crash")
+    assert reader.mailbox.tell("a")
+    await trio.testing.wait_all_tasks_blocked()
+    assert str(reader.error) == "crash"
+    assert reader.mailbox.waiting() == ["a"]
+
+
+@pytest.mark.parametrize("then", ["a", "A", None])
+async def test_who_is_cancelled_in_the_turn_of_settling_has_no_further_turn(
+    nursery: trio.Nursery, then: str | None
+) -> None:
+    reader = Settling()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    reader.mailbox.tell("leave")
+    if then is not None:
+        reader.mailbox.tell(then)
+    await trio.testing.wait_all_tasks_blocked()
+    assert reader.scope.cancelled_caught
+    assert (reader.settled, reader.received) == (["leave"], [])
+    assert reader.mailbox.waiting() == ([] if then is None else [then])
+
+
+async def test_who_is_cancelled_settles_nothing_more(nursery: trio.Nursery) -> None:
+    reader = Settling()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    reader.scope.cancel()
+    reader.mailbox.tell("a")
+    await trio.testing.wait_all_tasks_blocked()
+    assert (reader.settled, reader.mailbox.waiting()) == ([], ["a"])
+
+
+async def test_a_refused_message_whose_door_closes_before_the_reader_wakes_is_dropped(
+    nursery: trio.Nursery,
+) -> None:
+    reader = Settling()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    with Door(reader.mailbox) as door:
+        door.tell("LATE")
+    reader.mailbox.tell("a")
+    await trio.testing.wait_all_tasks_blocked()
+    assert (reader.settled, reader.received) == (["a"], [])
+    nursery.cancel_scope.cancel()
+
+
+async def test_closing_in_the_turn_of_settling_wakes_the_reader(nursery: trio.Nursery) -> None:
+    mailbox: Mailbox[str] = Mailbox()
+
+    def settle(_: str) -> bool:
+        mailbox.close()
+        return True
+
+    @nursery.start_soon
+    async def read() -> None:
+        with pytest.raises(trio.EndOfChannel):
+            await mailbox.receive(settle)
+
+    await trio.testing.wait_all_tasks_blocked()
+    mailbox.tell("close")

@@ -129,6 +129,11 @@ SCENES: Mapping[str, tuple[Script, ...]] = {
         Ada="search",
         Ben=". search+closes" + 32 * " .",
     ),
+    "changes of mind while another searches": _scene(
+        Ada="search+cancel search        search+cancel",
+        Ben="search        search+cancel search+cancel",
+        Eve=".             search+cancel search",
+    ),
     "away while searching, and another connection": _scene(
         Ada="search breaks . back . tab .",
         Ben=".      .      search . . connected chat",

@@ -7,6 +7,7 @@ happen; what the product decides stays its own.
 from __future__ import annotations
 
 import json
+import operator
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import Door, Mailbox
+from actors.mailbox import Settle
 from actors.testing import Lines
 from studymatch.matcher import Matcher
 from studymatch.messages import (
@@ -72,9 +74,9 @@ class LedgersMailbox(Mailbox[LedgerMessage]):
             self._world.recorded(message)
         return taken
 
-    async def receive(self) -> LedgerMessage:
+    async def receive(self, settle: Settle[LedgerMessage] | None = None) -> LedgerMessage:
         self._world.trouble.crash_here("the ledger", "crashes where it waits")
-        return await super().receive()
+        return await super().receive(settle)
 
 
 class UsersMailbox(Mailbox[UserMessage]):
@@ -93,11 +95,14 @@ class UsersMailbox(Mailbox[UserMessage]):
             self._world.trouble.user_told(self._stage)
         return taken
 
-    async def receive(self) -> UserMessage:
+    async def receive(self, settle: Settle[UserMessage] | None = None) -> UserMessage:
         self._world.trouble.user_waits(self._stage)
-        message = await super().receive()
-        self._world.trouble.user_took(self._stage)
-        return message
+
+        def settle_or_crash(message: UserMessage) -> bool:
+            self._world.trouble.user_took(self._stage)
+            return settle is not None and settle(message)
+
+        return await super().receive(settle_or_crash)
 
 
 def clock_that_tells(at_rest: Callable[[], None]) -> MockClock:
@@ -124,6 +129,18 @@ def deterministic(seed: int) -> Iterator[None]:
         yield
     finally:
         internals._ALLOW_DETERMINISTIC_SCHEDULING = before
+
+
+@contextmanager
+def turns_in_order(*, last_first: bool) -> Iterator[None]:
+    """Of several tasks that are ready, always the oldest first, or always the youngest: nothing is drawn."""
+    internals: Any = trio._core._run
+    age = operator.attrgetter("_counter")
+    with (
+        patch.object(internals, "_ALLOW_DETERMINISTIC_SCHEDULING", True),
+        patch.object(internals._r, "shuffle", lambda tasks: tasks.sort(key=age, reverse=last_first)),
+    ):
+        yield
 
 
 def _watched_pool(world: World) -> type[Pool[Seeker]]:
@@ -153,7 +170,7 @@ def _watched_pool(world: World) -> type[Pool[Seeker]]:
 def watching(world: World) -> Iterator[None]:
     """The product, with `world` looking on."""
     make_stage, tell = Stage.__init__, Pairing.tell
-    matcher_run, matcher_next, pair = Matcher.run, Matcher._next, Matcher._pair
+    matcher_run, matcher_turn, pair = Matcher.run, Matcher._turn, Matcher._pair
 
     def watched_stage(stage: Stage, *given: Any) -> None:
         make_stage(stage, *given)
@@ -178,15 +195,17 @@ def watching(world: World) -> Iterator[None]:
         finally:
             world.pool = None
 
-    async def watched_next(matcher: Matcher, pool: Pool[Seeker]) -> MatcherMessage | None:
+    def watched_turn(
+        matcher: Matcher, pool: Pool[Seeker], desk: Door[MatcherMessage], message: MatcherMessage
+    ) -> None:
+        matcher_turn(matcher, pool, desk, message)
         world.trouble.crash_here("the matcher", "crashes where it waits")
-        return await matcher_next(matcher, pool)
 
     with ExitStack() as patches:
         patches.enter_context(patch.object(Stage, "__init__", watched_stage))
         patches.enter_context(patch.object(Pairing, "tell", watched_tell))
         patches.enter_context(patch.object(Matcher, "run", watched_run))
         patches.enter_context(patch.object(Matcher, "_pair", watched_pair))
-        patches.enter_context(patch.object(Matcher, "_next", watched_next))
+        patches.enter_context(patch.object(Matcher, "_turn", watched_turn))
         patches.enter_context(patch("studymatch.matcher.Pool", _watched_pool(world)))
         yield

@@ -18,6 +18,7 @@ from tests.simulation.world import run
 FOUND_IN_SCENES = {
     "call_begins_after_its_end": ("a skip crosses the last report", "the matcher"),
     "words_in_flight_are_lost_in_a_restart": ("one vanishes from a call and comes back", "the hall"),
+    "no_check_for_a_stale_offer": ("changes of mind while another searches", "the matcher"),
     "rests_when_the_limit_and_the_loss_coincide": ("lost in the moment in which the limit passes", "Ada"),
 }
 """Planted bugs that show in one moment only, which seeds seldom hit; and in which sweep they are found."""

@@ -1,7 +1,8 @@
 """Every interleaving of what two or three people can do, to a depth.
 
 At each step one of them does one of the things that their state allows: search, cancel, report that media
-flow, skip, end, drop, come back; and everybody else either has their turn before the next step, or has not.
+flow, skip, end, drop, come back; and everybody either has their turn before the next step, or has not; of
+several whose turn it is, the first is once the one who has been here longest, once the last to come.
 All such sequences of the depths below are played, in one real hall on a jumping clock; after each the
 partner of everybody's partner must be they, no two who fit may both search, and pages must have been told
 the truth; and when all have left, every session must have one end.
@@ -18,6 +19,7 @@ from trio.testing import MockClock
 
 from studymatch.lifecycle import State
 from studymatch.records import SessionEnded, SessionMatched
+from tests.simulation.seams import turns_in_order
 from tests.support.people import Building, Tab, a_hall, settle
 
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -131,12 +133,16 @@ def leaves(choices: Choices) -> Iterator[int]:
             return
 
 
+@pytest.mark.parametrize("last_first", [False, True])
 @pytest.mark.parametrize(("people", "depth"), [(2, 5), (3, 3)])
-async def test_every_interleaving(autojump_clock: MockClock, people: int, depth: int) -> None:
+async def test_every_interleaving(
+    autojump_clock: MockClock, people: int, depth: int, last_first: bool
+) -> None:
     choices = Choices()
     async with a_hall() as building:
         for leaf in leaves(choices):
-            await play(building, people, depth, choices, f"sequence {leaf}")
+            with turns_in_order(last_first=last_first):
+                await play(building, people, depth, choices, f"sequence {leaf}")
             assert len(building.hall) == 0
             building.tabs.clear()
         assert building.lines.events("crashed") == []
