@@ -71,9 +71,9 @@ def by_websockets() -> Callable[[bytes], str]:
 
 def by_hand() -> Callable[[bytes], str]:
     def read(data: bytes) -> str:
-        text = whole_text(data)
-        assert text is not None
-        return text.decode()
+        found = whole_text(data, 0)
+        assert found is not None
+        return found[0].decode()
 
     return read
 

@@ -144,7 +144,7 @@ class QueueWire:
                     message = await socket.receive()
                 except trio.EndOfChannel:
                     return
-                conversation.heard(message)
+                conversation.heard(message, trio.current_time())
             if limit.cancelled_caught:
                 conversation.overdue()
                 await trio.sleep_forever()  # the writer has the last word

@@ -241,9 +241,9 @@ class DirectEcho:
     def opened(self, socket: DirectSocket) -> None:
         self.socket = socket
 
-    def heard(self, message: str | bytes) -> None:
+    def heard(self, message: str | bytes, now: float) -> None:
         self.heard_of.append(message)
-        self.deadline = trio.current_time() + self._read_limit_s
+        self.deadline = now + self._read_limit_s
         self.socket.send(message.encode() if isinstance(message, str) else b"hex " + message.hex().encode())
         self.socket.flush()
 

@@ -34,7 +34,7 @@ def clock() -> trio.testing.MockClock:
 class Quiet(DirectEcho):
     """Hears, and says nothing by itself."""
 
-    def heard(self, message: str | bytes) -> None:
+    def heard(self, message: str | bytes, now: float) -> None:
         self.heard_of.append(message)
 
 
@@ -127,7 +127,7 @@ async def test_a_receiver_that_pauses_is_told_nothing_and_misses_nothing() -> No
 async def test_a_pause_in_the_middle_of_a_packet_keeps_the_rest_and_the_goodbye_behind_it() -> None:
     receiver = Quiet()
 
-    def heard(message: str | bytes) -> None:
+    def heard(message: str | bytes, now: float) -> None:
         receiver.heard_of.append(message)
         if len(receiver.heard_of) == 2:
             receiver.socket.pause()
@@ -245,10 +245,10 @@ async def test_a_receiver_that_raises_ends_its_own_connection_only(caplog: pytes
     receivers: list[DirectEcho] = []
 
     class Failing(DirectEcho):
-        def heard(self, message: str | bytes) -> None:
+        def heard(self, message: str | bytes, now: float) -> None:
             if message == "fail":
                 raise ValueError("its own secret")
-            super().heard(message)
+            super().heard(message, now)
 
     def new_receiver() -> DirectEcho:
         receivers.append(Failing())

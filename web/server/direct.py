@@ -3,8 +3,10 @@
 An app that wants it takes `scope["extensions"][DIRECT]` and calls it with a `Receiver`, before it accepts;
 after that it has nothing more to do, and returns. From the acceptance on the socket belongs to a
 `DirectSocket`, and no task is spent on it: the poller (`web.server.poller`) says when it can be read or
-written. Framing is the sans-I/O protocol of the `websockets` library; here is what surrounds it, with the
-same limits and endings as on the ordinary path (`web.server.websocket`); one test suite holds for both.
+written. Whole texts, which is all that a browser says before it closes, are read here as they come; from
+the first frame on that is anything else, frames go through the library (`web.server.framing`) until nothing
+waits in it. Limits and endings are as on the ordinary path (`web.server.websocket`); one test suite holds
+for both.
 
 Everything here is synchronous and must be called from the trio thread.
 """
@@ -13,17 +15,14 @@ from __future__ import annotations
 
 import select
 import socket
-from collections import deque
 from contextlib import suppress
 from math import inf
 from typing import Protocol as Interface
 
 import trio
-from websockets.frames import Frame, Opcode
-from websockets.protocol import SERVER, State
-from websockets.protocol import Protocol as Framing
+from websockets.frames import Opcode
 
-from web.server.config import logger
+from web.server.framing import Framing
 from web.server.limits import ServerLimits
 from web.server.tcp import RESET
 from web.server.texts import text_head, whole_text
@@ -36,11 +35,6 @@ CHUNK_BYTES = 16_384
 
 WRITE_BYTES = 262_144
 """Written at a time."""
-
-DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
-
-CONTROL_MAX_BYTES = 125
-"""The largest payload of a control frame (RFC 6455, 5.5)."""
 
 READABLE, WRITABLE = 0x001, 0x004
 """EPOLLIN and EPOLLOUT."""
@@ -55,8 +49,8 @@ class Receiver(Interface):
     def opened(self, socket: DirectSocket) -> None:
         """The WebSocket has been accepted: this is its socket."""
 
-    def heard(self, message: str | bytes) -> None:
-        """A message has come."""
+    def heard(self, message: str | bytes, now: float) -> None:
+        """A message has come. `now` is trio's clock, not long ago."""
 
     def overdue(self) -> None:
         """The deadline has passed."""
@@ -81,7 +75,6 @@ class DirectSocket:
 
     __slots__ = (
         "_events",
-        "_fragments",
         "_framing",
         "_is_ending",
         "_is_paused",
@@ -91,7 +84,6 @@ class DirectSocket:
         "_receiver",
         "_sock",
         "_stalled_at",
-        "_unheard",
         "_unsent",
         "_watcher",
         "fd",
@@ -110,14 +102,10 @@ class DirectSocket:
         self._watcher = watcher
         self._limits = limits
         self._receiver: Receiver | None = receiver
-        # To the library, a control frame between fragments counts as a part of the message.
-        max_size = limits.message_max_bytes + CONTROL_MAX_BYTES
-        self._framing = Framing(SERVER, max_size=max_size, logger=logger)
+        self._framing: Framing | None = None  # between messages, and open
         self._events = READABLE
-        self._fragments: list[bytes] | None = None
-        self._unheard: deque[Frame] = deque()
         self._out: list[bytes] = []
-        self._unsent: deque[bytes] = deque()
+        self._unsent: list[bytes] = []
         self._is_paused = False
         self._is_ending = False
         self._last_at = inf
@@ -136,17 +124,19 @@ class DirectSocket:
 
     def send(self, frame: bytes) -> None:
         """Take in one text message, which goes out with the next `flush`. Ignored once the end has begun."""
-        if self._framing.state is State.OPEN:
+        if self._framing is None or self._framing.is_open:
             self._out.append(text_head(len(frame)) + frame)
 
     def flush(self) -> None:
         """Write what was taken in, all at once, or as much of it as the client has room for."""
-        if not (writes := self._taken_in()):
+        out = self._out
+        if not out:
             return
         if self._unsent or self._is_ending:
-            self._write(writes)
+            self._out = []
+            self._write(out)
             return
-        data = writes[0] if len(writes) == 1 else b"".join(writes)
+        data = out[0] if len(out) == 1 else b"".join(out)
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -155,20 +145,16 @@ class DirectSocket:
             self._close()
             return
         if sent < len(data):
-            self._unsent.extend(writes)
+            self._unsent += out
             self.unsent_bytes = len(data)
             self._sent(sent)
-
-    def _taken_in(self) -> list[bytes]:
-        """What is to be written: our frames, then what framing itself has to say (a pong, a close)."""
-        out, self._out = self._out, []
-        out += self._framing.data_to_send()
-        return out
+        out.clear()
 
     def close(self, code: int, reason: str) -> None:
         """Close after what was taken in before. The first close counts."""
-        if self._framing.state is State.OPEN:
-            self._framing.send_close(code, reason)
+        framing = self._through_library()
+        if framing.is_open:
+            framing.close(code, reason)
             self._end()
 
     def drop(self) -> None:
@@ -185,7 +171,7 @@ class DirectSocket:
     def resume(self) -> None:
         """Go on hearing."""
         self._is_paused = False
-        self._hear()
+        self._hear(trio.current_time())
         self._watch()
 
     # For the poller
@@ -207,12 +193,14 @@ class DirectSocket:
         """The server stops."""
         self.close(1001, "the server is stopping")
 
-    def ready(self, events: int) -> None:
-        """The socket can be read or written, or has an error, which reading it shows."""
+    def ready(self, events: int, now: float) -> None:
+        """The socket can be read or written, or has an error, which reading it shows. `now`: trio's clock."""
         if events & WRITABLE:
             self._write([])
-        if events & ~WRITABLE and self._sock.fileno() != -1:
-            self._read()
+            if self._sock.fileno() == -1:
+                return
+        if events & ~WRITABLE:
+            self._read(now)
 
     def lose(self) -> None:
         """Close by force, with a reset: what the kernel still holds for the client is dropped."""
@@ -222,7 +210,7 @@ class DirectSocket:
 
     # Reading
 
-    def _read(self) -> None:
+    def _read(self, now: float) -> None:
         try:
             data = self._sock.recv(CHUNK_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -233,67 +221,74 @@ class DirectSocket:
         if not data:
             self._close()
             return
-        framing = self._framing
-        is_between_messages = not (
-            self._unheard or framing.reader.buffer or self._fragments or self._is_ending
-        )
-        if is_between_messages and not self._is_paused and (text := whole_text(data)) is not None:
-            self._deliver(Opcode.TEXT, text)
-        else:
-            framing.receive_data(data)
-            self._unheard.extend(framing.events_received())  # type: ignore[arg-type]  # no handshake: frames only
-            if framing.state is State.OPEN:
-                self.flush()  # pongs, before what is said to the messages behind the pings
-        self._hear()
-        self.flush()
+        if self._framing is None:
+            data = self._hear_texts(data, now)
+        if data and not self._is_ending:
+            self._through_library().receive(data)
+            self._say()  # pongs, before what is said to the messages behind the pings
+            self._hear(now)
 
-    def _hear(self) -> None:
-        """Give the receiver what has come, unless it has had enough; behind that, the end, if it has come."""
-        while self._unheard and not self._is_paused and not self._is_ending:
-            frame = self._unheard.popleft()
-            if frame.opcode in DATA:
-                self._gather(frame)
-        if self._framing.state is not State.OPEN and not self._unheard and not self._is_ending:
+    def _hear_texts(self, data: bytes, now: float) -> bytes:
+        """Give the receiver the whole texts at the beginning of `data`; returns the rest, for the library."""
+        start = 0
+        while start < len(data) and self._framing is None and not self._is_paused:
+            if (found := whole_text(data, start)) is None:
+                break
+            text, start = found
+            self._deliver(Opcode.TEXT, text, now)
+        return data[start:]
+
+    def _through_library(self) -> Framing:
+        """From here on frames go through the library."""
+        if self._framing is None:
+            self._framing = Framing(self._limits.message_max_bytes)
+        return self._framing
+
+    def _hear(self, now: float) -> None:
+        """Give the receiver what waits, unless it has had enough; behind that, the end, if it has come."""
+        framing = self._framing
+        if framing is None:
+            return
+        while not (self._is_paused or self._is_ending) and (message := framing.next_message()) is not None:
+            self._deliver(*message, now)
+        if framing.is_idle:
+            self._framing = None
+        elif not framing.is_open and framing.is_heard and not self._is_ending:
             self._end()
 
-    def _gather(self, frame: Frame) -> None:
-        """One message, or a part of one (RFC 6455, 5.4)."""
-        if self._fragments is None and frame.fin:
-            self._deliver(frame.opcode, bytes(frame.data))
-            return
-        if self._fragments is None:
-            self._fragments = [bytes((frame.opcode,))]
-        if frame.data:
-            self._fragments.append(bytes(frame.data))
-        if frame.fin:
-            (opcode,), *parts = self._fragments
-            self._fragments = None
-            self._deliver(opcode, b"".join(parts))
-
-    def _deliver(self, opcode: int, data: bytes) -> None:
+    def _deliver(self, opcode: int, data: bytes, now: float) -> None:
         if self._receiver is None:
             return
         if len(data) > self._limits.message_max_bytes:
-            self._framing.fail(1009, f"a message may have {self._limits.message_max_bytes} bytes")
+            self._fail(1009, f"a message may have {self._limits.message_max_bytes} bytes")
         elif opcode == Opcode.BINARY:
-            self._receiver.heard(data)
+            self._receiver.heard(data, now)
         else:
             try:
                 text = data.decode()
             except UnicodeDecodeError:
-                self._framing.fail(1007, "a text message must be UTF-8")
+                self._fail(1007, "a text message must be UTF-8")
             else:
-                self._receiver.heard(text)
+                self._receiver.heard(text, now)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """The client broke a rule."""
+        self._through_library().fail(code, reason)
+        self._end()
 
     # Writing
+
+    def _say(self) -> None:
+        """Write what framing has to say, a pong or a close, after what was taken in before."""
+        if self._framing is not None:
+            self._out += self._framing.to_send()
+        self.flush()
 
     def _write(self, writes: list[bytes]) -> None:
         """Write these, after what could not be written before; what there is no room for waits."""
         unsent = self._unsent
-        for data in writes:
-            if data:  # an empty one says that the end has come, which is known
-                unsent.append(data)
-                self.unsent_bytes += len(data)
+        unsent += writes
+        self.unsent_bytes += sum(map(len, writes))
         if not unsent:
             return
         if self._stalled_at != inf and writes:
@@ -320,11 +315,14 @@ class DirectSocket:
     def _sent(self, count: int) -> None:
         unsent = self._unsent
         self.unsent_bytes -= count
-        while count:
-            if count < len(unsent[0]):
-                unsent[0] = unsent[0][count:]
+        whole = 0
+        for data in unsent:
+            if count < len(data):
+                unsent[whole] = data[count:]
                 break
-            count -= len(unsent.popleft())
+            count -= len(data)
+            whole += 1
+        del unsent[:whole]
         self.unsent_frames = len(unsent)
         if unsent:
             self._stalled_at = trio.current_time() + self._limits.send_limit_s
@@ -340,8 +338,7 @@ class DirectSocket:
     def _end(self) -> None:
         """A close frame is on its way out: write it, then end of file, and wait for the client's."""
         self._is_ending = True
-        self._unheard.clear()
-        self.flush()
+        self._say()
         if not self._unsent and self._sock.fileno() != -1 and self._last_at == inf:
             self._all_is_said()
             self._watch()
@@ -359,8 +356,8 @@ class DirectSocket:
             self._watcher.forget(self)
             self._sock.close()
         self._is_ending = True
+        self._out.clear()
         self._unsent.clear()
-        self._unheard.clear()
         self._tell_gone()
 
     def _tell_gone(self) -> None:

@@ -63,9 +63,16 @@ class Poller:
         fd = self._epoll.fileno()
         while True:
             await trio.lowlevel.wait_readable(fd)
-            for number, events in self._epoll.poll(0, TURNS_AT_ONCE):
-                if (ready := self._sockets.get(number)) is not None:
-                    self._alone(ready, events)
+            turns = self._epoll.poll(0, TURNS_AT_ONCE)
+            now = trio.current_time()
+            for number, events in turns:
+                socket = self._sockets.get(number)
+                if socket is None:
+                    continue  # it has closed meanwhile
+                try:
+                    socket.ready(events, now)
+                except Exception as error:
+                    self._failed(socket, error)
 
     def _next_deadline(self) -> float:
         return self._deadlines[0][0] if self._deadlines else inf
@@ -74,19 +81,16 @@ class Poller:
         """The server stops: close every socket, in good order."""
         self._is_stopping = True
         for open_one in list(self._sockets.values()):
-            self._alone(open_one, None)
+            try:
+                open_one.go_away()
+            except Exception as error:
+                self._failed(open_one, error)
         self._waiting.cancel()
 
-    def _alone(self, turn_of: DirectSocket, events: int | None) -> None:
-        """A turn of one socket, whose failure remains its own. No events: the server stops."""
-        try:
-            if events is None:
-                turn_of.go_away()
-            else:
-                turn_of.ready(events)
-        except Exception as error:
-            report(error)
-            turn_of.lose()
+    def _failed(self, socket: DirectSocket, error: Exception) -> None:
+        """The failure of one socket remains its own."""
+        report(error)
+        socket.lose()
 
     def _call_overdue(self) -> None:
         """Call those whose deadline has passed; one that has moved since it was noted is noted anew."""
@@ -101,8 +105,7 @@ class Poller:
                 try:
                     socket.overdue()
                 except Exception as error:
-                    report(error)
-                    socket.lose()
+                    self._failed(socket, error)
             self.schedule(socket)
 
     # For the sockets

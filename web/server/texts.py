@@ -1,6 +1,6 @@
 """The commonest frame by hand: a whole text message, read with its mask and written without (RFC 6455, 5.2).
 
-Everything else is the library's: see `web.server.direct`. Pure.
+Everything else is the library's: see `web.server.framing`. Pure.
 """
 
 from __future__ import annotations
@@ -16,27 +16,33 @@ FINAL_TEXT, MASKED, EXTENDED = 0x81, 0x80, 126
 SHORTEST = 6
 """Bytes of a masked frame without a payload."""
 
+EXTENDED_HEAD, LONG_HEAD = bytes((FINAL_TEXT, EXTENDED)), bytes((FINAL_TEXT, 127))
+"""The beginnings of an unmasked text message whose size follows in two bytes, or in eight."""
 
-def whole_text(data: bytes) -> bytes | None:
-    """The payload of the one frame that `data` is, if it is a whole, masked text message of up to 64 KiB.
 
-    That is what nearly all reads bring. Here it costs 1.5 µs, and 5 in the library, which has all the rest
-    (RFC 6455, 5.2): whatever is not exactly such a frame, well-formed or not, is None here.
+def whole_text(data: bytes, start: int) -> tuple[bytes, int] | None:
+    """The payload of the frame at `start`, and where it ends: a whole, masked text message of up to 64 KiB.
+
+    Nearly all reads bring one or a few of these. One costs half a microsecond here, and 5 in the library,
+    which has all the rest (RFC 6455, 5.2): whatever is not exactly such a frame, well-formed or not, and a
+    frame whose end has not come yet, is None here.
     """
-    if len(data) < SHORTEST or data[0] != FINAL_TEXT:
+    if len(data) < start + SHORTEST or data[start] != FINAL_TEXT:
         return None
-    size = data[1] - MASKED
+    size = data[start + 1] - MASKED
     if 0 <= size < EXTENDED:
-        start = 2
+        mask = start + 2
     elif size == EXTENDED:
-        start, size = 4, int.from_bytes(data[2:4])
+        mask, size = start + 4, int.from_bytes(data[start + 2 : start + 4], "big")
         if size < EXTENDED:
             return None  # a length that is not in its shortest form
     else:
         return None
-    if len(data) != start + 4 + size:
+    payload = mask + 4
+    end = payload + size
+    if end > len(data):
         return None
-    return apply_mask(data[start + 4 :], data[start : start + 4])
+    return apply_mask(data[payload:end], data[mask:payload]), end
 
 
 def text_head(size: int) -> bytes:
@@ -44,5 +50,5 @@ def text_head(size: int) -> bytes:
     if size < EXTENDED:
         return bytes((FINAL_TEXT, size))
     if size < 0x10000:
-        return bytes((FINAL_TEXT, EXTENDED)) + size.to_bytes(2)
-    return bytes((FINAL_TEXT, 127)) + size.to_bytes(8)
+        return EXTENDED_HEAD + size.to_bytes(2, "big")
+    return LONG_HEAD + size.to_bytes(8, "big")
