@@ -74,6 +74,7 @@ class Conversation:
         "_gate",
         "_is_over",
         "_place",
+        "_silence_limit_s",
         "_unhandled",
         "_user",
         "_wire",
@@ -84,12 +85,14 @@ class Conversation:
         self._place = place
         self._wire: Wire
         self._user: User | None = None
-        self._gate: Gate | None = None
         self._arriving: trio.CancelScope | None = None
         self._unhandled = 0
         self._code: CloseCode | None = None
         self._is_over = False
-        self.deadline = trio.current_time() + place.settings.hello_limit_s
+        now = trio.current_time()
+        self._gate = Gate(place.settings, now)
+        self._silence_limit_s = SILENCE_IN_HEARTBEATS * place.settings.heartbeat_s
+        self.deadline = now + place.settings.hello_limit_s
 
     # As the wire sees it
 
@@ -100,10 +103,8 @@ class Conversation:
 
     def heard(self, message: Message, now: float) -> None:
         """The browser said something. `now` is trio's clock."""
-        if self._code is not None:
-            return
-        self.deadline = now + SILENCE_IN_HEARTBEATS * self._place.settings.heartbeat_s
-        if self._user is None or self._gate is None:
+        self.deadline = now + self._silence_limit_s
+        if (user := self._user) is None:
             self._greet(message)
             return
         said = self._gate.check(message, now)
@@ -113,7 +114,7 @@ class Conversation:
         self._unhandled += 1
         if self._unhandled == CREDIT:
             self._wire.pause()
-        self._user.heard(self, said)
+        user.heard(self, said)
 
     def overdue(self) -> None:
         """The browser was silent for too long; before its first words, that has a code of its own."""
@@ -162,6 +163,8 @@ class Conversation:
     # First words, and last
 
     def _greet(self, message: Message) -> None:
+        if self._code is not None:
+            return
         hello = _as_hello(message)
         if hello is None:
             self.hang_up(CloseCode.NO_HELLO)
@@ -202,7 +205,6 @@ class Conversation:
 
     def _met(self, user: User) -> None:
         self._user = user
-        self._gate = Gate(self._place.settings, trio.current_time())
 
     def _leave(self) -> None:
         """The user hears that this line is down, if they have heard of it."""
