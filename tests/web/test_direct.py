@@ -146,6 +146,14 @@ async def test_a_pause_in_the_middle_of_a_packet_keeps_the_rest_and_the_goodbye_
         assert receiver.has_gone.is_set()
 
 
+async def test_nothing_is_heard_behind_a_violation() -> None:
+    receiver = Quiet()
+    async with connected(receiver) as (_, client):
+        await client.send(frame_head(TEXT, 1) + b"\xff" + frame_head(TEXT, 4) + b"more")
+        assert await client.close_code() == 1007
+        assert receiver.heard_of == []
+
+
 async def test_a_client_that_does_not_read_is_ended_by_force(clock: trio.testing.MockClock) -> None:
     receiver = Quiet()
     async with connected(receiver, ServerLimits(send_limit_s=7), receive_buffer=4096) as (_, client):
@@ -217,6 +225,17 @@ async def test_a_client_that_does_not_close_is_not_waited_for(clock: trio.testin
         await trio.sleep(3)
         with pytest.raises(trio.BrokenResourceError):
             await client.send_frame(TEXT, b"to nobody")
+
+
+async def test_who_goes_on_after_our_close_is_not_cut_off(clock: trio.testing.MockClock) -> None:
+    receiver = Quiet()
+    async with connected(receiver, ServerLimits(linger_s=2)) as (_, client):
+        receiver.socket.close(1000, "enough")
+        assert await client.close_code() == 1000
+        for _ in range(3):
+            await client.send_frame(PING, b"still there?")
+            await trio.testing.wait_all_tasks_blocked(0.02)
+        await client.send_frame(CLOSE, b"\x03\xe8")
 
 
 @pytest.mark.parametrize("ending", ["reset", "end of file"])

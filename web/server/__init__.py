@@ -7,7 +7,8 @@ keep it from stopping, make it store more than the limits say, or hold a connect
     connection  the bytes of one socket, with a deadline each way
     http1       requests that are refused, how long one may take, no HTTP/2
     websocket   the handshake without extensions, the size of messages, the codes of every ending
-    direct      the same, for an app that takes its frames without ASGI; texts, its commonest frame
+    direct      the same, for an app that takes its frames without ASGI
+    texts       the commonest frame, by hand; framing, all others, by the library
     poller      the one task of all direct sockets
     apps        the app's tasks, and what becomes of them when the client has gone
     lifespan    the app's startup and shutdown; its crash is the server's

@@ -102,7 +102,7 @@ class DirectSocket:
         self._watcher = watcher
         self._limits = limits
         self._receiver: Receiver | None = receiver
-        self._framing: Framing | None = None  # between messages, and open
+        self._framing: Framing | None = None  # None: between messages, and open
         self._events = READABLE
         self._out: list[bytes] = []
         self._unsent: list[bytes] = []
@@ -239,7 +239,7 @@ class DirectSocket:
         return data[start:]
 
     def _through_library(self) -> Framing:
-        """From here on frames go through the library."""
+        """From here on frames go through the library, until `_hear` finds that nothing waits in it."""
         if self._framing is None:
             self._framing = Framing(self._limits.message_max_bytes)
         return self._framing
@@ -251,9 +251,11 @@ class DirectSocket:
             return
         while not (self._is_paused or self._is_ending) and (message := framing.next_message()) is not None:
             self._deliver(*message, now)
+        if self._is_ending:
+            return
         if framing.is_idle:
             self._framing = None
-        elif not framing.is_open and framing.is_heard and not self._is_ending:
+        elif not framing.is_open and framing.is_heard:
             self._end()
 
     def _deliver(self, opcode: int, data: bytes, now: float) -> None:

@@ -20,7 +20,7 @@ CONTROL_MAX_BYTES = 125
 
 
 class Framing:
-    """One connection between two messages, from then on."""
+    """What one connection, until now between two messages, says from now on."""
 
     __slots__ = ("_fragments", "_library", "_unheard", "_unparsed_bytes")
 
@@ -83,14 +83,11 @@ class Framing:
         return opcode, b"".join(parts)
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close, if it is open. What comes from now on is not heard."""
-        self._unheard.clear()
-        if self.is_open:
-            self._library.send_close(code, reason)
+        """Begin to close."""
+        self._library.send_close(code, reason)
 
     def fail(self, code: int, reason: str) -> None:
-        """End because the client broke a rule. What comes from now on is not heard."""
-        self._unheard.clear()
+        """Close because the client broke a rule."""
         self._library.fail(code, reason)
 
 
