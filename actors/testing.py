@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from actors.journal import Journal
 
 
@@ -18,14 +20,6 @@ class Lines(list[dict[str, Any]]):
         """The lines of one kind."""
         return [line for line in self if line["event"] == event]
 
-    def debug(self, event: str, **fields: Any) -> None:
-        self.append({"level": "debug", "event": event, **fields})
-
-    def info(self, event: str, **fields: Any) -> None:
-        self.append({"level": "info", "event": event, **fields})
-
-    def warning(self, event: str, **fields: Any) -> None:
-        self.append({"level": "warning", "event": event, **fields})
-
-    def error(self, event: str, **fields: Any) -> None:
-        self.append({"level": "error", "event": event, **fields})
+    def write(self, level: str, line: bytes) -> None:
+        """Keep a line."""
+        self.append({"level": level, **msgspec.json.decode(line)})

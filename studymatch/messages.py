@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from actors import Door, Mailbox
 from studymatch.lifecycle import SessionCause
 from studymatch.pool import Ticket, TicketId
-from studymatch.protocol import CloseCode, Inbound, Presence
+from studymatch.protocol import CloseCode, Inbound
 
 
 class Person(Struct, frozen=True):
@@ -135,7 +135,7 @@ class PartnerLeft(Struct, frozen=True):
 PairMessage: TypeAlias = (
     Matched | MatcherLost | MediaFlowed | SessionBegan | SignalSent | ChatSent | PartnerAway | PartnerLeft
 )
-UserMessage: TypeAlias = LineUp | LineDown | FrameIn | Presence | PairMessage
+UserMessage: TypeAlias = LineUp | LineDown | FrameIn | PairMessage
 
 
 # To the matcher

@@ -244,8 +244,8 @@ class Pong(ServerFrame, frozen=True):
 
 
 class Presence(ServerFrame, frozen=True):
-    """How many people are here and how many of them search; at most every 5 s, only when it changed, and not
-    during a session."""
+    """How many people are here and how many of them search. Whoever comes is told after `state`; then it is
+    told at most every 5 s, only when it changed, and not during a session, to 1000 people a second."""
 
     online: int
     searching: int

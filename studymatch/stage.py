@@ -105,7 +105,6 @@ class Stage:
                         self.scope.deadline = trio.current_time() + self.settings.grace_s
                         return down
                 case message:
-                    assert not isinstance(message, Presence), "that was settled"
                     return message
 
     def _settles(self, message: UserMessage) -> bool:
@@ -117,8 +116,6 @@ class Stage:
                 line.credit()
             case LineUp() | LineDown():
                 return False
-            case Presence():
-                self.browser.count(message)
             case _:
                 if not self._settle(message):
                     return False
@@ -176,18 +173,20 @@ class Stage:
         )
         self.browser.show(scene.snapshot(now, self._cue()))
         if self._presence is not None and scene.state not in IN_SESSION:
-            self.count(self._presence)
+            self.browser.count(self._presence)
             self._presence = None
 
     def count(self, presence: Presence) -> None:
         """How many people are here: of no use to somebody in a session, who is told when it is over.
 
-        Where most are in a call, to tell everybody every few seconds would cost as much as the calls.
+        Where most are in a call, to tell everybody every few seconds would cost as much as the calls. It
+        takes no turn of the actor either, since nothing that the actor does depends on it.
         """
         if self.scene.state in IN_SESSION:
             self._presence = presence
         else:
-            self.inbox.tell(presence)
+            self.browser.count(presence)
+            self.browser.flush()
 
     def _cue(self) -> str | None:
         """The sound that goes with the last change of state."""

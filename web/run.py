@@ -6,7 +6,6 @@ ends the process: a server that still lets people in, with nobody to match them,
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 import sys
@@ -34,6 +33,7 @@ from studymatch.settings import Settings
 from studymatch.store import Store
 from web import open_files
 from web.app import create_app
+from web.collector import collect_often
 from web.conversation import SILENCE_IN_HEARTBEATS
 from web.identity import Identities, load_secret
 from web.server import ServerLimits, open_listeners
@@ -103,7 +103,7 @@ async def _serve(settings: Settings, stop: trio.Event) -> None:
                 end = trio.Event()
                 start = partial(serve_app, app, listeners, limits=limits, stop=end)
                 addresses = await nursery.start(start)
-                _calm_collector()
+                hall.crew.hire(collect_often, Journal("collector"))
                 click.echo(f"studymatch is ready at {addresses[0]}")
                 await stop.wait()
                 _leave_behind(Handover(node, time.time(), hall.hand_over()), data_dir / HANDOVER_FILE)
@@ -125,18 +125,6 @@ def _connections_max() -> int | None:
         )
     Journal("server").info("room", people=limit - open_files.RESERVED, open_files=limit)
     return limit - open_files.RESERVED
-
-
-def _calm_collector() -> None:
-    """Look for unreachable cycles less often, and never among what is there from the start.
-
-    What lives as long as a person is in no cycle, so nearly all that a full collection looks at is in use; of
-    a million objects it takes half a second, in which nobody is served. Measured: 12 % of the CPU of a call.
-    Young objects are looked at often enough that it takes a few milliseconds: thirty thousand at most.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 2, 1_000)
 
 
 def _leave_behind(what: Handover, path: Path) -> None:

@@ -215,8 +215,8 @@ class OnlyPlannedCrashes(Checker):
 
     def end(self) -> None:
         for line in self.world.lines.events("crashed"):
-            if "planned" not in repr(line["exc_info"]):
-                self.violated(f"{line['actor']} crashed: {line['exc_info']!r}")
+            if "planned" not in line["error"]:
+                self.violated(f"{line['actor']} crashed: {line['error']}")
 
 
 class NothingIsLeft(Checker):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import operator
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -39,23 +38,16 @@ if TYPE_CHECKING:
 
 
 class WatchedLines(Lines):
-    """The journal of the run, told into its story. Of a crash it keeps the text: errors hold on to frames."""
+    """The journal of the run, told into its story."""
 
     def __init__(self, story: Callable[[str], None]) -> None:
         super().__init__()
         self._story = story
 
     def append(self, line: dict[str, Any]) -> None:
-        error = line.get("exc_info")
-        if error is not None:
-            line |= {"exc_info": repr(error), "traceback": "".join(traceback.format_exception(error))}
         super().append(line | {"at": f"{trio.current_time():.3f}"})
-        left_out = ("level", "file", "traceback")  # names of files are never the same
-        said = " ".join(
-            f"{name.rstrip('_')}={value}"
-            for name, value in line.items()
-            if value is not None and name not in left_out
-        )
+        left_out = ("level", "file", "exception")  # names of files are never the same
+        said = " ".join(f"{name}={value}" for name, value in line.items() if name not in left_out)
         self._story(said)
 
 

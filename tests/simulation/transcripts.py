@@ -144,8 +144,8 @@ class FailedMatchesCostNothing(Checker):
                 int(line["lasted_ms"])
                 for line in self.world.lines.events("moved")
                 if line["actor"] == f"user {person}"
-                and line["session"] == session
-                and line["from_"] == "searching"
+                and line.get("session") == session
+                and line["from"] == "searching"
             ),
             default=0,
         )

@@ -308,7 +308,7 @@ def _report(world: World) -> Report:
     except Exception as error:
         world.violation(f"World: the run ended with {error!r}")
     moves = [
-        f"{line['at']} {line['actor']} {line['from_']} {line['to']} {line['cause']} {line['session']}"
+        f"{line['at']} {line['actor']} {line['from']} {line['to']} {line.get('cause')} {line.get('session')}"
         for line in world.lines.events("moved")
     ]
     trouble = world.trouble

@@ -806,6 +806,14 @@ async def test_presence_is_told_only_when_it_changed(clock: MockClock, building:
     assert [(f["online"], f["searching"]) for f in ada.all("presence")] == [(1, 1), (2, 1)]
 
 
+async def test_whoever_comes_is_told_at_once_how_many_are_here(clock: MockClock, building: Building) -> None:
+    await building.searching("Ada")
+    await trio.sleep(60)
+    ben = await building.tab("Ben")
+    assert [frame["type"] for frame in ben.frames] == ["welcome", "state", "presence"]
+    assert [(frame["online"], frame["searching"]) for frame in ben.all("presence")] == [(2, 1)]
+
+
 async def test_whoever_is_in_a_session_is_told_afterwards_how_many_are_here(
     clock: MockClock, building: Building
 ) -> None:

@@ -199,7 +199,7 @@ class Building:
 
     def moves(self) -> list[tuple[str, str, str | None]]:
         """Every change of state in the journal: from, to, cause."""
-        return [(line["from_"], line["to"], line["cause"]) for line in self.lines.events("moved")]
+        return [(line["from"], line["to"], line.get("cause")) for line in self.lines.events("moved")]
 
 
 @asynccontextmanager
