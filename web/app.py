@@ -9,17 +9,15 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 from quart import Response, jsonify, render_template, request, websocket
-from quart.asgi import ASGIWebsocketConnection
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
-from quart_trio.asgi import TrioASGIWebsocketConnection
 
 from studymatch.protocol import accept_name
 from web.identity import Identities
 from web.server import DIRECT
 from web.socket import Reception
+from web.upgrade import App
 
 BODY_MAX_BYTES = 4096
 """The largest request body: a guest's name is all that is ever posted."""
@@ -66,28 +64,10 @@ class QuartSocket:
         await websocket.close(code, reason)
 
 
-class WebSocketConnection(TrioASGIWebsocketConnection):
-    """Quart's, which on the direct path needs neither a task for what comes in nor a queue to put it."""
-
-    def __init__(self, app: QuartTrio, scope: WebsocketScope) -> None:
-        self._is_direct = DIRECT in (scope.get("extensions") or {})
-        super().__init__(app, scope)
-
-    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Runs the handler."""
-        if self._is_direct:
-            await ASGIWebsocketConnection.handle_websocket(
-                self, self._create_websocket_from_scope(send), send
-            )
-        else:
-            await super().__call__(receive, send)
-
-
 def create_app(reception: Reception, identities: Identities) -> QuartTrio:
     """The app that lets people into the hall of `reception`."""
-    app = QuartTrio("web")
+    app = App("web")
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
-    app.asgi_websocket_class = WebSocketConnection
 
     @app.get("/")
     async def page() -> str:

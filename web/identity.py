@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
 from studymatch.ids import new_id
 from studymatch.messages import Person
 
+SALT = "studymatch guest"
 SECRET_FILE = "signing.key"
 
 
@@ -23,19 +24,22 @@ class Identities:
     """Makes guests, and recognises them. Tokens are valid for `life_s` seconds of wall clock."""
 
     def __init__(self, secret: str, life_s: float, new_id: Callable[[], str] = new_id) -> None:
-        self._signer = URLSafeTimedSerializer(secret, salt="studymatch guest")
+        self._serializer = URLSafeTimedSerializer(secret, salt=SALT)
+        # The serializer would make one for each token: 6 of 16 µs.
+        self._signer = TimestampSigner(secret, salt=SALT)
         self._life_s = life_s
         self._new_id = new_id
 
     def new_guest(self, name: str) -> tuple[Person, str]:
         """A person who was not here before, and their token. `name` is one that `accept_name` returned."""
         person = Person(self._new_id(), name)
-        return person, self._signer.dumps([person.id, person.name])
+        return person, self._serializer.dumps([person.id, person.name])
 
     def recognise(self, token: str) -> Person | None:
         """Whose token this is; None if it was not made with this key, or has expired."""
         try:
-            person_id, name = self._signer.loads(token, max_age=round(self._life_s))
+            payload = self._signer.unsign(token, max_age=round(self._life_s))
+            person_id, name = self._serializer.load_payload(payload)
         except (BadData, ValueError):
             return None
         return Person(person_id, name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from tests.support.echo import (
     CLOSE,
@@ -15,6 +17,7 @@ from tests.support.echo import (
     PING,
     PONG,
     TEXT,
+    UPGRADE,
     Client,
     DirectEcho,
     Served,
@@ -23,7 +26,11 @@ from tests.support.echo import (
     serving,
     socket_clock,
 )
-from web.server import ServerLimits
+from web.server import DIRECT, ServerLimits
+from web.server.apps import AppTasks, Noticed
+from web.server.connection import Connection
+from web.server.http1 import Http1
+from web.server.websocket import WebSocket
 
 
 @pytest.fixture
@@ -52,12 +59,58 @@ async def connected(
         yield served, client
 
 
-async def test_a_connection_costs_no_task() -> None:
-    async with connected(DirectEcho()) as (served, client):
+async def accept_at_once(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """As Quart does: without hearing what it knows."""
+    scope["extensions"][DIRECT](DirectEcho())  # type: ignore[typeddict-item, operator]
+    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+
+
+async def accept_later(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """And after the acceptance it has something else to do for a moment."""
+    await trio.sleep(0.01)
+    await accept_at_once(scope, receive, send)
+    await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("accept", [accept_at_once, accept_later])
+@pytest.mark.parametrize("pieces", [1, 2], ids=["the head at once", "the head in two pieces"])
+async def test_a_connection_costs_no_task(accept: ASGIFramework, pieces: int) -> None:
+    """However it came to be accepted: in the task that read its head, beside one, or in a nursery."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            await accept(scope, receive, send)
+
+    async with serving(app) as served, served.client() as client:
+        head = UPGRADE % (b"/", b"")
+        for piece in (head[:20], head[20:]) if pieces == 2 else (head,):
+            await client.send(piece)
+            await trio.testing.wait_all_tasks_blocked(0.02)
+        assert (await client.head())[0] == 101
         await client.send_frame(TEXT, b"hello")
         assert await client.frame() == (TEXT, b"hello")
         await trio.testing.wait_all_tasks_blocked(0.02)
         assert not served.has_connections()
+
+
+@pytest.mark.parametrize("accept", [accept_at_once, accept_later])
+async def test_what_served_a_handshake_is_freed_at_once(accept: ASGIFramework) -> None:
+    """Not left to the collector: of thousands who come at once it would be tens of megabytes."""
+    kinds = (Connection, Http1, WebSocket, AppTasks, Noticed)
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            await accept(scope, receive, send)
+
+    async with serving(app) as served, served.client() as client:
+        gc.collect()
+        gc.disable()
+        try:
+            await client.upgrade()
+            await trio.testing.wait_all_tasks_blocked(0.02)
+            assert [thing for thing in gc.get_objects() if isinstance(thing, kinds)] == []
+        finally:
+            gc.enable()
 
 
 async def test_binary_is_told_from_text() -> None:

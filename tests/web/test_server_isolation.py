@@ -6,10 +6,11 @@ from collections.abc import Callable
 import h11
 import pytest
 import trio
+import trio.testing
 from hypercorn.events import Event
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
-from tests.support.echo import TEXT, UPGRADE, Client, Served, echo_app, http_app, serving
+from tests.support.echo import TEXT, UPGRADE, Client, Served, echo_app, http_app, serving, websocket_app
 from web.server import ServerLimits
 from web.server.http1 import Http1, path_of
 
@@ -38,6 +39,9 @@ def worse_than(level: int, caplog: pytest.LogCaptureFixture) -> list[str]:
         ),
         pytest.param(UPGRADE.replace(b"13", b"12") % (b"/echo", b""), 400, id="unknown WebSocket version"),
         pytest.param(UPGRADE.replace(b"1.1", b"1.0", 1) % (b"/echo", b""), 400, id="upgrade in HTTP/1.0"),
+        pytest.param(UPGRADE.replace(b"GET", b"PUT") % (b"/", b""), 400, id="upgrade of no GET"),
+        pytest.param(UPGRADE % (b"/echo", b"Upgrade: h2c\r\n"), 400, id="two upgrades"),
+        pytest.param(GET + b"Upgrade: websocket\r\n\r\n", 400, id="an upgrade that is not asked for"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, id="HTTP/2 with prior knowledge"),
         pytest.param(b"GET / HTTP/3.0\r\n\r\n", 505, id="another version"),
         pytest.param(b"GET /\xff HTTP/1.1\r\nHost: test\r\n\r\n", 400, id="path not ASCII"),
@@ -73,6 +77,7 @@ async def test_a_malformed_request_is_refused(
     [
         pytest.param(GET + H2C % b"AAMAAABk", id="h2c"),
         pytest.param(GET + H2C % b"\xff!", id="h2c with malformed settings"),
+        pytest.param(GET + b"Upgrade: websocket\r\n , h2c\r\n\r\n", id="an upgrade in two lines"),
         pytest.param(GET + b"Connection: \xff\r\n\r\n", id="connection not ASCII"),
         pytest.param(b"GET http://test HTTP/1.1\r\nHost: test\r\n\r\n", id="a whole address"),
         pytest.param(b"GET http://[ HTTP/1.1\r\nHost: test\r\n\r\n", id="half an address"),
@@ -141,6 +146,41 @@ async def test_a_failing_connection_fails_alone(
         "a connection failed and was closed: SecretError at test_server_isolation.py:"
     )
     assert record.exc_info is None
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["the head at once", "the head in two pieces"])
+async def test_a_websocket_that_fails_takes_its_app_along(
+    pieces: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether the app runs in the connection's task or in one of its own: it is cancelled, and told once."""
+    was_cancelled = trio.Event()
+
+    async def wait(_receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            was_cancelled.set()
+
+    async def fail(self: Http1, event: Event) -> None:
+        raise SecretError("what the client sent")
+
+    async with serving(websocket_app(wait)) as served, served.client() as client:
+        head = UPGRADE % (b"/", b"")
+        for piece in (head[:20], head[20:]) if pieces == 2 else (head,):
+            await client.send(piece)
+            await trio.testing.wait_all_tasks_blocked(0.02)
+        assert (await client.head())[0] == 101
+        with monkeypatch.context() as patch:
+            patch.setattr(Http1, "handle", fail)
+            await client.send_frame(TEXT, b"hello")
+            await client.read_to_end()
+        assert was_cancelled.is_set()
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert not served.has_connections()
+    [record] = [record for record in caplog.records if record.name == "web.server"]
+    assert record.getMessage().startswith(
+        "a connection failed and was closed: SecretError at test_server_isol"
+    )
 
 
 async def test_a_failing_app_fails_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -326,6 +326,21 @@ async def test_a_subprotocol_nobody_offered_is_a_bug_of_the_app() -> None:
             assert (await client.head())[0] == 500
 
 
+@pytest.mark.parametrize("header", [(b"x", b"1\r\ny: 2"), (b"x: 1\r\ny", b"2"), (b"x", b"\0")])
+async def test_a_header_of_the_app_is_one_header(header: tuple[bytes, bytes]) -> None:
+    """Whatever it quotes: a line break in it is a bug of the app, and nothing of it is sent."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": [header]})
+
+    async with serving(app) as served, served.client() as client:
+        await client.send(UPGRADE % (b"/", b""))
+        status, headers = await client.head()
+        assert status == 500
+        assert "y" not in headers
+
+
 async def test_after_its_own_close_the_app_cannot_send() -> None:
     errors = []
 

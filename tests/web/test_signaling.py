@@ -151,8 +151,8 @@ async def test_numbers_rise_by_one(server: Server, subject: str) -> None:
             assert [frame["seq"] for frame in client.frames] == list(range(1, len(client.frames) + 1))
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
-def test_a_page_from_elsewhere_may_not_connect(server: Server, origin: str) -> None:
+def upgrade_refused(server: Server, path: str, **headers: str) -> tuple[int, str | None, bytes]:
+    """Status, type and body of the answer to a WebSocket's handshake that is refused."""
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -160,8 +160,21 @@ def test_a_page_from_elsewhere_may_not_connect(server: Server, origin: str) -> N
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
     with closing(HTTPConnection(server.address.removeprefix("http://"), timeout=20)) as connection:
-        connection.request("GET", "/ws", headers=upgrade | {"Origin": origin})
-        assert connection.getresponse().status == 403
+        connection.request("GET", path, headers=upgrade | headers)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("content-type"), answer.read()
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_a_page_from_elsewhere_may_not_connect(server: Server, origin: str) -> None:
+    status, kind, body = upgrade_refused(server, "/ws", Origin=origin)
+    assert (status, kind) == (403, "text/html; charset=utf-8")
+    assert body == b"This page may not connect here."
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/", 400)])
+def test_a_websocket_to_nowhere_is_told_so(server: Server, path: str, status: int) -> None:
+    assert upgrade_refused(server, path)[0] == status
 
 
 async def test_our_own_page_may_connect(server: Server) -> None:

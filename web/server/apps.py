@@ -6,10 +6,11 @@ is cancelled. Nothing here waits for an app that no longer listens.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from math import inf
+from typing import Any
 
 import trio
 from hypercorn.config import Config
@@ -22,6 +23,9 @@ from web.server.limits import ServerLimits
 Put = Callable[[ASGIReceiveEvent], Awaitable[None]]
 Send = Callable[[ASGISendEvent | None], Awaitable[None]]
 
+SAID_ONCE = frozenset(("websocket.accept", "websocket.close"))
+"""What no app says in a loop."""
+
 
 class PeerGoneError(ConnectionResetError):
     """A send to a client that has gone. An app sees it only where a shield keeps its cancellation off."""
@@ -31,46 +35,111 @@ class Inbox:
     """What one run of the app has not received yet. Bounded, but for the disconnect, which is never lost."""
 
     def __init__(self, messages_max: int) -> None:
-        self._in, self._out = trio.open_memory_channel[ASGIReceiveEvent](messages_max)
+        self._max = messages_max
+        self._messages: deque[ASGIReceiveEvent] = deque()
         self._disconnect: ASGIReceiveEvent | None = None
+        self._change: trio.Event | None = None
 
     async def put(self, event: ASGIReceiveEvent) -> None:
         """Waits for room, except with a disconnect, which ends every such wait. Later events are dropped."""
         if event["type"] in ("http.disconnect", "websocket.disconnect"):
             self._disconnect = self._disconnect or event
-            self._in.close()
+            self._has_changed()
             return
-        with suppress(trio.ClosedResourceError):
-            await self._in.send(event)
+        while len(self._messages) == self._max and self._disconnect is None:
+            await self._wait()
+        if self._disconnect is None:
+            self._messages.append(event)
+            self._has_changed()
 
     async def receive(self) -> ASGIReceiveEvent:
         """The next event; the disconnect comes last, and again however often it is asked for."""
-        try:
-            return await self._out.receive()
-        except trio.EndOfChannel:
-            assert self._disconnect is not None, "only a disconnect closes the channel"
-            await trio.lowlevel.checkpoint()
-            return self._disconnect
+        await trio.lowlevel.checkpoint()
+        while not self._messages:
+            if self._disconnect is not None:
+                return self._disconnect
+            await self._wait()
+        self._has_changed()
+        return self._messages.popleft()
+
+    async def _wait(self) -> None:
+        """Until something has been put or received. The event is made when needed: most runs never wait."""
+        if self._change is None:
+            self._change = trio.Event()
+        await self._change.wait()
+
+    def _has_changed(self) -> None:
+        if self._change is not None:
+            self._change.set()
+            self._change = None
+
+
+class Noticed:
+    """An awaitable that does what `task` does, and calls `on_wait` when it waits for the first time."""
+
+    def __init__(self, task: Coroutine[Any, Any, None], on_wait: Callable[[], None]) -> None:
+        self.has_waited = False
+        self._on_wait = on_wait
+        self._task = task
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self  # type: ignore[return-value]  # all that `await` needs of a generator
+
+    def __next__(self) -> object:
+        return self.send(None)
+
+    def send(self, value: Any) -> object:
+        """Goes on, to where it waits next."""
+        trap = self._task.send(value)
+        if not self.has_waited:
+            self.has_waited = True
+            self._on_wait()
+        return trap
+
+    def throw(self, *error: Any) -> object:
+        """Goes on with an exception."""
+        return self._task.throw(*error)
+
+    def close(self) -> None:
+        """Ends it where it waits."""
+        self._task.close()
 
 
 class AppTasks(TaskGroup):
-    """The runs of the app that belong to one connection, as tasks of the connection's nursery."""
+    """The runs of the app that belong to one connection.
 
-    def __init__(self, nursery: trio.Nursery, limits: ServerLimits) -> None:
+    They are tasks of its nursery. As long as it has none, a run for a WebSocket is only `prepared`.
+    """
+
+    def __init__(self, limits: ServerLimits) -> None:
         super().__init__()
-        self._nursery = nursery
+        self.prepared: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._limits = limits
         self._scopes: set[trio.CancelScope] = set()
         self._has_expired = trio.Event()
         self._deadline = inf
+
+    def run_in(self, nursery: trio.Nursery) -> None:
+        """From now on runs are tasks of `nursery`."""
+        self._nursery = nursery
 
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Put:
         """Starts the app on `scope`. Returns how to give it an event; `send` gets what it says, None last."""
         inbox = Inbox(self._limits.inbox_max_messages)
         cancel_scope = trio.CancelScope()
         self._scopes.add(cancel_scope)
-        self.spawn(self._run, app, scope, inbox, send, cancel_scope)
+        run = partial(self._run, app, scope, inbox, send, cancel_scope)
+        if self._nursery is None:
+            assert scope["type"] == "websocket", "a request may wait for its app at once"
+            self.prepared = run
+        else:
+            self._nursery.start_soon(run)
         return inbox.put
+
+    def cancel(self) -> None:
+        """Ends them at once."""
+        for cancel_scope in self._scopes:
+            cancel_scope.cancel()
 
     def expire(self) -> None:
         """The client has gone: what still runs after the grace is cancelled."""
@@ -99,8 +168,9 @@ class AppTasks(TaskGroup):
 
         Thus an app needs no second way to end. Raises PeerGoneError past the grace: the app is shielded.
         """
-        # Not all that is said is sent, as with the body of an answer to HEAD; and whoever sends must yield.
-        await trio.lowlevel.checkpoint()
+        if message["type"] not in SAID_ONCE:
+            # Not all that is said is sent, as the body of an answer to HEAD is not; and who sends must yield.
+            await trio.lowlevel.checkpoint()
         try:
             await send(message)
         except PeerGoneError:

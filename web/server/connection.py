@@ -4,9 +4,11 @@ Owns the socket. Nothing here waits without end for a client: one that does not 
 `send_limit_s`, one that does not write when its bytes are overdue, one that does not close after `linger_s`.
 
 Theory of operation. The reader is one task; what it reads goes to the protocol, which starts the app as tasks
-of its own. Whoever sends appends to what is unsent and then, one at a time, moves it to the socket. So
-cancelling a send leaves a whole frame behind, which the next sender moves first: cancelling is always safe,
-and always works at once. The connection ends in one of two ways, and either stops the reader:
+of its own. But if what comes first is the handshake of a WebSocket, the app runs in the task that read it,
+and another one reads on from when the app waits for anything. Whoever sends appends to what is unsent and
+then, one at a time, moves it to the socket. So cancelling a send leaves a whole frame behind, which the next
+sender moves first: cancelling is always safe, and always works at once. The connection ends in one of two
+ways, and either stops the reader:
 
 - `_close`: all is said; end of file is sent, and the client's end awaited for a while (else the kernel
   answers what it still sends with a reset, which may overtake our last words, such as a close code);
@@ -19,7 +21,10 @@ Or it is neither, because the socket was given away: an accepted WebSocket that 
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
@@ -27,13 +32,12 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
-from web.server.apps import AppTasks
+from web.server.apps import AppTasks, Noticed
 from web.server.config import ServerConfig
 from web.server.direct import Receiver
-from web.server.http1 import Http1
+from web.server.http1 import Http1, is_handshake
 from web.server.poller import Poller
 from web.server.tcp import RESET
-from web.server.websocket import GoDirect, GoneDirect
 
 CHUNK_BYTES = 16_384
 """Read and written at a time."""
@@ -49,6 +53,7 @@ class Connection:
         context: WorkerContext,
         state: LifespanState,
         poller: Poller | None,
+        start_soon: Callable[[Callable[[], Awaitable[None]]], None],
         sock: socket.socket,
     ) -> None:
         self._app = app
@@ -57,10 +62,14 @@ class Connection:
         self._state = state
         self._limits = config.limits
         self._poller = poller
+        self._start_soon = start_soon
         self._sock = sock
+        self._apps: AppTasks
         self._protocol: Http1
-        self._reading = trio.CancelScope()
-        self._receiving = trio.CancelScope()
+        self._reading: trio.CancelScope | None = None
+        self._has_read = trio.Event()
+        self._failure: Exception | None = None
+        self._receiving: trio.CancelScope | None = None
         self._sending = trio.Lock()
         self._unsent = bytearray()
         self._is_closed = False
@@ -90,49 +99,116 @@ class Connection:
                 self._close_socket()
 
     async def _serve(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
+        self._apps = AppTasks(self._limits)
+        self._protocol = Http1(
+            self._app,
+            self._config,
+            self._context,
+            self._apps,
+            ConnectionState(self._state),
+            False,
+            client,
+            server,
+            self._on_protocol_event,
+            way_out=None if self._poller is None else self,
+        )
+        await self._protocol.initiate()
+        data = await self._first_data()
+        if is_handshake(data):
+            await self._protocol.handle(RawData(data))
+            data = b""
+            run, self._apps.prepared = self._apps.prepared, None
+            if run is not None:
+                await self._serve_websocket(run)
+                return
         async with trio.open_nursery() as nursery:
-            apps = AppTasks(nursery, self._limits)
-            self._protocol = Http1(
-                self._app,
-                self._config,
-                self._context,
-                apps,
-                ConnectionState(self._state),
-                False,
-                client,
-                server,
-                self._on_protocol_event,
-                may_go_direct=self._poller is not None,
-            )
-            await self._protocol.initiate()
-            with self._reading:
-                await self._read()
-            if self._is_given_away:
-                return  # when the app has returned
-            await self._protocol.handle(Closed())
-            apps.expire()
-            if self._is_closed and not self._is_lost:
-                await self._finish()
+            self._apps.run_in(nursery)
+            await self._read_on(data)
+
+    async def _first_data(self) -> bytes:
+        """What the client sends first, which is often there already; empty if nothing comes in time."""
+        data = self._already_there()
+        if data is None:
+            with trio.CancelScope(deadline=self._protocol.read_deadline()) as self._reading:
+                data = await self._receive()
+            if data is None and not self._has_ended:
+                await self._protocol.time_out()
+        return data or b""
+
+    async def _serve_websocket(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs the app in this task. Only if it waits for anything is there another one, which reads.
+
+        An app that goes on on the direct path has no reason to wait. So there is no nursery around it: with
+        one, and a task for each of the two, it costs a tenth more to open a WebSocket.
+        """
+        app = Noticed(run(), partial(self._start_soon, self._read_beside))
+        try:
+            await app
+        except BaseException:
+            self._is_lost = True
+            self._stop_reading()
+            raise
+        finally:
+            if app.has_waited:
+                with trio.CancelScope(shield=True):
+                    await self._has_read.wait()
+        if self._failure is not None:
+            raise self._failure
+        if not app.has_waited:
+            await self._read_on()
+
+    async def _read_beside(self) -> None:
+        """Reads as long as the app runs in the connection's own task, which ends last."""
+        try:
+            await self._read_on()
+        except Exception as error:
+            self._failure = error
+            self._apps.cancel()
+        finally:
+            self._has_read.set()
+
+    async def _read_on(self, data: bytes | None = None) -> None:
+        """Hands in `data` and what follows until the connection ends, or is given away."""
+        if not self._has_ended:
+            with trio.CancelScope() as self._reading:
+                await self._read(data)
+        if not self._is_given_away:
+            await self._end()
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether there is nothing more to be read here."""
+        return self._is_closed or self._is_lost or self._is_given_away
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _end(self) -> None:
+        """There is nothing more to read: tells the app, and ends in good order if that is how it ends."""
+        await self._protocol.handle(Closed())
+        self._apps.expire()
+        if self._is_closed and not self._is_lost:
+            await self._finish()
 
     async def go_away(self) -> None:
         """The server stops: ends the connection, unless a request is under way, which ends it when done."""
         if not self._is_over:
             await self._protocol.go_away()
 
-    async def _read(self) -> None:
-        """Hands in what the client sends until it has gone, or its next bytes are overdue."""
+    async def _read(self, data: bytes | None) -> None:
+        """Hands in `data` and what the client sends until it has gone, or its next bytes are overdue."""
         while True:
-            with trio.CancelScope(deadline=self._protocol.read_deadline()) as self._receiving:
-                try:
+            if data is None:
+                with trio.CancelScope(deadline=self._protocol.read_deadline()) as self._receiving:
                     data = await self._receive()
-                except (OSError, trio.ClosedResourceError):
+                if self._receiving.cancelled_caught:
+                    await self._protocol.time_out()
                     return
-            if self._receiving.cancelled_caught:
-                await self._protocol.time_out()
-                return
             if not data:
                 return
             await self._protocol.handle(RawData(data))
+            data = None
 
     async def _on_protocol_event(self, event: Event) -> None:
         match event:
@@ -140,15 +216,15 @@ class Connection:
                 await self._send(data)
             case Closed():
                 self._close()
-            case Updated():
+            case Updated() if self._receiving is not None:
                 self._receiving.deadline = self._protocol.read_deadline()
-            case GoDirect():
-                self._is_given_away = True
-                self._reading.cancel()
-            case GoneDirect(receiver=receiver):
-                self._give_away(receiver)
 
-    def _give_away(self, receiver: Receiver) -> None:
+    def stop_reading(self) -> None:
+        """The WebSocket is about to be accepted on the direct path: leave what comes to its receiver."""
+        self._is_given_away = True
+        self._stop_reading()
+
+    def give_away(self, receiver: Receiver) -> None:
         """The WebSocket has been accepted: from here on the poller owns the socket."""
         assert self._poller is not None, "the direct path was offered"
         if self._is_lost:
@@ -157,11 +233,23 @@ class Connection:
         self._poller.adopt(self._sock, receiver, bytes(self._unsent))
 
     async def _receive(self) -> bytes:
-        """What the client sends, empty at its end. Raises OSError or trio.ClosedResourceError: it is lost."""
+        """What the client sends, empty when it has ended or is lost."""
         while True:
-            await trio.lowlevel.wait_readable(self._sock)
-            with suppress(BlockingIOError):
-                return self._sock.recv(CHUNK_BYTES)
+            try:
+                await trio.lowlevel.wait_readable(self._sock)
+            except trio.ClosedResourceError:
+                return b""
+            if (data := self._already_there()) is not None:
+                return data
+
+    def _already_there(self) -> bytes | None:
+        """What has come and was not received yet; None if nothing has, empty at the end of the connection."""
+        try:
+            return self._sock.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
 
     async def _send(self, data: bytes) -> None:
         """Sends `data`, or what was unsent before it, or loses the connection. Cancelling tears nothing."""
@@ -206,7 +294,7 @@ class Connection:
     def _close(self) -> None:
         """All has been said: the rest is left to the reader, which only a stop by force cancels."""
         self._is_closed = True
-        self._reading.cancel()
+        self._stop_reading()
 
     async def _lose(self) -> None:
         """Closes the socket by force, and tells the app. Never blocks."""
@@ -215,7 +303,7 @@ class Connection:
         with suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._close_socket()
-        self._reading.cancel()
+        self._stop_reading()
         await self._protocol.handle(Closed())
 
     async def _finish(self) -> None:
@@ -223,7 +311,7 @@ class Connection:
         await self._flush()
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-        with trio.move_on_after(self._limits.linger_s), suppress(OSError, trio.ClosedResourceError):
+        with trio.move_on_after(self._limits.linger_s):
             while await self._receive():
                 pass
 

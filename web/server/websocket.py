@@ -7,12 +7,12 @@ megabytes are no message.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Protocol
 
-from hypercorn import events
 from hypercorn.protocol.events import Body, Data, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.typing import AppWrapper, ASGISendEvent, Scope, WebsocketAcceptEvent
@@ -22,10 +22,15 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+from wsproto.utilities import generate_accept_token
 
 from web.server.apps import PeerGoneError
 from web.server.config import ServerConfig
 from web.server.direct import DIRECT, Receiver
+
+Headers = list[tuple[bytes, bytes]]
+
+_HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*")
 
 FAILED = "web.server.failed"
 """Key in a scope's `extensions`: the app's handler has raised."""
@@ -39,16 +44,14 @@ async def _note_failure(_app: object, **_why: object) -> None:
         extensions[FAILED] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class GoDirect(events.Event):
-    """To the connection: stop reading, the acceptance is about to be sent."""
+class WayOut(Protocol):
+    """What a WebSocket needs of its connection to leave it for the direct path."""
 
+    def stop_reading(self) -> None:
+        """The acceptance is about to be sent: what comes from now on is for the receiver."""
 
-@dataclass(frozen=True, slots=True)
-class GoneDirect(events.Event):
-    """To the connection: the acceptance has been sent, the socket is `receiver`'s."""
-
-    receiver: Receiver
+    def give_away(self, receiver: Receiver) -> None:
+        """The acceptance has been sent: the socket is the receiver's."""
 
 
 class SizeLimit(Extension):
@@ -107,11 +110,11 @@ class WebSocket(WSStream):
     _is_ending = False
     _is_direct = False
     _receiver: Receiver | None = None
-    _tell_connection: Callable[[events.Event], Awaitable[None]]
+    _way_out: WayOut
 
-    def offer_direct(self, tell_connection: Callable[[events.Event], Awaitable[None]]) -> None:
+    def offer_direct(self, way_out: WayOut) -> None:
         """Let the app choose the direct path."""
-        self._tell_connection = tell_connection
+        self._way_out = way_out
         self.app = partial(_with_extension, self.app, self._go_direct)
 
     def _go_direct(self, receiver: Receiver) -> None:
@@ -176,18 +179,42 @@ class WebSocket(WSStream):
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
         """Hypercorn's, with a connection of ours: no extension but the limit. Or the end of this path."""
-        self.handshake.extensions = None
-        status, headers, _ = self.handshake.accept(message.get("subprotocol"), message.get("headers", []))
-        response = Response(stream_id=self.stream_id, status_code=status, headers=headers)
+        headers = self._answer(message.get("subprotocol"), message.get("headers", []))
+        response = Response(
+            stream_id=self.stream_id, status_code=HTTPStatus.SWITCHING_PROTOCOLS, headers=headers
+        )
         if self._receiver is not None:
-            await self._tell_connection(GoDirect())
+            self._way_out.stop_reading()
             await self.send(response)
             self._is_direct = True
-            await self._tell_connection(GoneDirect(self._receiver))
+            self._way_out.give_away(self._receiver)
             return
         self.connection = Connection(ConnectionType.SERVER, [SizeLimit(self.config.limits.message_max_bytes)])
         self.state = ASGIWebsocketState.CONNECTED
         await self.send(response)
+
+    def _answer(self, subprotocol: str | None, additional: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """The headers of the acceptance. Hypercorn's would negotiate extensions, for a connection of wsproto.
+
+        Raises ValueError for a subprotocol or a header that may not be in it.
+        """
+        key = self.handshake.key
+        assert key is not None, "a handshake without one is not valid"
+        headers = [
+            (b"sec-websocket-accept", generate_accept_token(key)),
+            (b"upgrade", b"WebSocket"),
+            (b"connection", b"Upgrade"),
+        ]
+        if subprotocol is not None:
+            if subprotocol not in (self.handshake.subprotocols or ()):
+                raise ValueError(f"expected a subprotocol that was offered, and got {subprotocol!r}")
+            headers.append((b"sec-websocket-protocol", subprotocol.encode()))
+        for name, value in additional:
+            if _HEADER.fullmatch(b"%s: %s" % (name, value)) is None or name == b"sec-websocket-protocol":
+                raise ValueError(f"expected another header from the app, of one line, and got {name!r}")
+            headers.append((name, value))
+        self.handshake.accepted = True
+        return headers
 
     async def _handle_events(self) -> None:
         for event in self.connection.events():
