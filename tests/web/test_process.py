@@ -182,17 +182,33 @@ async def test_a_stalled_reader_does_not_keep_the_server_from_stopping() -> None
                     assert await trio.to_thread.run_sync(server.process.wait, 20) == 0
 
 
+async def test_servers_that_share_a_database_leave_each_others_sessions_alone(server_database: str) -> None:
+    """Those of a former life are ended at the start; a former life had the same host and the same port."""
+    with data_folder() as one, running_server(one, "--database-url", server_database) as server:
+        async with present(server, "Ada") as ada, present(server, "Ben") as ben:
+            await call(ada, ben)
+            session = ada.state["session"]
+            await trio.sleep(1)  # the ledger writes five times a second
+            with data_folder() as two, running_server(two, "--database-url", server_database) as second:
+                await eventually(lambda: second.get("/readyz")[0] == 200)
+                await ada.about("end")
+                await ada.until("state", state="idle")
+                found = await eventually(lambda: row(server_database, session))
+    assert found == ("ended",)
+
+
 async def test_a_kill_is_put_right_at_the_next_start() -> None:
     with data_folder() as folder:
         with running_server(folder) as server:
             async with present(server, "Ada") as ada, present(server, "Ben") as ben:
                 await call(ada, ben)
                 session = ada.state["session"]
-                await trio.sleep(0.3)  # the ledger writes within a few hundredths of a second
+                await trio.sleep(1)  # the ledger writes five times a second
                 everybody = group_of(server)
                 server.process.kill()
                 server.process.wait()
-        with running_server(folder) as server:
+        port = server.address.rpartition(":")[2]
+        with running_server(folder, "--port", port) as server:
             assert living(everybody) == set(), "the former PostgreSQL has been stopped"
             await eventually(lambda: server.get("/readyz")[0] == 200)
             assert await eventually(lambda: cause_of(folder, session)) == "node_lost"

@@ -25,7 +25,7 @@ from hypercorn.typing import ASGISendEvent
 from web.server.apps import PeerGoneError
 from web.server.config import ServerConfig
 from web.server.limits import ServerLimits
-from web.server.websocket import WayOut, Headers, WebSocket
+from web.server.websocket import Headers, WayOut, WebSocket
 
 _ORIGIN = re.compile(rb"^https?://[^/?#]+", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"\n\r?\n")
