@@ -63,7 +63,7 @@ def all_gone(pids: set[int]) -> bool:
 
 
 STUDYMATCH = """
-import sys, trio
+import signal, sys, trio
 from pathlib import Path
 from studymatch.embedded import embedded_postgres
 
@@ -72,6 +72,7 @@ async def main():
         print(conninfo, flush=True)
         await trio.sleep_forever()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 trio.run(main)
 """
 
