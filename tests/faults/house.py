@@ -64,6 +64,7 @@ class House:
             options = options | {"database-url": conninfo}
         self.proxy = proxy
         self.kills: list[float] = []
+        self._port = "0"
         self._folder = folder
         self._rules = replace(RULES, grace_s=float(options["grace-s"]))
         self._options = [part for name, value in options.items() for part in (f"--{name}", str(value))]
@@ -101,11 +102,14 @@ class House:
         return Fleet(self.proxy.address, self.new_guest, seed, manners, loners)
 
     async def start(self) -> None:
-        """Start the server; returns when it serves, and the proxy leads to it."""
-        self._running = running_server(self._folder, *self._options)
+        """Start the server; returns when it serves, and the proxy leads to it.
+
+        Its port stays the same, which is how it recognises what its former life left.
+        """
+        self._running = running_server(self._folder, *self._options, "--port", self._port)
         self._server = await trio.to_thread.run_sync(self._running.__enter__)
-        host, _, port = self._server.address.removeprefix("http://").partition(":")
-        self.proxy.target = (host, int(port))
+        host, _, self._port = self._server.address.removeprefix("http://").partition(":")
+        self.proxy.target = (host, int(self._port))
 
     async def stop(self) -> int:
         """Stop the server with SIGTERM; returns its exit code when it is gone."""
