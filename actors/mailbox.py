@@ -96,7 +96,7 @@ class Mailbox(Generic[M]):
             trio.lowlevel.reschedule(reader, outcome.Error(error))
             return True
         if not is_settled:
-            self._messages.appendleft((door, message))
+            self._messages.append((door, message))
             trio.lowlevel.reschedule(reader, outcome.Value(message))
         elif self._messages or self._is_left or self._closed:
             trio.lowlevel.reschedule(reader)

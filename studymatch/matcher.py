@@ -1,8 +1,9 @@
 """The matcher: the one actor that decides who meets whom.
 
-It owns the `Pool`. Whether two people fit is decided in one synchronous step, in which their doors are
-linked too: so at every moment the partner of my partner is me, and whoever leaves from then on rings
-the other, even if neither has heard of the match yet.
+It owns the `Pool`, and takes its turn in the step in which it is told something. Whether two people
+fit is decided in one synchronous step, in which their doors are linked too: so at every moment the
+partner of my partner is me, and whoever leaves from then on rings the other, even if neither has heard
+of the match yet.
 
 While a ticket waits, its door is linked with the *desk*, a door of this incarnation of the matcher. A
 user who leaves the search closes their door, which rings the desk: the ticket is withdrawn. A matcher

@@ -1,8 +1,8 @@
-"""The versions of the libraries whose internals this package leans on, checked before any of it is used."""
+"""The versions of the libraries on whose internals the edge leans, checked before any of it is used."""
 
 from importlib.metadata import version
 
-PINS = {"hypercorn": "0.18", "quart-trio": "0.12"}
+PINS = {"hypercorn": "0.18", "quart": "0.22", "quart-trio": "0.12"}
 """Distribution to the minor version that was read and tested. Another one may work, or fail in silence."""
 
 
