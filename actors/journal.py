@@ -11,22 +11,27 @@ of six parts, each of them somewhere else in memory when it is forgotten.
 
 `configure` decides, once per process, what lines look like: for people on a terminal, JSON otherwise,
 the same fields in the same order. Lines for people are structlog's. JSON takes a shorter way, because a
-busy server writes eight lines a call.
+busy server writes eight lines a call. In both, whatever commands a terminal or breaks a line is shown as an
+escape, and lines that an actor repeats without end are folded (`actors.fold`).
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import time
 from collections import deque
-from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from traceback import format_exception
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 import trio
+
+from actors.fold import Fold
+from actors.outlet import Outlet, Stream, printable
 
 REMEMBERED = 12
 """How many events an actor remembers: two encounters' worth, at some 300 bytes each."""
@@ -40,7 +45,7 @@ LEVELS = ("debug", "info", "warning", "error")
 class Sink(Protocol):
     """Where lines go: a stream, or a test's list."""
 
-    def write(self, level: str, line: bytes) -> None:
+    def write(self, level: str, actor: str, event: str, line: bytes) -> None:
         """Take a line, a JSON object whose first fields are `event` and `actor`."""
 
 
@@ -64,20 +69,20 @@ class Journal:
 
     def debug(self, event: str, **fields: Any) -> None:
         """Write a line for whoever looks for a fault; silent unless asked for."""
-        self._sink.write("debug", self._remember(event, fields))
+        self._sink.write("debug", self.actor, event, self._remember(event, fields))
 
     def info(self, event: str, **fields: Any) -> None:
         """Write a line, and remember it."""
-        self._sink.write("info", self._remember(event, fields))
+        self._sink.write("info", self.actor, event, self._remember(event, fields))
 
     def warning(self, event: str, **fields: Any) -> None:
         """Write a line about something that should not happen but is dealt with, and remember it."""
-        self._sink.write("warning", self._remember(event, fields))
+        self._sink.write("warning", self.actor, event, self._remember(event, fields))
 
     def crash(self, error: Exception) -> None:
         """Write the crash report: the error with its traceback, and the last events before it."""
         report = {"error": repr(error), "exception": _traceback(error), "recent": self.recent()}
-        self._sink.write("error", _as_json("crashed", self.actor, report))
+        self._sink.write("error", self.actor, "crashed", _as_json("crashed", self.actor, report))
 
     def recent(self) -> list[str]:
         """The last events, oldest first, one readable string each, with its age in seconds."""
@@ -111,11 +116,6 @@ def _in_order(line: Mapping[str, Any]) -> dict[str, Any]:
     return ordered | {name: others[name] for name in sorted(others)}
 
 
-def _for_people(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """`_in_order` as a structlog processor."""
-    return _in_order(line)
-
-
 class _Line(msgspec.Struct, omit_defaults=True, rename=_plain):
     """What has only fields named in `FIELD_ORDER`, and is encoded in this order, as nearly everything."""
 
@@ -137,41 +137,141 @@ def _as_json(event: str, actor: str, fields: dict[str, Any]) -> bytes:
         line: Any = _Line(event, actor, **fields)
     except TypeError:  # it has other fields too
         line = _in_order({"event": event, "actor": actor, **fields})
-    return _encode(line)
+    try:
+        return _encode(line)
+    except Exception:  # half a surrogate pair, a number without end: no actor fails because of its journal
+        plain = {name: printable(str(value)) for name, value in fields.items()}
+        return _encode(_in_order({"event": printable(event), "actor": printable(actor), **plain}))
 
 
 def _traceback(error: BaseException) -> str:
     return "".join(format_exception(error)).rstrip()
 
 
-class JsonLines:
-    """A sink that writes each line as one JSON object, unless it is less severe than `least`."""
+class _Lines:
+    """A sink for what is at least as severe as `least`. `put` takes a level and the JSON of a line."""
 
-    def __init__(self, stream: TextIO, least: str) -> None:
-        self._stream = stream
+    def __init__(self, least: str, put: Callable[[str, bytes], None]) -> None:
         self._silent = frozenset(LEVELS[: LEVELS.index(least)])
+        self._put = put
+        self._fold = Fold()
 
-    def write(self, level: str, line: bytes) -> None:
+    def write(self, level: str, actor: str, event: str, line: bytes) -> None:
+        """Write a line, unless it is folded; and what has to be told of those that were."""
+        if level in self._silent:
+            return
+        now = time.monotonic()
+        told = self._fold.admit(level, actor, event, now)
+        if told is not None:
+            self._put(level, line[:-1] + b"," + _encode(told)[1:] if told else line)
+        for level_then, whose, rest in self._fold.overdue(now):
+            self._put(level_then, _as_json("folded", whose, rest))
+
+
+class JsonLines:
+    """Writes each line as one JSON object, and nothing but printable characters."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._write = _writes_to(stream)
+        self._second = -1
+
+    def put(self, level: str, line: bytes) -> None:
         """Put the time and `level` before what `line` holds."""
-        if level not in self._silent:
-            time = _encode(datetime.now(UTC)).decode()
-            self._stream.write(f'{{"time":{time},"level":"{level}",{line[1:].decode()}\n')
-            self._stream.flush()
+        text = line[1:].decode()
+        if not (line.isascii() and b"\x7f" not in line):
+            text = _UNSAFE.sub(_escaped, text)
+        self._write(f'{{"time":"{self._time()}","level":"{level}",{text}\n')
+
+    def tell_lost(self, lines: int) -> str:
+        """A line that tells of those that could not be written."""
+        line = _as_json("lines lost", "journal", {"lines": lines})
+        return f'{{"time":"{self._time()}","level":"warning",{line[1:].decode()}\n'
+
+    def _time(self) -> str:
+        """The time in UTC, by RFC 3339. The date is written once a second, which is a third of the cost."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._date, self._second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)), second
+        return f"{self._date}.{int((now - second) * 1e6):06}Z"
+
+
+_UNSAFE = re.compile(r"[^\x20-\x7e]")
+"""What may have to be escaped; control characters below a space have been already."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as it is, if it is printable, and otherwise as JSON escapes it."""
+    character = found[0]
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def _writes_to(stream: Stream) -> Callable[[str], None]:
+    """What writes a line. Any stream but an `Outlet` may have to be waited for."""
+    if isinstance(stream, Outlet):
+        return stream.put
+
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return write
 
 
 class LinesForPeople:
-    """A sink that leaves it to structlog what is written."""
+    """Writes each line as structlog shows it on a terminal."""
 
-    def __init__(self) -> None:
-        self._logger = structlog.get_logger()
+    def __init__(self, stream: Stream) -> None:
+        self._write = _writes_to(stream)
+        self._stamp = structlog.processors.TimeStamper(fmt="iso", utc=False, key="time")
+        self._render = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), sort_keys=False, timestamp_key="time", pad_level=False
+        )
 
-    def write(self, level: str, line: bytes) -> None:
-        """Log it at `level`."""
-        fields = msgspec.json.decode(line)
-        getattr(self._logger, level)(fields.pop("event"), **fields)
+    def put(self, level: str, line: bytes) -> None:
+        """Put the time and `level` before what `line` holds."""
+        fields = {name: _shown(value) for name, value in msgspec.json.decode(line).items()}
+        if "exception" in fields:
+            fields["exception"] = _indented(msgspec.json.decode(line)["exception"])
+        self._write(self._as_text(level, fields))
+
+    def tell_lost(self, lines: int) -> str:
+        """A line that tells of those that could not be written."""
+        return self._as_text("warning", {"event": "lines lost", "actor": "journal", "lines": lines})
+
+    def _as_text(self, level: str, fields: dict[str, Any]) -> str:
+        stamped = self._stamp(None, level, _in_order(fields | {"level": level}))
+        return f"{self._render(None, level, _in_order(stamped))}\n"
 
 
-_lines: Sink = LinesForPeople()
+def _shown(value: Any) -> Any:
+    """The same without characters that command a terminal. (structlog shows the repr of what is no text.)"""
+    return printable(value) if isinstance(value, str) else value
+
+
+def _indented(traceback: str) -> str:
+    """A traceback, made harmless, of which no line looks like a line of the journal."""
+    return "\n".join("    " + printable(line) for line in traceback.split("\n"))
+
+
+class _ToStandardError:
+    """What nobody has configured yet."""
+
+    def write(self, level: str, actor: str, event: str, line: bytes) -> None:
+        """Show it to people."""
+        LinesForPeople(standard_error()).put(level, line)
+
+
+def standard_error() -> Stream:
+    """Standard error, which a process may be started without."""
+    error: Stream | None = sys.stderr
+    return Outlet(None) if error is None else error
+
+
+_lines: Sink = _ToStandardError()
 """Where lines go that were given no other sink; `configure` decides."""
 
 
@@ -182,14 +282,19 @@ class _ToJournal(logging.Handler):
         level = "error" if record.levelno >= logging.ERROR else "warning"
         error = record.exc_info[1] if record.exc_info else None
         fields = {} if error is None else {"exception": _traceback(error)}
-        _lines.write(level, _as_json(record.getMessage(), record.name, fields))
+        try:
+            said = record.getMessage()
+        except Exception:  # the text and what was to go into it do not fit: nobody's call fails for that
+            said = str(record.msg)
+        _lines.write(level, record.name, str(record.msg), _as_json(said, record.name, fields))
 
 
-def configure(level: str, *, human: bool, stream: TextIO = sys.stderr) -> None:
+def configure(level: str, *, human: bool, stream: Stream | None = None) -> None:
     """Decide for this process what is written (`level` is one of `LEVELS`), how, and where.
 
-    `human` gives aligned, coloured text; otherwise each line is one JSON object. Warnings and errors
-    that libraries give to `logging` appear among the lines.
+    `human` gives aligned, coloured text; otherwise each line is one JSON object. `stream` is standard error
+    unless it is said; an `Outlet` is never waited for. Warnings and errors that libraries give to `logging`
+    appear among the lines.
 
     Raises:
         ValueError: `level` is none of `LEVELS`.
@@ -197,30 +302,9 @@ def configure(level: str, *, human: bool, stream: TextIO = sys.stderr) -> None:
     if level not in LEVELS:
         raise ValueError(f"expected a level out of {', '.join(LEVELS)}, got {level!r}")
     global _lines
-    if human:
-        _configure_structlog(level, stream)
-        _lines = LinesForPeople()
-    else:
-        _lines = JsonLines(stream, level)
+    to = stream or standard_error()
+    lines = LinesForPeople(to) if human else JsonLines(to)
+    if isinstance(to, Outlet):
+        to.tell_lost = lines.tell_lost
+    _lines = _Lines(level, lines.put)
     logging.basicConfig(handlers=[_ToJournal()], level=logging.WARNING, force=True)
-
-
-def _configure_structlog(level: str, stream: TextIO) -> None:
-    render = structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(),
-        sort_keys=False,
-        timestamp_key="time",
-        pad_level=False,
-        exception_formatter=structlog.dev.plain_traceback,  # others print local variables, which are private
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=False, key="time"),
-            _for_people,
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
-    )

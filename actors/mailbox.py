@@ -162,6 +162,14 @@ class Mailbox(Generic[M]):
         self._reader = None
         return trio.lowlevel.Abort.SUCCEEDED
 
+    def discard(self) -> None:
+        """Close, and forget what is inside: for a reader who has gone.
+
+        What came through a door refers to it, and the door to its mailbox: a circle otherwise.
+        """
+        self.close()
+        self._messages.clear()
+
     def waiting(self) -> list[M]:
         """The messages that wait and are still wanted, in order. They stay."""
         return [message for door, message in self._messages if door is None or door.open]

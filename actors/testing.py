@@ -20,6 +20,6 @@ class Lines(list[dict[str, Any]]):
         """The lines of one kind."""
         return [line for line in self if line["event"] == event]
 
-    def write(self, level: str, line: bytes) -> None:
+    def write(self, level: str, actor: str, event: str, line: bytes) -> None:
         """Keep a line."""
         self.append({"level": level, **msgspec.json.decode(line)})

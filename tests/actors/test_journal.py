@@ -13,6 +13,7 @@ import trio
 
 from actors import Journal
 from actors.journal import REMEMBERED, configure
+from actors.outlet import Outlet
 from actors.testing import Lines
 
 
@@ -101,3 +102,55 @@ async def test_a_crash_report_has_the_traceback_and_the_last_events() -> None:
     assert line["event"] == "crashed"
     assert "about to divide=by zero" in line["recent"][0]
     assert "ZeroDivisionError" in line["exception"]
+
+
+NASTY = "/\x1b[2J\x07\r\n2026 [error] forged\x9b31m\x7f\u2028\u202e\ufeff"
+
+
+@pytest.mark.parametrize("human", [True, False])
+async def test_no_value_can_command_a_terminal_or_begin_a_line(human: bool) -> None:
+    stream = io.StringIO()
+    configure("info", human=human, stream=stream)
+    Journal("server").info(NASTY, path=NASTY, several=[NASTY])
+    logging.getLogger("web.server").warning("refused %s", NASTY)
+    try:
+        raise ValueError(NASTY)
+    except ValueError as error:
+        Journal("server").crash(error)
+    text = stream.getvalue()
+    assert {character for character in text if not character.isprintable()} == {"\n"}
+    assert not [line for line in text.split("\n") if line.startswith("2026 [error]")]
+    if not human:
+        first, second, _ = map(json.loads, text.splitlines())
+        assert first["path"] == NASTY
+        assert second["event"] == f"refused {NASTY}"
+
+
+async def test_what_cannot_be_text_fails_nobody() -> None:
+    stream = io.StringIO()
+    configure("info", human=False, stream=stream)
+    Journal("server").info("odd", path="\ud800", number=10**40)
+    logging.getLogger("some.package").warning("%d of %d", "one")
+    odd, unfit = map(json.loads, stream.getvalue().splitlines())
+    assert odd["path"] == "\\ud800"
+    assert unfit["event"] == "%d of %d"
+
+
+async def test_a_loop_of_one_actor_is_folded_and_its_last_line_is_not() -> None:
+    stream = io.StringIO()
+    configure("info", human=False, stream=stream)
+    for turn in range(1000):
+        Journal("user 7").info("moved", to="searching" if turn % 2 else "idle")
+    Journal("user 7").info("left", cause="grace_over")
+    Journal("user 8").info("arrived")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert 20 <= len([line for line in lines if line["event"] == "moved"]) <= 100
+    assert [line["event"] for line in lines[-2:]] == ["left", "arrived"]
+
+
+async def test_lines_that_an_outlet_drops_are_counted_in_a_line() -> None:
+    for human, expected in ((False, '"event":"lines lost"'), (True, "lines lost")):
+        outlet = Outlet(None)
+        configure("info", human=human, stream=outlet)
+        assert expected in outlet.tell_lost(7)
+        assert "7" in outlet.tell_lost(7)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
+
 import pytest
 import trio
 
-from actors import Intensity, Mailbox, TooManyRestartsError, keep_running, open_crew, serving
+from actors import (
+    Backoff,
+    Intensity,
+    Mailbox,
+    TooManyRestartsError,
+    keep_running,
+    open_crew,
+    open_helpers,
+    serving,
+)
 from actors.testing import Lines
+from tests.support.leftovers import without_collector
 
 
 async def test_a_service_is_run_again_at_once_and_finishes_when_it_returns(
@@ -51,6 +64,25 @@ async def test_crashes_long_ago_are_forgiven(lines: Lines, autojump_clock: trio.
     with trio.move_on_after(1000):
         await keep_running(run, lines.journal("service"), Intensity(restarts=3, period_s=30))
     assert len(lines.events("crashed")) == 90
+
+
+async def test_what_others_can_do_without_is_run_again_for_ever_with_growing_pauses(
+    lines: Lines, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Each life lasts a second, until one is sound."""
+    begun: list[float] = []
+
+    async def run() -> None:
+        begun.append(trio.current_time())
+        await trio.sleep(60 if len(begun) == 6 else 1)
+        raise RuntimeError("the database stopped")
+
+    with trio.move_on_after(200):
+        async with serving(run, lines.journal("service"), Backoff(first_s=2, most_s=10, sound_s=60)):
+            await trio.sleep_forever()
+    from_one_to_the_next = [after - before for before, after in pairwise(begun)]
+    assert from_one_to_the_next[:9] == [1 + 2, 1 + 4, 1 + 8, 1 + 10, 1 + 10, 60 + 2, 1 + 4, 1 + 8, 1 + 10]
+    assert len(lines.events("crashed")) == len(begun) > 9
 
 
 async def test_a_cancellation_is_not_a_crash(lines: Lines) -> None:
@@ -126,3 +158,30 @@ async def test_a_crew_member_that_crashes_is_reported_and_nobody_else_notices(
     assert report["actor"] == "member 7"
     assert report["recent"] == ["-1.000s tripped over=a wire"]
     assert report["error"] == "ValueError('fell')"
+
+
+class Known:
+    """What a helper knows."""
+
+
+async def help_with(known: Known) -> None:
+    await trio.sleep_forever()
+
+
+async def crash_once(crashes: list[Exception]) -> None:
+    """Crash in the block, with helpers there, and in a block in another; the second time return."""
+    async with open_helpers() as outer:
+        outer.start_soon(help_with, Known())
+        async with open_helpers() as inner:
+            inner.start_soon(help_with, Known())
+            await trio.testing.wait_all_tasks_blocked()
+            if crashes:
+                raise crashes.pop()
+
+
+async def test_a_service_that_crashes_with_helpers_leaves_no_cycle(lines: Lines) -> None:
+    with without_collector() as leftovers:
+        await keep_running(
+            partial(crash_once, [ValueError("planned")]), lines.journal("service"), Intensity()
+        )
+    assert leftovers.found.keys() & {f"{__name__}.Known", "frame of crash_once"} == set()
