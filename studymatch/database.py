@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,15 +20,32 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 import trio
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
+
+from studymatch.conninfo import read_conninfo
 
 T = TypeVar("T")
 Connection: TypeAlias = "psycopg.Connection[TupleRow]"
 
 CONNECTIONS = 2
 """One for the batch that is being written, one so that the lease can be renewed meanwhile."""
+
+TURNED_AWAY = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "is not permitted to log in",
+    "permission denied for database",
+    # PgBouncer:
+    "no such database",
+    "no such user",
+    "unsupported startup parameter",
+    "not allowed in statement pooling mode",
+)
+"""Messages of a server that is reachable and refuses these credentials. Before authentication psycopg gets no
+error code, only the text; a text in another language is not recognised, and the database counts as away."""
 
 # While the database is away psycopg and its pool would write a line for each attempt; what there is to say is
 # in the errors that are raised here.
@@ -86,7 +104,6 @@ class Database:
             min_size=0,
             max_size=CONNECTIONS,
             open=False,
-            configure=self._configure,
             timeout=limits.acquire_s,
             reconnect_timeout=limits.acquire_s,
             num_workers=CONNECTIONS,
@@ -115,6 +132,7 @@ class Database:
 
         def run() -> T:
             with self._pool.connection() as connection:
+                self._begin(connection)
                 return work(connection)
 
         return await self._in_thread(run)
@@ -123,11 +141,19 @@ class Database:
         """As `transact`, on a connection that is made for it and says at once why it cannot be made.
 
         The limits on statements and locks are not set there: `work` sets its own.
+
+        Raises:
+            DatabaseSettingError: the server is reachable, and refuses this user or this database.
         """
 
         def run() -> T:
-            with psycopg.connect(**self._params) as connection:
-                return work(connection)
+            try:
+                with psycopg.connect(**self._params) as connection:
+                    return work(connection)
+            except psycopg.OperationalError as error:
+                if any(words in str(error) for words in TURNED_AWAY):
+                    raise DatabaseSettingError(str(self._explained(error))) from error
+                raise
 
         return await self._in_thread(run)
 
@@ -137,20 +163,23 @@ class Database:
                 return run()
             except PoolTimeout:
                 raise self._why_no_connection() from None
-            except (psycopg.Error, UnicodeEncodeError) as error:
+            except (psycopg.Error, ValueError, OverflowError, struct.error) as error:
                 raise self._explained(error) from error
 
         return await trio.to_thread.run_sync(explain, limiter=self._limiter, abandon_on_cancel=True)
 
-    def _configure(self, connection: Connection) -> None:
-        """Set the limits of a new connection. (As start-up options they would not pass through PgBouncer.)"""
+    def _begin(self, connection: Connection) -> None:
+        """Set the limits of the transaction that begins here, and that null is null in arrays.
+
+        PgBouncer does not forward start-up options, and settings of a session would reach other clients.
+        """
         limits = self._limits
         connection.execute(
-            "select set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),"
-            " set_config('idle_in_transaction_session_timeout', %s, false)",
+            "select set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
+            " set_config('idle_in_transaction_session_timeout', %s, true),"
+            " set_config('array_nulls', 'on', true)",
             [milliseconds(s) for s in (limits.statement_s, limits.lock_s, limits.statement_s)],
         )
-        connection.commit()
 
     def __str__(self) -> str:
         """The database in words: where it is, its name, the user; never the password."""
@@ -169,14 +198,16 @@ class Database:
             return self._explained(error)
         return DatabaseUnavailableError(f"No connection to the {self} was free in time.")
 
-    def _explained(self, error: psycopg.Error | UnicodeEncodeError) -> StoreError:
+    def _explained(self, error: Exception) -> StoreError:
         """What an error of psycopg means, in words that name what to check."""
         said = first_line(error)
         if password := self._params.get("password"):
             said = said.replace(str(password), "***")
         match error:
-            case psycopg.IntegrityError() | psycopg.DataError() | UnicodeEncodeError():
+            case psycopg.IntegrityError() | psycopg.DataError() | psycopg.NotSupportedError():
                 return RecordRefusedError(said)
+            case psycopg.ProgrammingError(sqlstate=None) | ValueError() | OverflowError() | struct.error():
+                return RecordRefusedError(said)  # psycopg has no form for it, so it was never sent
             case psycopg.errors.QueryCanceled() | psycopg.errors.LockNotAvailable():
                 return DatabaseUnavailableError(
                     f"The {self} is too slow: {said}. Check its load, and what holds locks in it."
@@ -193,30 +224,31 @@ class Database:
 
 
 def _parse(conninfo: str) -> dict[str, Any]:
-    """The parts of a connection string. A part that was cut in the wrong place may hold a piece of the
-    password, so nothing of the string is ever shown.
-    """
+    """The parts of a connection string, none of which is shown."""
     try:
-        params: dict[str, Any] = dict(conninfo_to_dict(conninfo))
-    except psycopg.Error:
-        params = {"port": "unreadable"}
-    ports = str(params.get("port") or "").replace(",", "")
-    if (ports and not ports.isdecimal()) or any("@" in str(params.get(p) or "") for p in ("host", "dbname")):
-        raise DatabaseSettingError(
-            "The database address cannot be understood. Expected something like"
-            " postgresql://user:password@host:5432/database, where each of @ : / ? # % in the user or the"
-            " password is written as %40 %3A %2F %3F %23 %25."
-        )
-    return params
+        return read_conninfo(conninfo)
+    except ValueError as error:
+        raise DatabaseSettingError(f"The database address cannot be understood. Expected {error}.") from None
 
 
 def _with_defaults(params: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """The parameters to connect with: what the address does not say itself is set here."""
+    """The parameters to connect with: what the address does not say itself is set here.
+
+    It has no say in the encoding, because only UTF8 has every name.
+    """
     return {
         "application_name": "studymatch",
         "connect_timeout": max(2, math.ceil(limits.connect_s)),
         "tcp_user_timeout": milliseconds(limits.network_s),
-    } | dict(params)
+        # Nothing else detects a server machine that vanishes before it has answered.
+        "keepalives_idle": math.ceil(limits.network_s),
+        "keepalives_interval": max(1, math.ceil(limits.network_s / 3)),
+        "keepalives_count": 3,
+        # Behind PgBouncer the next transaction may use a server connection with other prepared statements.
+        "prepare_threshold": None,
+        **params,
+        "client_encoding": "UTF8",
+    }
 
 
 def milliseconds(seconds: float) -> str:

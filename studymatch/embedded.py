@@ -16,15 +16,13 @@ server after everything that uses it. It may not outlive the block, whatever hap
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,7 +30,9 @@ import psycopg
 import trio
 from psycopg.conninfo import make_conninfo
 
-from actors import Intensity, Journal, serving
+from actors import Backoff, Journal, serving
+from studymatch.leftover import PATIENCE, POLL_S, stop_leftover
+from studymatch.places import make_data_dir, place_for_postgres, socket_folder
 from studymatch.programs import (
     Account,
     EmbeddedPostgresError,
@@ -42,6 +42,14 @@ from studymatch.programs import (
     in_the_wheel,
     on_this_machine,
     reachable,
+    version_of,
+)
+from studymatch.state_files import (
+    FolderInUseError,
+    Tell,
+    make_way,
+    sole_user,
+    sync_folder,
 )
 
 ROLE = "studymatch"
@@ -50,25 +58,18 @@ ROLE = "studymatch"
 PORT = 5432
 """Part of the socket's name only; nothing listens on TCP."""
 
-SOCKET_PATH_MAX = 107 if sys.platform == "linux" else 103
-"""Bytes of the path of a Unix socket: `sun_path` of sockaddr_un, less its final zero."""
-
 START_LIMIT_S = 120.0
 """After a crash PostgreSQL replays its log before it lets anybody in."""
-
-POLL_S = 0.02
 
 ORPHANS_POLL_S = 0.25
 """How often to try again while the last processes of a killed server are ending."""
 
-STOP_STEPS = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
-"""How a server is stopped, and how long each step has: fast shutdown, immediate shutdown, by force."""
-
 LOG_MAX_BYTES = 10_000_000
 """A log larger than this is set aside at the start; one former log is kept."""
 
-INTENSITY = Intensity(restarts=3, period_s=30.0)
-"""How often a server that stops by itself is started again."""
+BACKOFF = Backoff(first_s=0.5, most_s=30.0, sound_s=60.0)
+"""The pauses before a server that stops by itself is started again, however often: people go on being
+matched without it, and what is to be recorded waits."""
 
 SERVER_SETTINGS = {
     "listen_addresses": "",
@@ -86,25 +87,6 @@ SERVER_SETTINGS = {
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-def default_data_dir() -> Path:
-    """Where data are kept unless somebody says otherwise: a folder in which the server's account can work."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/studymatch")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "studymatch"
-
-
-def make_data_dir(folder: Path) -> Path:
-    """Make `folder` and its parents; those of root may be entered by the account that PostgreSQL runs as,
-    whatever the umask is. Returns it.
-    """
-    for path in [*reversed(folder.parents), folder]:
-        if not path.exists():
-            path.mkdir()
-            if os.geteuid() == 0:
-                path.chmod(0o755)
-    return folder
-
-
 def installations() -> list[Programs]:
     """All programs of PostgreSQL that can be found: those of the machine first, then those of the wheel."""
     return [*on_this_machine(), *in_the_wheel()]
@@ -120,25 +102,26 @@ async def embedded_postgres(
 ) -> AsyncIterator[str]:
     """A PostgreSQL of one's own for as long as the block is open; gives its connection string (key=value).
 
-    A server that stops by itself is started again. `durable=False` gives up safety against a crash of the
+    A server that stops by itself is started again, after the pauses of `BACKOFF`, and so is one that does not
+    start again at the moment: neither ends the block. `durable=False` gives up safety against a crash of the
     machine for speed, for tests.
 
     Leaving the block stops the server, which ends connections that are still open. That cannot be
-    cancelled, and takes as long as `STOP_STEPS` says at most. Errors of the block come out in an exception
+    cancelled, and takes as long as `PATIENCE` says at most. Errors of the block come out in an exception
     group, as from a nursery.
 
     Raises:
-        EmbeddedPostgresError: it cannot be had, and why.
-        TooManyRestartsError: it stopped by itself again and again; this cancels the block.
+        EmbeddedPostgresError: it cannot be had at first, and why.
     """
     journal = journal or Journal("postgres")
-    with _sole_user(data_dir) as folder:
-        await _stop_leftover(folder / "pgdata", journal)
-        server = await trio.to_thread.run_sync(_prepare, folder, candidates, durable)
+    with _sole_user(data_dir, journal) as folder:
+        with _plainly(folder):
+            await stop_leftover(folder / "pgdata", journal)
+        server = await trio.to_thread.run_sync(_prepare, folder, candidates, durable, _from_thread(journal))
         try:
             await server.start()
             journal.info("started", version=server.programs.major, data=str(folder))
-            async with serving(server.attend, journal, INTENSITY):
+            async with serving(server.attend, journal, BACKOFF):
                 yield server.conninfo
         finally:
             with trio.CancelScope(shield=True):
@@ -228,7 +211,7 @@ class Server:
     async def stop(self) -> None:
         """Stop the server, with less and less patience. Returns when it is gone."""
         process = self._process
-        for how, limit_s in STOP_STEPS:
+        for how, limit_s in PATIENCE:
             if process is None or process.returncode is not None:
                 break
             process.send_signal(how)
@@ -237,29 +220,31 @@ class Server:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
 
+def _from_thread(journal: Journal) -> Tell:
+    """`Journal.warning` for worker threads."""
+    return lambda event, **fields: trio.from_thread.run_sync(partial(journal.warning, event, **fields))
+
+
 @contextmanager
-def _sole_user(data_dir: Path) -> Iterator[Path]:
-    """Make the data folder if need be, and own it; gives its real path.
+def _sole_user(data_dir: Path, journal: Journal) -> Iterator[Path]:
+    """Make the data folder if it is missing, and lock it; gives its real path, or that of its substitute.
 
     Raises:
         EmbeddedPostgresError: another process owns it, or it cannot be made or written to.
     """
     with ExitStack() as stack:
-        with _plainly(data_dir):
-            data_dir = make_data_dir(data_dir.expanduser().absolute()).resolve()
-            lock = stack.enter_context((data_dir / "studymatch.lock").open("a+"))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
+            with _plainly(data_dir):
+                data_dir = make_data_dir(data_dir.absolute()).resolve()
+                stack.enter_context(sole_user(data_dir, journal.warning))
+                place = place_for_postgres(data_dir, journal.warning)
+                if place != data_dir:
+                    stack.enter_context(sole_user(place, journal.warning))
+        except FolderInUseError as error:
             raise EmbeddedPostgresError(
-                f"Another studymatch (process {lock.read().strip()}) runs on the data folder {data_dir}."
-                " Stop it, or choose another folder with --data-dir."
+                f"{error} Stop it, or choose another folder with --data-dir."
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield data_dir
+        yield place
 
 
 @contextmanager
@@ -274,27 +259,54 @@ def _plainly(data_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def _prepare(data_dir: Path, candidates: Callable[[], Sequence[Programs]], durable: bool) -> Server:
+def _prepare(
+    data_dir: Path, candidates: Callable[[], Sequence[Programs]], durable: bool, tell: Tell
+) -> Server:
     """Everything but the server itself: account, programs, cluster, folder of the socket. Blocks."""
     with _plainly(data_dir):
         pgdata = data_dir / "pgdata"
-        is_new = not pgdata.exists()
+        is_new = _is_to_be_made(pgdata)
         account = account_for(None if is_new else pgdata.stat().st_uid)
         if barrier := account.barrier(data_dir):
             raise EmbeddedPostgresError(
                 f"PostgreSQL refuses to run as root, so it runs as {account.name}, which may not enter"
                 f" {barrier}. Choose a data folder elsewhere with --data-dir, or: chmod o+x {barrier}"
             )
-        major = None if is_new else int((pgdata / "PG_VERSION").read_text())
+        major = None if is_new else version_of(pgdata, account, tell)
         programs = reachable(choose(candidates(), major, pgdata), account, data_dir)
         if is_new:
             _make_cluster(programs, account, pgdata, durable)
         account.take_over(pgdata)
-        sockets = _socket_folder(data_dir, account)
+        sockets = socket_folder(data_dir, f".s.PGSQL.{PORT}")
+        account.take_over(sockets)
+        for log in ("postgres.log", "postgres.log.1"):
+            make_way(data_dir / log, tell)
         return Server(programs, account, pgdata, sockets, SERVER_SETTINGS | ({} if durable else NOT_DURABLE))
 
 
+def _is_to_be_made(pgdata: Path) -> bool:
+    """Whether there is no cluster yet.
+
+    Raises:
+        EmbeddedPostgresError: it cannot be told, as when a disk is not mounted.
+    """
+    if pgdata.is_dir():
+        return next(pgdata.iterdir(), None) is None
+    if os.path.lexists(pgdata):
+        raise EmbeddedPostgresError(
+            f"{pgdata} is no folder, or leads to none. It holds the data of the private PostgreSQL: bring"
+            " them back, or remove it to begin without them."
+        )
+    return True
+
+
 def _make_cluster(programs: Programs, account: Account, pgdata: Path, durable: bool) -> None:
+    if not account.is_known:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL's initdb does not run as a user whom the system has no name for (id {os.geteuid()})."
+            " Add the user to /etc/passwd, run studymatch as one who is there, or give it a PostgreSQL of"
+            " yours with --database-url."
+        )
     for former in pgdata.parent.glob("pgdata-unfinished-*"):
         shutil.rmtree(former, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix="pgdata-unfinished-", dir=pgdata.parent))
@@ -308,6 +320,7 @@ def _make_cluster(programs: Programs, account: Account, pgdata: Path, durable: b
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
         **_surroundings(account),
     )
     if made.returncode != 0:
@@ -316,6 +329,7 @@ def _make_cluster(programs: Programs, account: Account, pgdata: Path, durable: b
             f"PostgreSQL's initdb cannot make a cluster in {pgdata}. It says:\n{last}"
         )
     unfinished.rename(pgdata)
+    sync_folder(pgdata.parent)
 
 
 def _surroundings(account: Account) -> dict[str, Any]:
@@ -324,70 +338,8 @@ def _surroundings(account: Account) -> dict[str, Any]:
     return {**account.popen, "cwd": "/", "env": kept | {"LC_ALL": "C"}}
 
 
-def _socket_folder(data_dir: Path, account: Account) -> Path:
-    """A new folder that only the account may enter, with a path that is short enough for a socket in it.
-
-    It is ``run`` in the data folder, or else what the link ``run`` there points to. So what a killed process
-    left is found and removed; PostgreSQL could take its lock on the socket for that of a living server.
-    """
-    folder = data_dir / "run"
-    if folder.is_symlink():
-        shutil.rmtree(folder.readlink(), ignore_errors=True)
-        folder.unlink()
-    elif folder.exists():
-        shutil.rmtree(folder)
-    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_MAX:
-        folder.mkdir(mode=0o700)
-    else:
-        short = Path(tempfile.mkdtemp(prefix="studymatch-", dir="/tmp"))
-        folder.symlink_to(short)
-        folder = short
-    account.take_over(folder)
-    return folder
-
-
 def _open_log(path: Path) -> BinaryIO:
     """The log of the server, to append to; for nobody else to read."""
     if path.exists() and path.stat().st_size > LOG_MAX_BYTES:
         path.rename(path.with_suffix(".log.1"))
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
-
-
-async def _stop_leftover(pgdata: Path, journal: Journal) -> None:
-    """Stop the server of a process that was killed, if it still runs, and remove its pid file.
-
-    PostgreSQL takes any living process of the account for its server if the number is the same, and then
-    does not start; here the lock on the data folder and the command line say which is which.
-    """
-    pid_file = pgdata / "postmaster.pid"
-    with _plainly(pgdata.parent):
-        if not pid_file.exists():
-            return
-        pid = int(pid_file.read_text().split()[0])
-        for how, limit_s in STOP_STEPS:
-            if not _serves(pid, pgdata):
-                break
-            journal.warning("stopping the server of a killed process", pid=pid, signal=how.name)
-            with suppress(ProcessLookupError):
-                os.kill(pid, how)
-            with trio.move_on_after(limit_s):
-                while _serves(pid, pgdata):  # noqa: ASYNC110 (it is no child of ours, so nothing tells)
-                    await trio.sleep(POLL_S)
-        else:
-            raise EmbeddedPostgresError(
-                f"A PostgreSQL server (process {pid}) of a studymatch that was killed cannot be stopped."
-            )
-        pid_file.unlink(missing_ok=True)
-
-
-def _serves(pid: int, pgdata: Path) -> bool:
-    """Whether the process `pid` is a PostgreSQL server that runs on `pgdata`."""
-    if Path("/proc/self/cmdline").exists():
-        try:
-            said = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            return False
-    else:
-        command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
-        said = subprocess.run(command, capture_output=True, text=True).stdout.replace("\n", " ")
-    return f"postgres -D {pgdata} " in said

@@ -7,6 +7,8 @@ backlog (`studymatch.spill`), in order. One task takes the head of the backlog, 
 it to the store; what the database took is dropped. Everything in a batch can be written again, so when it is
 not known whether the database took it, it is simply written again: nothing is lost, nothing is doubled.
 
+* The database was away when the process started: its tables are brought up to date (`prepare`) before
+  anything is written.
 * The database is away or slow: the backlog grows, is spilled to a file when it is large, and writing is tried
   again with growing pauses.
 * The database refuses a record for good: the batch is made smaller until that record is alone; then it is set
@@ -32,8 +34,8 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
-from actors import Journal, Mailbox
-from studymatch.database import DatabaseUnavailableError, RecordRefusedError
+from actors import Journal, Mailbox, open_helpers
+from studymatch.database import DatabaseSettingError, RecordRefusedError, StoreError
 from studymatch.records import (
     Entry,
     LedgerMessage,
@@ -91,7 +93,8 @@ class Ledger:
     """The actor round `store`, on behalf of `node`. What happened is told to `mailbox`.
 
     `node` is made once for each life of the process, and stays the same when `run` is run again after a
-    crash: sessions go on meanwhile. `jitter` gives a factor for each pause.
+    crash: sessions go on meanwhile. `prepare` brings the tables up to date, before the first write; None:
+    they are. `jitter` gives a factor for each pause.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Ledger:
         spill_path: Path,
         journal: Journal,
         *,
+        prepare: Callable[[], Awaitable[None]] | None = None,
         pace: Pace = Pace(),
         jitter: Callable[[], float] = lambda: 1.0,
         wall_clock: Callable[[], float] = time.time,
@@ -111,15 +115,17 @@ class Ledger:
         self._store = store
         self._node = node
         self._journal = journal
+        self._prepare = prepare
         self._pace = pace
         self._jitter = jitter
         self._wall_clock = wall_clock
-        self._backlog = Backlog(spill_path, wall_clock=wall_clock)
+        self._backlog = Backlog(spill_path, journal.warning, wall_clock=wall_clock)
         self._batch_size = pace.batch_max
         self._news = trio.Event()
         self._closing = trio.Event()
         self._settled = False
         self._troubles: set[str] = set()
+        self._is_unusable = False
         self._last_good: float | None = None
 
     async def run(self) -> None:
@@ -130,22 +136,34 @@ class Ledger:
         same limit. Can be run again.
 
         Raises:
-            SpillError: the spill file cannot be used.
+            SpillError: the spill file cannot be used, and the mailbox is open.
         """
+        try:
+            await self._run()
+        except SpillError as error:
+            if not self._closing.is_set():
+                raise
+            # The process stops: a second attempt would take as long, and the disk would still be full.
+            self._journal.warning("records lost", records=len(self._backlog), why=str(error))
+
+    async def _run(self) -> None:
         self._settled = False
         with self._backlog:
             for line in self._backlog.damaged:
                 self._set_aside("a line of the spill file is damaged", line=line.decode(errors="replace"))
-            async with trio.open_nursery() as nursery:
+            if self._backlog.damaged_more:
+                self._journal.warning("more damaged lines", lines=self._backlog.damaged_more)
+            async with open_helpers() as helpers:
                 with trio.CancelScope(shield=True) as life:
-                    nursery.start_soon(self._end_when_cancelled, life)
+                    helpers.start_soon(self._end_when_cancelled, life)
                     await self._live(life)
-                nursery.cancel_scope.cancel()
 
     def not_ready_because(self) -> str | None:
         """Why sessions cannot be recorded right now; None: they can. They are not lost either way."""
         limit_s = 3 * self._pace.renew_every_s
         waiting = f"{len(self._backlog)} records wait"
+        if self._troubles and self._is_unusable:
+            return f"the database cannot be used as it is, the log says why; {waiting}"
         if self._last_good is None:
             return f"the database has not been reached yet; {waiting}"
         silent_s = trio.current_time() - self._last_good
@@ -164,12 +182,11 @@ class Ledger:
 
     async def _live(self, life: trio.CancelScope) -> None:
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._take_in, life)
-                nursery.start_soon(self._keep_lease)
+            async with open_helpers() as helpers:
+                helpers.start_soon(self._take_in, life)
+                helpers.start_soon(self._keep_lease)
                 await self._settle()
                 await self._write_until_closed()
-                nursery.cancel_scope.cancel()
         finally:
             for record in self.mailbox.receive_nowait_all(sys.maxsize):
                 self._backlog.append(Entry(self._node.id, record))
@@ -190,6 +207,9 @@ class Ledger:
 
     async def _settle(self) -> None:
         """Take this node's place: claim it, replay what was spilled, then close what was abandoned."""
+        if self._prepare is not None:
+            await self._insist(self._prepare)
+            self._prepare = None
         await self._insist(self._renew_lease)
         while self._backlog.spilled:
             await self._insist(self._write_batch)
@@ -229,7 +249,7 @@ class Ledger:
         while True:
             try:
                 await step()
-            except DatabaseUnavailableError as error:
+            except StoreError as error:  # somebody may put it right
                 self._note_trouble("write", error)
             else:
                 self._note_good("write")
@@ -257,11 +277,13 @@ class Ledger:
         """Renew the lease, and close what other nodes abandoned, every now and then."""
         while True:
             await trio.sleep(self._pace.renew_every_s)
+            if self._prepare is not None:
+                continue
             try:
                 await self._renew_lease()
                 if self._settled:
                     await self._close_abandoned()
-            except DatabaseUnavailableError as error:
+            except StoreError as error:
                 self._note_trouble("lease", error)
             else:
                 self._note_good("lease")
@@ -273,10 +295,11 @@ class Ledger:
         if closed := await self._store.close_abandoned(self._node):
             self._journal.info("closed abandoned sessions", sessions=closed)
 
-    def _note_trouble(self, task: str, error: DatabaseUnavailableError) -> None:
+    def _note_trouble(self, task: str, error: StoreError) -> None:
         """Write one line when an outage begins, and remember the others."""
         tell = self._journal.note if self._troubles else self._journal.warning
         tell("database unavailable", why=str(error), backlog=len(self._backlog))
+        self._is_unusable = isinstance(error, DatabaseSettingError)
         self._troubles.add(task)
 
     def _note_good(self, task: str) -> None:

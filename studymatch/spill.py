@@ -21,7 +21,7 @@ import fcntl
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ import trio
 from msgspec import Struct
 
 from studymatch.records import Entry, LedgerMessage
+from studymatch.state_files import Tell, decode, make_way, sync_folder
 
 
 class SpillError(Exception):
@@ -46,7 +47,13 @@ class SpilledLine(Struct, frozen=True):
     record: LedgerMessage
 
 
-_decode = msgspec.json.Decoder(SpilledLine).decode
+LINE_MAX = 64 * 1024
+"""The most bytes of a line that is read as a record. A record has about 200."""
+
+DAMAGED_MAX = 1000
+"""How many damaged lines are kept for people to look at."""
+
+_decoder = msgspec.json.Decoder(SpilledLine)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,10 +68,13 @@ class Backlog:
             memory cannot be written. It stays in memory.
     """
 
-    def __init__(self, path: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, tell: Tell, *, wall_clock: Callable[[], float] = time.time) -> None:
         self.path = path
+        self._tell = tell
         self.damaged: list[bytes] = []
-        """The lines that could not be read when the file was opened; they are passed over."""
+        """The first lines that could not be read when the file was opened; they are passed over."""
+        self.damaged_more = 0
+        """The number of further lines that could not be read."""
         self._wall_clock = wall_clock
         self._memory: deque[Entry] = deque()
         self._file: BinaryIO | None = None
@@ -98,12 +108,14 @@ class Backlog:
         self._ends = []
         with self.path.open("rb") as file:
             end = file.seek(self._head)
-            while len(entries) < limit and (line := file.readline()):
-                end += len(line)
+            for line, length in _lines(file):
+                end += length
                 if (spilled := _read(line)) is not None:
                     record = msgspec.structs.replace(spilled.record, at=now - (wall - spilled.wall))
                     entries.append(Entry(spilled.node, record))
                     self._ends.append(end)
+                    if len(entries) == limit:
+                        break
         if not entries:
             raise SpillError(
                 f"{self.path} was changed by somebody else: it should hold {self._lines} records."
@@ -134,8 +146,10 @@ class Backlog:
 
     def __enter__(self) -> Backlog:
         try:
+            make_way(self.path, self._tell)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             self._file = os.fdopen(descriptor, "ab", buffering=0)
+            sync_folder(self.path.parent)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._survey()
         except OSError as error:
@@ -169,17 +183,17 @@ class Backlog:
 
     def _survey(self) -> None:
         """Count what a former process left, note what cannot be read, and cut off an unfinished last line."""
-        self.damaged, self._lines, self._head = [], 0, 0
+        self.damaged, self.damaged_more, self._lines, self._head = [], 0, 0, 0
         end = 0
         with self.path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                end += len(line)
-                if _read(line) is None:
+            for line, length in _lines(file):
+                end += length
+                if _read(line) is not None:
+                    self._lines += 1
+                elif len(self.damaged) < DAMAGED_MAX:
                     self.damaged.append(line)
                 else:
-                    self._lines += 1
+                    self.damaged_more += 1
         self._open_file.truncate(end if self._lines else 0)
 
     def _as_lines(self, entries: Iterable[Entry]) -> bytes:
@@ -211,8 +225,20 @@ class Backlog:
         self._lines += count
 
 
+def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """The lines from the position of `file`, each with its length; of a line that is too long the beginning.
+
+    A last line without a line feed is left out.
+    """
+    while line := file.readline(LINE_MAX):
+        length, last = len(line), line
+        while last and not last.endswith(b"\n"):
+            last = file.readline(LINE_MAX)
+            length += len(last)
+        if not last:
+            return
+        yield line, length
+
+
 def _read(line: bytes) -> SpilledLine | None:
-    try:
-        return _decode(line)
-    except (msgspec.MsgspecError, ValueError):
-        return None
+    return decode(line, _decoder)

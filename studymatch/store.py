@@ -17,6 +17,7 @@ from studymatch.database import (
     Connection,
     Database,
     DatabaseSettingError,
+    DatabaseUnavailableError,
     Limits,
     first_line,
     milliseconds,
@@ -34,6 +35,11 @@ MIGRATION_LOCK = 0x73747564796D6174
 
 MIGRATION_LIMIT_S = 300.0
 """For each statement of a deployment: long enough to build an index on millions of rows."""
+
+
+FORMER_SILENT_S = 12.0
+"""An earlier life in the same data folder counts as over if it has not renewed its lease for so long. A
+living one renews it every 5 s (`Pace.renew_every_s`); waiting for the end of the lease would take 30 s."""
 
 
 class Store:
@@ -82,7 +88,7 @@ class Store:
         now, asked = trio.current_time(), time.monotonic()
 
         def work(connection: Connection) -> None:
-            connection.execute("select")  # the transaction begins, and with it the database's `now()`
+            # The transaction has just begun, and with it the database's `now()`.
             waited = time.monotonic() - asked  # for a thread, a connection, and a database that was silent
             _write(connection, rows, now + waited)
 
@@ -95,27 +101,30 @@ class Store:
             DatabaseUnavailableError: it was not renewed, as far as is known.
         """
         await self._database.transact(
-            lambda connection: connection.execute(RENEW_LEASE, (node.id, node.name, lease_s))
+            lambda connection: connection.execute(RENEW_LEASE, (node.id, node.name, node.home, lease_s))
         )
 
     async def close_abandoned(self, node: Node) -> int:
-        """End the open sessions that nobody will end: those of nodes whose lease ran out, and of former
-        lives of `node`. They end when their node was last heard of. Returns how many there were.
+        """End the open sessions that no living node will end, and return their number.
+
+        These are the sessions of nodes whose lease ran out, of the former life of `node`, and of other lives
+        in its data folder that have not renewed their lease for `FORMER_SILENT_S`. Each ends at its node's
+        last sign of life.
 
         Raises:
             DatabaseUnavailableError: nothing is known of it; do it again.
         """
         return await self._database.transact(
-            lambda connection: connection.execute(CLOSE_ABANDONED, (node.id, node.name)).rowcount
+            lambda connection: (
+                connection.execute(
+                    CLOSE_ABANDONED, (node.id, node.former, node.home, FORMER_SILENT_S)
+                ).rowcount
+            )
         )
 
     def _deploy(self, connection: Connection, script: str) -> None:
         where = self._database
-        if connection.info.server_version < OLDEST_SERVER * 10_000:
-            raise DatabaseSettingError(
-                f"studymatch needs PostgreSQL {OLDEST_SERVER} or later; the {where} runs"
-                f" {connection.info.parameter_status('server_version')}."
-            )
+        _check(connection, f"{where}")
         limit = milliseconds(MIGRATION_LIMIT_S)
         connection.execute(
             "select set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
@@ -137,6 +146,31 @@ class Store:
             )
 
 
+def _check(connection: Connection, where: str) -> None:
+    """Check that the tables can be in the database that `where` describes, but for the user's permissions."""
+    if connection.info.server_version < OLDEST_SERVER * 10_000:
+        raise DatabaseSettingError(
+            f"studymatch needs PostgreSQL {OLDEST_SERVER} or later; the {where} runs"
+            f" {connection.info.parameter_status('server_version')}."
+        )
+    [encoding, is_read_only, is_standby] = connection.execute(FACTS).fetchone() or ("unknown", "off", False)
+    if encoding != "UTF8":
+        raise DatabaseSettingError(
+            f"The {where} has the encoding {encoding}; expected UTF8, in which every name can be written."
+            " Make one with: create database studymatch encoding 'UTF8' template template0."
+        )
+    if is_standby:
+        raise DatabaseUnavailableError(
+            f"The {where} is a standby, in which nobody can write. Give the address of the primary, or those"
+            " of all servers and target_session_attrs=read-write."
+        )
+    if is_read_only != "off":
+        raise DatabaseSettingError(
+            f"The {where} lets this user only read. Set default_transaction_read_only to off, for the user"
+            " and the database."
+        )
+
+
 def _write(connection: Connection, rows: Rows, now: float) -> None:
     """Write folded records; `now` is trio's clock at the beginning of the transaction.
 
@@ -152,7 +186,8 @@ def _write(connection: Connection, rows: Rows, now: float) -> None:
     opened = [(person, row) for row in matches if row.ended_at is None for person in (row.first, row.second)]
     if people:
         connection.execute(
-            ADD_PEOPLE, ([p.person for p in people], [p.name for p in people], [age(p.at) for p in people])
+            ADD_PEOPLE,
+            ([p.id for p in people], [p.name for p in people], [age(p.first_seen_at) for p in people]),
         )
     if news:
         connection.execute(
@@ -190,6 +225,10 @@ def _write(connection: Connection, rows: Rows, now: float) -> None:
             ),
         )
 
+
+FACTS = """
+select current_setting('server_encoding'), current_setting('transaction_read_only'), pg_is_in_recovery()
+"""
 
 ADD_PEOPLE = """
 insert into person (id, name, first_seen)
@@ -250,15 +289,21 @@ on conflict (id) do nothing
 """
 
 RENEW_LEASE = """
-insert into node (id, name, renewed_at, lease_until)
-values (%s, %s, now(), now() + make_interval(secs => %s::float8))
-on conflict (id) do update set renewed_at = excluded.renewed_at, lease_until = excluded.lease_until
+insert into node (id, name, home, renewed_at, lease_until)
+values (%s, %s, %s, now(), now() + make_interval(secs => %s::float8))
+on conflict (id) do update set
+    name = excluded.name, home = excluded.home,
+    renewed_at = excluded.renewed_at, lease_until = excluded.lease_until
 """
 
+# The data folder may have been copied with the machine that it is on, so another life with the same one
+# counts as over only when it does not renew its lease. Where nothing is known (null) the lease alone counts.
 CLOSE_ABANDONED = """
 update session set
     ended_at = greatest(matched_at, connected_at, (select renewed_at from node where node.id = session.node)),
     cause = 'node_lost'
 where ended_at is null and session.node <> %s::uuid and not exists (
-    select from node where node.id = session.node and node.name <> %s and node.lease_until >= now())
+    select from node where node.id = session.node and node.lease_until >= now()
+        and coalesce(node.id <> %s::uuid, true)
+        and (coalesce(node.home <> %s::uuid, true) or node.renewed_at >= now() - make_interval(secs => %s)))
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,10 +18,11 @@ import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict
 
-from actors import TooManyRestartsError
+from actors import Backoff
 from actors.testing import Lines
-from studymatch import embedded
-from studymatch.embedded import default_data_dir, embedded_postgres, installations
+from studymatch import embedded, places
+from studymatch.embedded import embedded_postgres, installations
+from studymatch.places import default_data_dir
 from studymatch.programs import EmbeddedPostgresError, Programs, account_for, in_the_wheel
 from tests.support.rows import query
 from tests.support.waiting import eventually
@@ -236,10 +238,10 @@ async def test_a_server_that_stops_by_itself_is_started_again(used_dir: Path, ea
         os.kill(killed[0], signal.SIGKILL)
 
     class KillEarly(Lines):
-        def write(self, level: str, line: bytes) -> None:
+        def write(self, level: str, actor: str, event: str, line: bytes) -> None:
             if early and level == "info":
                 kill()
-            super().write(level, line)
+            super().write(level, actor, event, line)
 
     lines = KillEarly()
     async with quick(used_dir, journal=lines.journal("postgres")) as conninfo:
@@ -250,13 +252,43 @@ async def test_a_server_that_stops_by_itself_is_started_again(used_dir: Path, ea
     assert "stopped by itself, with status -9" in crash["error"]
 
 
-async def test_a_server_that_stops_again_and_again_ends_the_block(used_dir: Path) -> None:
-    with pytest.RaisesGroup(TooManyRestartsError):
-        async with quick(used_dir, journal=Lines().journal("postgres")):
-            while True:
-                pid = await eventually(lambda: running_server(used_dir))
-                os.kill(pid, signal.SIGKILL)
-                await eventually(lambda: not is_alive(pid))  # noqa: B023
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restarts with hardly a pause."""
+    monkeypatch.setattr(embedded, "BACKOFF", Backoff(first_s=0.01, most_s=0.05))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_stops_again_and_again_is_started_again_and_again(used_dir: Path) -> None:
+    lines = Lines()
+    async with quick(used_dir, journal=lines.journal("postgres")) as conninfo:
+        for _ in range(6):
+            pid = await eventually(lambda: running_server(used_dir))
+            os.kill(pid, signal.SIGKILL)
+            await eventually(lambda: not is_alive(pid))  # noqa: B023
+        await eventually(lambda: answers(conninfo))
+    assert len(lines.events("crashed")) >= 6
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "program", ["#!/bin/sh\necho no memory >&2; exit 1\n", "#!/no/such/shell\n"], ids=["dies", "is broken"]
+)
+async def test_programs_that_do_not_run_any_more_end_nothing(
+    data_dir: Path, used_dir: Path, program: str
+) -> None:
+    """As when memory is short, or while PostgreSQL is being replaced; and then they run again."""
+    real, folder, lines = installations()[0], data_dir / "bin", Lines()
+    folder.mkdir(parents=True)
+    works = f'#!/bin/sh\nexec {real.postgres} "$@"\n'
+    overwrite(folder / "postgres", works, mode=0o755)
+    private = partial(quick, candidates=lambda: [Programs(folder, real.major, from_wheel=False)])
+    async with private(used_dir, journal=lines.journal("postgres")) as conninfo:
+        overwrite(folder / "postgres", program, mode=0o755)
+        os.kill(server_pid(used_dir), signal.SIGKILL)
+        await eventually(lambda: len(lines.events("crashed")) > 6)
+        overwrite(folder / "postgres", works, mode=0o755)
+        await eventually(lambda: answers(conninfo))
 
 
 def answers(conninfo: str) -> bool:
@@ -306,19 +338,169 @@ async def test_a_path_too_long_for_a_socket_gets_a_short_folder_for_it(data_dir:
         assert not exists(left)
 
 
-async def test_a_folder_that_the_server_may_not_enter_is_named(data_dir: Path) -> None:
-    """To root alone this can happen; for everybody else it is their own folder."""
+@pytest.fixture
+def closed(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder like that of `mktemp -d`. What root keeps elsewhere is kept among the tests' things."""
+    monkeypatch.setattr(places, "ELSEWHERE", data_dir / "elsewhere")
     closed = data_dir / "closed"
     closed.mkdir(parents=True, mode=0o700)
+    return closed
+
+
+async def test_a_folder_that_the_server_may_not_enter_has_its_data_elsewhere(closed: Path) -> None:
+    """To root alone this can happen; for everybody else it is their own folder."""
+    lines = Lines()
+    async with quick(closed / "data", journal=lines.journal("postgres")) as conninfo:
+        query(conninfo, "create table kept as select 42 as answer")
+    async with quick(closed / "data") as conninfo:
+        assert query(conninfo, "select answer from kept") == [{"answer": 42}]
+    assert exists(closed / "data" / "pgdata") is not AS_ROOT
+    if AS_ROOT:
+        [line] = lines.events("kept elsewhere")
+        place = Path(line["place"])
+        assert place == (closed / "data" / "elsewhere").readlink()
+        assert text(place / "belongs-to") == f"{closed}/data\n"
+        assert f"{place.parent}" == str(places.ELSEWHERE)
+
+
+async def test_a_copy_of_a_folder_with_its_data_elsewhere_does_not_get_at_them(closed: Path) -> None:
+    async with quick(closed / "data") as conninfo:
+        shutil.copytree(closed / "data", closed / "copy", symlinks=True, ignore=lambda *_: {"pgdata", "run"})
+        if AS_ROOT:
+            with pytest.raises(EmbeddedPostgresError, match="Another studymatch"):
+                async with quick(closed / "copy"):
+                    pass
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+
+
+async def test_data_that_were_elsewhere_and_are_gone_are_not_silently_begun_anew(closed: Path) -> None:
+    (closed / "elsewhere").symlink_to(closed / "nowhere")
+    with pytest.raises(EmbeddedPostgresError, match=r"kept in .*/nowhere, which is not there. Bring it back"):
+        async with quick(closed):
+            pass
+
+
+async def test_a_folder_that_the_server_may_not_enter_is_named_if_there_is_no_place_elsewhere(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "ELSEWHERE", closed / "as closed")
     if AS_ROOT:
         with pytest.raises(
             EmbeddedPostgresError, match=f"may not enter {closed}. Choose a data folder elsewhere"
         ):
             async with quick(closed / "data"):
                 pass
-    else:
-        async with quick(closed / "data") as conninfo:
+
+
+@pytest.mark.parametrize(
+    "name", ["two words", "it's", 'the "best"', "a,b", "100%", "Übung 学習", "@here", "a\\b"]
+)
+async def test_any_name_of_a_folder_will_do(data_dir: Path, name: str) -> None:
+    """PostgreSQL and libpq take a path of a socket for a list with commas, or for an abstract one."""
+    async with quick(data_dir / name) as conninfo:
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    async with another_process(data_dir / name) as process:
+        orphan = server_pid(data_dir / name)
+        process.kill()
+        await process.wait()
+    async with quick(data_dir / name):
+        assert not is_alive(orphan)
+
+
+# What may have become of its files
+
+
+PID_FILES = {
+    "empty": b"",
+    "zeros": b"\0" * 60,
+    "no number": b"not a number\n",
+    "negative": b"-1\n",
+    "of process 1": b"1\n",
+    "of all processes": b"0\n",
+    "of nobody": b"99999999999999999999\n",
+    "no text": b"\xff\xfe\n",
+}
+
+
+@pytest.mark.parametrize("content", PID_FILES.values(), ids=PID_FILES)
+async def test_a_garbled_pid_file_is_no_obstacle(used_dir: Path, content: bytes) -> None:
+    """An empty one, as a power cut leaves it, was a traceback at every start."""
+    (used_dir / "pgdata" / "postmaster.pid").write_bytes(content)
+    async with quick(used_dir) as conninfo:
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+
+
+async def test_the_server_of_a_killed_process_is_found_though_its_pid_file_is_garbled(used_dir: Path) -> None:
+    async with another_process(used_dir) as process:
+        orphan = server_pid(used_dir)
+        overwrite(used_dir / "pgdata" / "postmaster.pid", "")
+        process.kill()
+        await process.wait()
+    async with quick(used_dir) as conninfo:
+        assert not is_alive(orphan)
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+
+
+async def test_folders_and_files_in_each_others_places_are_no_obstacle(used_dir: Path) -> None:
+    precious = used_dir.with_name("precious")
+    for folder in (
+        used_dir / "pgdata" / "postmaster.pid",
+        used_dir / "postgres.log",
+        used_dir / "studymatch.lock",
+        precious,
+    ):
+        folder.unlink(missing_ok=True)
+        (folder / "within").mkdir(parents=True)
+    for run in ("a file", "a link to something of somebody"):
+        if run == "a file":
+            overwrite(used_dir / "run", "")
+        else:
+            (used_dir / "run").symlink_to(precious)
+        async with quick(used_dir) as conninfo:
             assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    assert exists(precious / "within"), "what a link leads to is not ours to remove"
+    for name in ("postgres.log", "studymatch.lock", "pgdata/postmaster.pid"):
+        assert exists(used_dir / f"{name}.unusable-1" / "within"), "nothing is thrown away"
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\0", b"fifteen\n", b"-15\n", b"\xff", None])
+async def test_a_version_that_was_lost_is_found_in_the_databases(
+    used_dir: Path, content: bytes | None
+) -> None:
+    version = used_dir / "pgdata" / "PG_VERSION"
+    made_by = version.read_text()
+    version.unlink()
+    if content is not None:
+        version.write_bytes(content)
+    async with quick(used_dir) as conninfo:
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    assert version.read_text() == made_by
+
+
+async def test_a_cluster_without_any_version_is_refused_and_left_as_it_is(used_dir: Path) -> None:
+    files = found(used_dir, "pgdata/**/PG_VERSION")
+    said = {file: file.read_bytes() for file in files}
+    try:
+        for file in files:
+            file.write_bytes(b"")
+        with pytest.raises(EmbeddedPostgresError, match="nothing says which PostgreSQL made them"):
+            async with quick(used_dir):
+                pass
+        assert exists(used_dir / "pgdata" / "global" / "pg_control")
+    finally:
+        for file, content in said.items():
+            file.write_bytes(content)
+
+
+async def test_an_empty_folder_is_a_cluster_to_be_made_and_a_lost_one_is_not(data_dir: Path) -> None:
+    (data_dir / "pgdata").mkdir(parents=True)
+    async with quick(data_dir) as conninfo:
+        assert query(conninfo, "select 1 as one") == [{"one": 1}]
+    shutil.rmtree(data_dir / "pgdata")
+    (data_dir / "pgdata").symlink_to("/not/mounted")
+    with pytest.raises(EmbeddedPostgresError, match="is no folder, or leads to none"):
+        async with quick(data_dir):
+            pass
 
 
 async def test_programs_in_a_folder_that_the_server_may_not_enter_are_copied(data_dir: Path) -> None:
@@ -335,6 +517,8 @@ async def test_programs_in_a_folder_that_the_server_may_not_enter_are_copied(dat
             assert query(conninfo, "select 1 as one") == [{"one": 1}]
             command = text(Path(f"/proc/{server_pid(data_dir)}/cmdline"))
             assert command.startswith(str(data_dir / "programs-") if AS_ROOT else str(closed))
+        for program in found(data_dir, "programs-*/**/bin/postgres"):
+            program.write_bytes(b"")  # as a power cut may leave it
 
 
 async def test_a_folder_that_cannot_be_made_is_refused_in_words(data_dir: Path) -> None:
@@ -403,6 +587,10 @@ async def test_a_large_log_is_set_aside(used_dir: Path, monkeypatch: pytest.Monk
     async with quick(used_dir):
         assert text(used_dir / "postgres.log.1") == "x" * 101
         assert "x" * 101 not in text(used_dir / "postgres.log")
+
+
+def found(folder: Path, pattern: str) -> list[Path]:
+    return list(folder.glob(pattern))
 
 
 def exists(path: Path) -> bool:

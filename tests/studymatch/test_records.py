@@ -9,6 +9,7 @@ from studymatch.records import (
     Entry,
     LedgerMessage,
     PersonArrived,
+    PersonRow,
     SessionConnected,
     SessionEnded,
     SessionMatched,
@@ -51,8 +52,22 @@ def test_what_was_said_first_stands() -> None:
             SessionEnded("s", SessionCause.ENDED, by="ben", at=4.0),
         )
     )
-    assert rows.people == {"ada": PersonArrived("ada", "Ada", at=0.0)}
+    assert rows.people == {"ada": PersonRow("ada", "Ada", first_seen_at=0.0)}
     assert rows.sessions == {"s": SessionRow("s", "node", "ada", "ben", 1.0, 2.0, 3.0, "skipped", "ada")}
+
+
+def test_who_is_matched_has_a_row_from_the_first_match_on() -> None:
+    rows = fold(
+        run_of(
+            SessionMatched("s", "ada", "ben", at=1.0, first_name="Ada", second_name="Ben"),
+            SessionMatched("t", "cem", "ada", at=2.0, first_name="Cem", second_name="Ada"),
+        )
+    )
+    assert list(rows.people.values()) == [
+        PersonRow("ada", "Ada", 1.0),
+        PersonRow("ben", "Ben", 1.0),
+        PersonRow("cem", "Cem", 2.0),
+    ]
 
 
 def test_a_connection_after_the_end_is_no_news() -> None:

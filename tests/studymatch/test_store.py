@@ -34,7 +34,7 @@ from studymatch.records import (
     SessionEnded,
     SessionMatched,
 )
-from studymatch.store import CLOSE_ABANDONED, END_ELSEWHERE, UPDATE_OPEN, Store
+from studymatch.store import CLOSE_ABANDONED, END_ELSEWHERE, FORMER_SILENT_S, UPDATE_OPEN, Store
 from tests.support.database import database
 from tests.support.rows import Story, query, seats, session, sessions, waiting_for_a_lock
 from tests.support.waiting import eventually
@@ -202,6 +202,16 @@ async def test_deploying_again_changes_nothing(bare_conninfo: str) -> None:
     assert {"session", "person", "node", "seat"} <= {row["name"] for row in before}
 
 
+async def test_the_nodes_of_an_older_version_are_kept_and_known_by_their_leases(bare_conninfo: str) -> None:
+    """The column `home` came later."""
+    store = Store(bare_conninfo)
+    await store.migrate()
+    query(bare_conninfo, "alter table node drop column home")
+    query(bare_conninfo, "insert into node values (%s, 'here', now(), now() + interval '30 s')", new_id())
+    await store.migrate()
+    assert query(bare_conninfo, "select name, home from node") == [{"name": "here", "home": None}]
+
+
 async def test_processes_that_deploy_at_once_do_not_get_in_each_others_way(bare_conninfo: str) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(6):
@@ -244,6 +254,23 @@ async def test_a_user_who_may_not_make_tables_is_told_so(bare_conninfo: str) -> 
 
 
 # Writing
+
+
+async def test_a_match_brings_the_rows_of_its_people(store: Store, conninfo: str, story: Story) -> None:
+    match = SessionMatched(new_id(), story.ada, story.ben, trio.current_time() - 60, "Ada", "Ben")
+    await store.write(story.entries(match, story.ended(match, ago=30)))
+    again = SessionMatched(new_id(), story.cem, story.ada, trio.current_time(), "Cem", "Another")
+    await store.write(story.entries(again))
+    rows = query(conninfo, "select id::text, name, first_seen < now() as earlier from person order by name")
+    assert [(row["id"], row["name"]) for row in rows] == [
+        (story.ada, "Ada"),
+        (story.ben, "Ben"),
+        (story.cem, "Cem"),
+    ]
+    assert (
+        session(conninfo, match)["matched_at"]
+        == query(conninfo, "select first_seen from person where name = 'Ada'")[0]["first_seen"]
+    )
 
 
 async def test_a_session_from_match_to_end(store: Store, conninfo: str, story: Story) -> None:
@@ -479,20 +506,34 @@ async def test_a_lease_lasts_as_long_as_it_was_renewed_for(store: Store, conninf
 async def test_sessions_without_a_lease_are_closed_at_the_time_of_the_last_sign_of_life(
     store: Store, conninfo: str
 ) -> None:
-    """Only those of a node whose lease ran out, and of former lives of one's own."""
-    me = Story(node=Node(new_id(), "here"))
-    former, dead = Story(node=Node(new_id(), "here")), Story(node=Node(new_id(), "dead"))
-    living, unknown = Story(node=Node(new_id(), "there")), Story(node=Node(new_id(), "never claimed"))
+    """Only those of a node whose lease ran out, and of a former life on one's own data folder.
+
+    Two servers with the same name (cloned machines, containers) ended each other's sessions; and a folder
+    may have been cloned, too.
+    """
+    home = new_id()
+    before, former = Story(node=Node(new_id(), "here", home)), Story(node=Node(new_id(), "here", home))
+    me = Story(node=Node(new_id(), "here", home, before.node.id))
+    clone = Story(node=Node(new_id(), "on a copy of the machine", home))
+    dead, unknown = Story(node=Node(new_id(), "dead")), Story(node=Node(new_id(), "never claimed"))
+    namesake, slow = Story(node=Node(new_id(), "here", new_id())), Story(node=Node(new_id(), "here"))
+    living = (me, clone, namesake, slow)
     matches = {}
-    for story in (me, former, dead, living, unknown):
+    for story in (*living, before, former, dead, unknown):
         matches[story.node.id] = story.matched(story.ada, story.ben, ago=60.0)
         over = story.matched(story.ada, story.cem, ago=90.0)
         await store.write(
             story.entries(*story.people(), over, story.ended(over, ago=80.0), matches[story.node.id])
         )
-    for story in (me, former, living):
+    for story in (*living, before, former):
         await store.renew_lease(story.node, 60.0)
     await store.renew_lease(dead.node, 1.0)
+    query(
+        conninfo,
+        "update node set renewed_at = now() - make_interval(secs => %s) where id = any(%s)",
+        FORMER_SILENT_S + 1,
+        [former.node.id, namesake.node.id, slow.node.id],
+    )
     query(
         conninfo,
         "update node set renewed_at = now() - interval '40 s', lease_until = now() - interval '9 s'"
@@ -500,9 +541,10 @@ async def test_sessions_without_a_lease_are_closed_at_the_time_of_the_last_sign_
         [dead.node.id, me.node.id],
     )
 
-    assert await store.close_abandoned(me.node) == 3
+    assert await store.close_abandoned(me.node) == 4
     rows = {node: session(conninfo, match) for node, match in matches.items()}
     assert {node for node, row in rows.items() if row["cause"] == "node_lost"} == {
+        before.node.id,
         former.node.id,
         dead.node.id,
         unknown.node.id,
@@ -510,7 +552,7 @@ async def test_sessions_without_a_lease_are_closed_at_the_time_of_the_last_sign_
     [seen] = query(conninfo, "select renewed_at from node where id = %s", dead.node.id)
     assert rows[dead.node.id]["ended_at"] == seen["renewed_at"]
     assert rows[unknown.node.id]["ended_at"] == rows[unknown.node.id]["matched_at"]
-    assert rows[me.node.id]["ended_at"] is rows[living.node.id]["ended_at"] is None
+    assert {rows[story.node.id]["ended_at"] for story in living} == {None}
     assert await store.close_abandoned(me.node) == 0
 
 
@@ -599,7 +641,7 @@ async def test_no_line_is_written_for_each_attempt_to_connect(
 
 
 async def test_a_database_that_does_not_exist_is_named(conninfo: str) -> None:
-    with pytest.raises(DatabaseUnavailableError, match='database "nowhere" does not exist'):
+    with pytest.raises(DatabaseSettingError, match='database "nowhere" does not exist'):
         await Store(make_conninfo(conninfo, dbname="nowhere")).migrate()
 
 
@@ -693,7 +735,7 @@ def test_no_statement_reads_all_past_sessions(conninfo: str) -> None:
         statements: list[tuple[str, list[object]]] = [
             (UPDATE_OPEN, [one, [1.0], none, none, none]),
             (END_ELSEWHERE, [one, one, [1.0]]),
-            (CLOSE_ABANDONED, [ADA, "here"]),
+            (CLOSE_ABANDONED, [ADA, BEN, CEM, FORMER_SILENT_S]),
             ("delete from seat where session = %s", [ADA]),
         ]
         for statement, parameters in statements:
