@@ -7,6 +7,7 @@ do when they are back), signals and chat are kept.
 
 from __future__ import annotations
 
+from studymatch import sentences
 from studymatch.messages import Line
 from studymatch.outbox import Outbox
 from studymatch.protocol import (
@@ -27,15 +28,16 @@ class Browser:
     """What a user says to their person.
 
     `shown` is the number of the frame that told of the last change of state; None: nobody was told.
+    `counted` is the last count of people that was sent on the present line.
     """
 
-    __slots__ = ("_line", "_presence", "outbox", "shown")
+    __slots__ = ("_line", "counted", "outbox", "shown")
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
         self._line: Line | None = None
         self.shown: int | None = None
-        self._presence: Presence | None = None
+        self.counted: Presence | None = None
 
     @property
     def present(self) -> bool:
@@ -50,22 +52,25 @@ class Browser:
         """Whether who has read the frames up to `seq` has read the last change of state."""
         return seq is not None and self.shown is not None and seq >= self.shown
 
-    def up(self, line: Line, seq: int | None, welcome: Welcome, snapshot: Snapshot) -> None:
+    def up(self, line: Line, seq: int | None, welcome: Welcome, snapshot: Snapshot) -> int:
         """Speak through `line` from now on; whoever is there already is hung up on: the newest wins.
 
-        After the welcome come the snapshot, then in order what the outbox kept and frame number `seq`
-        and those before it do not cover.
+        Sends the welcome and the snapshot, then, in order, the kept frames that this page has not read;
+        `seq` is the number of the last frame that it has read. If frames are lost, an error follows.
+        Returns how many are lost, at least.
         """
         if self._line is not None:
             self._line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
-        self._line = line
+        self._line, self.counted = line, None
+        lost = self.outbox.back(seq or 0)
         self.send(welcome)
         self.send(snapshot)
         self.shown = self.outbox.seq
-        for frame in self.outbox.catch_up(seq or 0):
+        for frame in self.outbox.again():
             line.write(frame)
-        if self._presence is not None:
-            self.send(self._presence)
+        if lost:
+            line.write(self.outbox.send(encode(Error("missed", sentences.MISSED))))
+        return lost
 
     def down(self, line: Line) -> bool:
         """`line` has dropped. Returns False if it was not the present one, so that nothing changes."""
@@ -100,9 +105,13 @@ class Browser:
         self._line.write(self.outbox.send(body))
         return True
 
+    def lacks(self, presence: Presence) -> bool:
+        """Whether somebody reads, and has not been told this last."""
+        return self._line is not None and presence != self.counted
+
     def count(self, presence: Presence) -> None:
         """Say how many people are here."""
-        self._presence = presence
+        self.counted = presence
         self.send(presence)
 
     def forget(self) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import trio
-from msgspec.structs import replace
 
 from actors import Crew, Door, Intensity, Journal, Mailbox, open_crew, serving
+from studymatch.accounts import Accounts
+from studymatch.census import Census
 from studymatch.handover import Memento, agreed
 from studymatch.ids import new_id
 from studymatch.ledger import Ledger
@@ -23,6 +24,7 @@ from studymatch.lifecycle import IN_SESSION, SessionCause, State
 from studymatch.matcher import Matcher
 from studymatch.messages import (
     Asked,
+    Guest,
     Line,
     Matched,
     MatcherMessage,
@@ -32,8 +34,9 @@ from studymatch.messages import (
     Seeker,
 )
 from studymatch.pairing import bind
+from studymatch.patience import Debt
 from studymatch.protocol import CloseCode, Presence, ResumeRequest
-from studymatch.records import PersonArrived, SessionEnded
+from studymatch.records import SessionEnded
 from studymatch.settings import Settings
 from studymatch.user import Past, User
 
@@ -53,6 +56,10 @@ class HallClosedError(Exception):
     """Nobody is let in any more: the server is stopping."""
 
 
+class ExpiredError(Exception):
+    """The token has expired, and the hello does not resume a living actor, which would need its key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chance:
     """Where what must not be guessed or repeated comes from, so that a test can make it repeat."""
@@ -69,11 +76,13 @@ class Hall:
         crew: Crew,
         matcher: Mailbox[MatcherMessage],
         ledger: Ledger,
+        accounts: Accounts,
         settings: Settings,
         chance: Chance,
         journal_for: Callable[[str], Journal],
     ) -> None:
         self.crew = crew
+        self.accounts = accounts
         self._matcher = matcher
         self._ledger = ledger
         self._settings = settings
@@ -81,7 +90,7 @@ class Hall:
         self._journal_for = journal_for
         self._users: dict[str, User] = {}
         self._closed = False
-        self._told: Presence | None = None
+        self._census = Census(settings.closed_page_grace_s)
 
     def __len__(self) -> int:
         """How many people are here, those who are away included."""
@@ -91,36 +100,52 @@ class Hall:
         """The actor of a person, if they are here."""
         return self._users.get(person_id)
 
-    async def arrive(self, person: Person, line: Line, resume: ResumeRequest | None) -> User:
-        """Connect `line` to the actor of `person`: the one that `resume` asks for, or a new one.
+    def resumes(self, person: Person, resume: ResumeRequest | None) -> bool:
+        """Whether `resume` asks for an actor that is here, with its key."""
+        user = self._users.get(person.id)
+        return user is not None and _is_asked_for(user, resume)
+
+    async def arrive(
+        self, guest: Guest, line: Line, resume: ResumeRequest | None, address: str | None = None
+    ) -> User:
+        """Connect `line` to the actor of `guest`: the one that `resume` asks for, or a new one.
+
+        Besides their id, their budgets are kept under `address`; None: under their id only.
 
         Without the right key, an actor that the person still has is ended first: a page that knows
         nothing of a session cannot go on with it. Cancelling this is safe before it returns.
 
         Raises:
             HallClosedError: the server is stopping.
+            ExpiredError: the token of `guest` has expired, and `resume` finds no living actor.
         """
-        while isinstance(met := self.meet(person, line, resume), trio.Event):
+        while isinstance(met := self.meet(guest, line, resume, address), trio.Event):
             await met.wait()
         return met
 
-    def meet(self, person: Person, line: Line, resume: ResumeRequest | None) -> User | trio.Event:
+    def meet(
+        self, guest: Guest, line: Line, resume: ResumeRequest | None, address: str | None = None
+    ) -> User | trio.Event:
         """As `arrive`, if it needs no waiting; otherwise what to wait for before asking again."""
         if self._closed:
             raise HallClosedError
-        user = self._users.get(person.id)
+        user = self._users.get(guest.person.id)
+        if guest.expired and not self.resumes(guest.person, resume):
+            raise ExpiredError
         if user is None:
-            return self._welcome(person, line)
-        if resume is not None and secrets.compare_digest(resume.key.encode(), user.key.encode()):
-            if user.attach(line, resume.seq):
+            self.accounts.here(guest.person.id, address)
+            return self._welcome(guest, line)
+        if resume is not None and _is_asked_for(user, resume):
+            if user.attach(line, resume.seq, guest.token):
+                self.accounts.here(guest.person.id, address)
                 return user
         else:
             user.leave(CloseCode.CONNECTED_ELSEWHERE)
         return user.gone
 
-    def _welcome(self, person: Person, line: Line) -> User:
-        user = self._admit(person, self._chance.new_key())
-        user.attach(line, None)
+    def _welcome(self, guest: Guest, line: Line) -> User:
+        user = self._admit(guest.person, self._chance.new_key())
+        user.attach(line, None, guest.token)
         return user
 
     def _admit(self, person: Person, key: str, past: Past | None = None) -> User:
@@ -130,22 +155,24 @@ class Hall:
             key,
             matcher=self._matcher,
             ledger=self._ledger.mailbox,
+            accounts=self.accounts,
+            census=self._census,
             settings=self._settings,
             journal=journal,
             past=past,
         )
         self._users[person.id] = user
-        if self._told is not None:
-            user.count(replace(self._told, online=len(self._users)))
-        self._ledger.mailbox.tell(PersonArrived(person=person.id, name=person.name, at=trio.current_time()))
         self.crew.hire(partial(self._stay, user), journal)
         return user
 
-    def restore(self, people: Iterable[Memento], away_s: float) -> None:
+    def restore(self, people: Iterable[Memento], away_s: float, debts: Iterable[Debt] = ()) -> None:
         """Go on with the people of the former life of the server, which ended `away_s` ago.
 
-        All of them are away at first. Where of two in a session one is missing, the other is told.
+        `debts` are what they, and others, had left open. All of them are away at first. Where of two in a
+        session one is missing, the other is told.
         """
+        patience, now = self.accounts.patience, trio.current_time()
+        patience.restore(debts, now - away_s)
         mementos = {memento.person.id: memento for memento in agreed(people)}
         users = {
             person: self._admit(memento.person, memento.key, Past(memento, away_s))
@@ -163,18 +190,24 @@ class Hall:
             mate = seekers.get(memento.partner.id)
             together = mate is not None and mementos[mate.person.id].session == memento.session
             if mate is None or not together:
-                mate = self._nobody(memento.session, memento.partner, seeker)
+                mate = self._nobody(memento.session, memento.partner, seeker, memento.left)
             elif not seeker.door.linked(mate.door):
-                bind(memento.session, seeker, mate, self._ledger.mailbox)
+                bind(memento.session, seeker, mate, self._ledger.mailbox, patience)
+                if memento.state is State.CONNECTED:
+                    patience.came_about(memento.session, now)
             users[person].reunite(Matched(memento.session, mate, memento.initiator), seeker.door)
 
-    def _nobody(self, session: str, partner: Person, left: Seeker) -> Seeker:
-        """The partner who did not come through the restart: their session is over."""
-        now = trio.current_time()
-        self._ledger.mailbox.tell(
-            SessionEnded(session=session, cause=SessionCause.RESTARTING, by=None, at=now)
-        )
-        left.door.tell(PartnerLeft(SessionCause.RESTARTING))
+    def _nobody(self, session: str, partner: Person, alone: Seeker, news: PartnerLeft | None) -> Seeker:
+        """The partner who did not come through the restart: their session is over.
+
+        `news`: they had left it before, which the former life has recorded.
+        """
+        if news is None:
+            now = trio.current_time()
+            self._ledger.mailbox.tell(
+                SessionEnded(session=session, cause=SessionCause.RESTARTING, by=None, at=now)
+            )
+        alone.door.tell(news or PartnerLeft(SessionCause.RESTARTING))
         gone: Door[PairMessage] = Door(Mailbox())
         gone.close()
         return Seeker(partner, gone)
@@ -184,30 +217,32 @@ class Hall:
             await user.run()
         finally:
             del self._users[user.person.id]
+            self.accounts.left(user.person.id)
+            self._census.gone(user.person.id)
             user.gone.set()
 
     def presence(self) -> Presence:
-        """How many people are here, and how many of them search."""
-        searching = sum(user.state is State.SEARCHING for user in self._users.values())
-        return Presence(online=len(self._users), searching=searching)
+        """How many people are here, and how many of them search. Nobody has to be counted for it."""
+        return self._census.count(trio.current_time())
 
     async def count_people(self) -> None:
-        """Tell everybody how many are here, at most every `presence_every_s` and only when it changed.
+        """Tell everybody how many are here, every `presence_every_s`, if they were told another count last.
 
-        Whoever comes in between is told what the others were told, so that they need not wait for it.
+        People who come, or whose state changes, are told in between by their own actors.
         """
         while True:
             await trio.sleep(self._settings.presence_every_s)
-            if (presence := self.presence()) != self._told:
-                self._told = presence
-                await self._tell_all(presence)
+            await self._tell_all()
 
-    async def _tell_all(self, presence: Presence) -> None:
-        """Tell everybody, a few at a time, so that nobody's call waits behind a count."""
-        for number, user in enumerate(list(self._users.values()), 1):
-            user.count(presence)
-            if number % TOLD_AT_ONCE == 0:
-                await trio.sleep(TOLD_EVERY_S)
+    async def _tell_all(self) -> None:
+        """Tell a few at a time, so that nobody's call waits behind a count."""
+        presence, told = self.presence(), 0
+        for user in list(self._users.values()):
+            if user.lacks(presence):
+                user.count()
+                told += 1
+                if told % TOLD_AT_ONCE == 0:
+                    await trio.sleep(TOLD_EVERY_S)
 
     async def not_ready_because(self) -> str | None:
         """Why people could not be matched or sessions not be recorded right now; None: they can."""
@@ -218,6 +253,10 @@ class Hall:
         if asking.cancelled_caught:
             return f"the matcher has not answered for {ANSWER_LIMIT_S:g} s"
         return self._ledger.not_ready_because()
+
+    def debts(self) -> tuple[Debt, ...]:
+        """What people have left open at this moment, for the next life of the server to `restore`."""
+        return self.accounts.patience.debts(trio.current_time())
 
     def hand_over(self) -> tuple[Memento, ...]:
         """Let nobody in any more, and tell everybody that the server restarts: one synchronous step.
@@ -237,6 +276,10 @@ class Hall:
             await user.gone.wait()
 
 
+def _is_asked_for(user: User, resume: ResumeRequest | None) -> bool:
+    return resume is not None and secrets.compare_digest(resume.key.encode(), user.key.encode())
+
+
 @asynccontextmanager
 async def open_hall(
     settings: Settings,
@@ -254,18 +297,23 @@ async def open_hall(
         TooManyRestartsError: matcher or ledger crash again and again; it cancels the block.
     """
     mailbox: Mailbox[MatcherMessage] = Mailbox()
+    accounts = Accounts(settings)
     matcher = Matcher(
         mailbox,
         ledger.mailbox,
+        accounts.patience,
         new_id=chance.new_id,
         apart_s=settings.apart_s,
         journal=journal_for("matcher"),
     )
-    async with (
-        serving(ledger.run, journal_for("ledger"), INTENSITY, stop=ledger.mailbox.close),
-        serving(matcher.run, journal_for("matcher"), INTENSITY),
-        open_crew() as crew,
-    ):
-        hall = Hall(crew, mailbox, ledger, settings, chance, journal_for)
-        crew.hire(hall.count_people, journal_for("presence"))
-        yield hall
+    try:
+        async with (
+            serving(ledger.run, journal_for("ledger"), INTENSITY, stop=ledger.mailbox.close),
+            serving(matcher.run, journal_for("matcher"), INTENSITY),
+            open_crew() as crew,
+        ):
+            hall = Hall(crew, mailbox, ledger, accounts, settings, chance, journal_for)
+            crew.hire(hall.count_people, journal_for("presence"))
+            yield hall
+    finally:
+        mailbox.discard()  # of a matcher that crashed last, and had no turn for what its desk heard

@@ -30,6 +30,7 @@ from studymatch.messages import (
     Withdrawn,
 )
 from studymatch.pairing import bind
+from studymatch.patience import Patience
 from studymatch.pool import Pool, Ticket
 from studymatch.records import LedgerMessage, SessionMatched
 
@@ -41,6 +42,7 @@ class Matcher:
         self,
         mailbox: Mailbox[MatcherMessage],
         ledger: Mailbox[LedgerMessage],
+        patience: Patience,
         *,
         new_id: Callable[[], str],
         apart_s: float,
@@ -48,6 +50,7 @@ class Matcher:
     ) -> None:
         self._mailbox = mailbox
         self._ledger = ledger
+        self._patience = patience
         self._new_id = new_id
         self._apart_s = apart_s
         self._journal = journal
@@ -100,12 +103,17 @@ class Matcher:
     def _pair(self, desk: Door[MatcherMessage], first: Ticket[Seeker], second: Ticket[Seeker]) -> None:
         session = self._new_id()
         one, other = first.door, second.door
-        bind(session, one, other, self._ledger)
+        bind(session, one, other, self._ledger, self._patience)
         desk.unlink(one.door)
         desk.unlink(other.door)
         self._ledger.tell(
             SessionMatched(
-                session=session, first=one.person.id, second=other.person.id, at=trio.current_time()
+                session=session,
+                first=one.person.id,
+                second=other.person.id,
+                at=trio.current_time(),
+                first_name=one.person.name,
+                second_name=other.person.name,
             )
         )
         one.door.tell(Matched(session, other, initiator=True))

@@ -23,8 +23,25 @@ class Person(Struct, frozen=True):
     name: str
 
 
+class Guest(Struct, frozen=True):
+    """The person that a token identifies. `token` is the new one, if the old one is to be replaced.
+
+    `expired`: the token has expired, so it can resume a living actor, but not create one.
+    """
+
+    person: Person
+    expired: bool = False
+    token: str | None = None
+
+
 class Line(Protocol):
-    """One live connection to a browser, as a user sees it. All calls are synchronous and never fail."""
+    """One live connection to a browser, as a user sees it. All calls are synchronous and never fail.
+
+    `build` names the build of the page that browsers get now; None: nobody knows.
+    """
+
+    @property
+    def build(self) -> str | None: ...
 
     def write(self, frame: bytes) -> None:
         """Queue a frame. A line whose browser does not read hangs up by itself."""
@@ -43,23 +60,32 @@ class Line(Protocol):
 
 
 class LineUp(Struct, frozen=True):
-    """A browser is connected through `line`; it has seen frames up to `seq`, or None: a fresh page."""
+    """A browser is connected through `line`; it has seen frames up to `seq`, or None: a fresh page.
+
+    `token`: the new token for the next hello, if the present one is to be replaced.
+    """
 
     line: Line
     seq: int | None
+    token: str | None = None
 
 
 class LineDown(Struct, frozen=True):
-    """The connection `line` has dropped."""
+    """The connection `line` has dropped; `why` is one word for the journal."""
 
     line: Line
+    why: str = "dropped"
 
 
 class Refused(Struct, frozen=True):
-    """A frame that got no further than the edge: what the browser is told instead."""
+    """A frame that the edge refused, and the error that the browser gets for it.
+
+    `n` is the number that its page gave it, if it could be read.
+    """
 
     code: str
     message: str
+    n: int | None = None
 
 
 class FrameIn(Struct, frozen=True):
@@ -67,6 +93,13 @@ class FrameIn(Struct, frozen=True):
 
     line: Line
     frame: Inbound | Refused
+
+
+# To a user, from the hall
+
+
+class PeopleCounted(Struct, frozen=True):
+    """The number of people who are here, or who search, is another one: tell the person what it is now."""
 
 
 # To a user, through the door of an encounter
@@ -125,17 +158,20 @@ class PartnerAway(Struct, frozen=True):
 class PartnerLeft(Struct, frozen=True):
     """The session is over because the partner left it.
 
-    `ready`: you did your part, so you search again without being asked.
+    `ready`: you did your part, so you search again without being asked. `leaver_ready`: they did theirs.
+    `unanswered`: they had nobody to connect with, since your connection was down or your page gave no answer.
     """
 
     cause: SessionCause = SessionCause.LOST
     ready: bool = True
+    leaver_ready: bool = True
+    unanswered: bool = False
 
 
 PairMessage: TypeAlias = (
     Matched | MatcherLost | MediaFlowed | SessionBegan | SignalSent | ChatSent | PartnerAway | PartnerLeft
 )
-UserMessage: TypeAlias = LineUp | LineDown | FrameIn | PairMessage
+UserMessage: TypeAlias = LineUp | LineDown | FrameIn | PeopleCounted | PairMessage
 
 
 # To the matcher

@@ -4,6 +4,11 @@ A socket can drop with frames inside it, and a person may be away while their pa
 Snapshots need no memory (a fresh one makes the page right), but signals and chat do: they are kept
 until the session they belong to is over, and those that the browser did not see follow it when it
 comes back, once, in order, under new numbers. This module is pure.
+
+A frame that is told again has one number on each connection. A page that comes back says the last number
+that it has seen, and has seen what came before it on the same connection. That need not be the newest
+connection: a `hello` that was long on its way may arrive after a later one, and what is told in answer to
+it reaches nobody.
 """
 
 from __future__ import annotations
@@ -13,22 +18,41 @@ from collections.abc import Iterable
 
 from studymatch.protocol import numbered
 
+CONNECTIONS_MAX = 4
+"""For how many connections the numbers are kept. A frame that was read on an earlier one is sent again."""
+
+Numbers = tuple[int, ...]
+"""The numbers of a frame, on the newest connection last; empty: it was never sent."""
+
 
 class Outbox:
     """Frames for one person, in order.
 
-    `kept_max` frames of `kept_max_bytes` are remembered. Of those already sent the oldest are forgotten
-    beyond that, since they have long arrived; a frame never sent is not forgotten in silence: see `keep`.
+    At most `kept_max` frames and `kept_max_bytes` bytes are remembered. Beyond that the oldest of the sent
+    frames are forgotten, since they arrived long ago, and a frame that was never sent is dropped (see
+    `keep`).
     """
 
-    __slots__ = ("_bytes", "_kept", "_kept_max", "_kept_max_bytes", "seq")
+    __slots__ = (
+        "_bytes",
+        "_connections",
+        "_forgotten",
+        "_kept",
+        "_kept_max",
+        "_kept_max_bytes",
+        "seq",
+        "without_room",
+    )
 
     def __init__(self, kept_max: int, kept_max_bytes: int) -> None:
         self._kept_max = kept_max
         self._kept_max_bytes = kept_max_bytes
-        self._kept: deque[tuple[int | None, bytes]] = deque()
+        self._kept: deque[tuple[Numbers, bytes]] = deque()
         self._bytes = 0
+        self._connections: deque[int] = deque([1], CONNECTIONS_MAX)  # the first number on each
+        self._forgotten: Numbers = ()  # of the last one that was sent and is not remembered
         self.seq = 0
+        self.without_room = 0
 
     def __len__(self) -> int:
         """How many frames are remembered."""
@@ -42,41 +66,79 @@ class Outbox:
     def send(self, body: bytes) -> bytes:
         """The frame `body` with the next number: to be sent now, and remembered."""
         frame = self.number(body)
-        self._remember(self.seq, body)
+        self._remember((self.seq,), body)
         return frame
 
     def keep(self, body: bytes) -> bool:
-        """Remember `body` for someone who is away. Returns False when there is no room for it."""
-        self._remember(None, body)
-        return not self._over()
+        """Remember `body` for a person who is away. Without room for it, returns False and drops it."""
+        self._remember((), body)
+        if not self._over():
+            return True
+        self._kept.pop()
+        self._bytes -= len(body)
+        self.without_room += 1
+        return False
 
-    def _remember(self, seq: int | None, body: bytes) -> None:
-        self._kept.append((seq, body))
+    def _remember(self, numbers: Numbers, body: bytes) -> None:
+        self._kept.append((numbers, body))
         self._bytes += len(body)
-        while self._over() and self._kept[0][0] is not None:
-            _, oldest = self._kept.popleft()
+        while self._over() and self._kept[0][0]:
+            self._forgotten, oldest = self._kept.popleft()
             self._bytes -= len(oldest)
 
     def _over(self) -> bool:
         return len(self._kept) > self._kept_max or self._bytes > self._kept_max_bytes
 
-    def catch_up(self, seen: int) -> list[bytes]:
-        """What somebody who has seen the frames up to number `seen` still lacks, numbered anew, in order."""
-        missed = [body for seq, body in self._kept if seq is None or seq > seen]
+    def back(self, seen: int) -> int:
+        """The page has connected again; number `seen` is the last frame that it has read, 0 if none.
+
+        Forgets the frames that the page has read. Returns how many frames could not be kept for it, at least.
+        """
+        age = next((age for age, first in enumerate(reversed(self._connections), 1) if first <= seen), None)
+
+        def has_seen(numbers: Numbers) -> bool:
+            return age is not None and age <= len(numbers) and numbers[-age] <= seen
+
+        missed = [(numbers, body) for numbers, body in self._kept if not has_seen(numbers)]
+        lost = self.without_room + (self._forgotten != () and not has_seen(self._forgotten))
         self.forget()
-        return [self.send(body) for body in missed]
+        for numbers, body in missed:
+            self._remember(numbers, body)
+        self._connections.append(self.seq + 1)
+        return lost
 
-    def memory(self) -> tuple[tuple[int | None, str], ...]:
-        """What is remembered, for the next life of the server: numbers (None: never sent) and frames."""
-        return tuple((seq, body.decode()) for seq, body in self._kept)
+    def again(self) -> list[bytes]:
+        """The frames that the page has not read, in order, with new numbers. Call it once after `back`."""
+        frames = []
+        for position, (numbers, body) in enumerate(self._kept):
+            frames.append(self.number(body))
+            self._kept[position] = ((*numbers, self.seq)[-CONNECTIONS_MAX:], body)
+        return frames
 
-    def remember(self, seq: int, memory: Iterable[tuple[int | None, str]]) -> None:
-        """Go on after frame number `seq`, with the `memory` of a former life."""
+    def connections(self) -> Numbers:
+        """The first number on each of the last connections, for `remember` in the next life of the server."""
+        return tuple(self._connections)
+
+    def memory(self) -> tuple[tuple[Numbers, str], ...]:
+        """What is remembered, for `remember` in the next life of the server: numbers and frames."""
+        return tuple((numbers, body.decode()) for numbers, body in self._kept)
+
+    def remember(
+        self,
+        seq: int,
+        memory: Iterable[tuple[Numbers, str]],
+        connections: Iterable[int] = (),
+        without_room: int = 0,
+    ) -> None:
+        """Go on after frame number `seq`, with the `memory` and the `connections` of a former life."""
         self.seq = seq
-        for number, body in memory:
-            self._remember(number, body.encode())
+        self.without_room = without_room
+        self._connections.extend(connections)
+        for numbers, body in memory:
+            self._remember(numbers, body.encode())
 
     def forget(self) -> None:
         """The session is over: nothing of it matters any more."""
         self._kept.clear()
-        self._bytes = 0
+        self._bytes = self.without_room = 0
+        self._forgotten = ()

@@ -17,28 +17,57 @@ import trio
 from actors import Door, Mailbox, link
 from studymatch.lifecycle import SessionCause
 from studymatch.messages import Matched, PairMessage, PartnerLeft, Seeker, SessionBegan
+from studymatch.patience import Patience
 from studymatch.records import LedgerMessage, SessionConnected, SessionEnded
 
 
-def bind(session: str, one: Seeker, other: Seeker, ledger: Mailbox[LedgerMessage]) -> bool:
+def bind(
+    session: str, one: Seeker, other: Seeker, ledger: Mailbox[LedgerMessage], patience: Patience
+) -> bool:
     """Link two people into a session. However the link breaks, its end is recorded, once, in that step.
+
+    If no call came about before that, the match counts against those who caused the end.
 
     Returns False, and links nothing, if one of the doors is closed.
     """
 
     def ended(door: Door[PairMessage], left: PartnerLeft) -> None:
-        by = one.person if door is one.door else other.person
-        ledger.tell(SessionEnded(session=session, cause=left.cause, by=by.id, at=trio.current_time()))
+        now = trio.current_time()
+        by, mate = (one, other) if door is one.door else (other, one)
+        ledger.tell(SessionEnded(session=session, cause=left.cause, by=by.person.id, at=now))
+        patience.over(session, _to_blame(by.person.id, mate.person.id, left), now)
 
     left = PartnerLeft()
-    return link(one.door, other.door, first_hears=left, second_hears=left, broken=ended)
+    if not link(one.door, other.door, first_hears=left, second_hears=left, broken=ended):
+        return False
+    patience.matched(session, one.person.id, other.person.id)
+    return True
+
+
+def _to_blame(by: str, mate: str, left: PartnerLeft) -> tuple[str, ...]:
+    """Those who caused the end when `by` left `mate`; at a timeout, those who did not do their part.
+
+    Nobody, if `mate` was away or their page did not answer.
+    """
+    if left.cause is not SessionCause.CONNECT_TIMEOUT:
+        return () if left.unanswered else (by,)
+    if not (left.ready or left.leaver_ready):
+        return ()
+    return tuple(person for person, ready in ((by, left.leaver_ready), (mate, left.ready)) if not ready)
+
+
+ANSWER_LIMIT_S = 5.0
+"""How long a partner's page may take to say something. One that is there does so at once."""
 
 
 class Pairing:
     """The session `match` of somebody whose door `door` is linked with the partner's.
 
-    A context manager: leaving the block leaves the session, if nobody has left it yet, as lost; or, if
-    `handed_over` says so at that moment, without a word, since the next life of the server goes on with it.
+    `spoke_here` and `spoke_there`: whether each has sent signals; `partner_away`: the partner's connection is
+    down.
+
+    A context manager: leaving the block leaves the session, if nobody has left it yet, for the cause that
+    `cut_short` gives then. If it gives None, nobody is told, since the next life of the server goes on.
     """
 
     def __init__(
@@ -46,15 +75,19 @@ class Pairing:
         door: Door[PairMessage],
         match: Matched,
         ledger: Mailbox[LedgerMessage],
-        handed_over: Callable[[], bool],
+        patience: Patience,
+        cut_short: Callable[[], SessionCause | None],
     ) -> None:
         self.session = match.session
         self.partner = match.partner.person
         self.initiator = match.initiator
+        self.spoke_here = self.spoke_there = self.partner_away = False
+        self._began_at = trio.current_time()
         self._door = door
         self._partners_door = match.partner.door
         self._ledger = ledger
-        self._handed_over = handed_over
+        self._patience = patience
+        self._cut_short = cut_short
 
     def __enter__(self) -> Pairing:
         return self
@@ -62,10 +95,10 @@ class Pairing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._handed_over():
+        if (cause := self._cut_short()) is None:
             self._door.unlink(self._partners_door)
         else:
-            self.leave(SessionCause.LOST)
+            self.leave(cause)
 
     def tell(self, message: PairMessage) -> None:
         """Tell the partner; once they have left the session, nobody hears it."""
@@ -78,13 +111,24 @@ class Pairing:
         """
         if not self._door.linked(self._partners_door):
             return False
-        self._ledger.tell(SessionConnected(session=self.session, at=trio.current_time()))
+        now = trio.current_time()
+        self._ledger.tell(SessionConnected(session=self.session, at=now))
+        self._patience.came_about(self.session, now)
         self._partners_door.tell(SessionBegan())
         return True
 
-    def leave(self, cause: SessionCause, *, partner_ready: bool = True) -> bool:
+    def leave(self, cause: SessionCause, *, partner_ready: bool = True, ready: bool = True) -> bool:
         """End the session: the partner hears it and it is recorded, in this very step.
+
+        `partner_ready` and `ready`: whether each had done their part at the timeout.
 
         Returns False, and does nothing, if the partner was first; their `PartnerLeft` is in the mailbox.
         """
-        return self._door.sever(self._partners_door, PartnerLeft(cause, partner_ready))
+        left = PartnerLeft(cause, partner_ready, ready, self._is_unanswered())
+        return self._door.sever(self._partners_door, left)
+
+    def _is_unanswered(self) -> bool:
+        """Whether the partner is away, or their page is silent though it is its turn to say something."""
+        is_their_turn = (self.spoke_here or not self.initiator) and not self.spoke_there
+        is_late = trio.current_time() - self._began_at >= ANSWER_LIMIT_S
+        return self.partner_away or (is_their_turn and is_late)

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from studymatch.lifecycle import Cause, State
+from studymatch.names import alike
 
 VERSION = 1
 
@@ -27,10 +28,13 @@ SIGNAL_MAX_BYTES = 48 * 1024
 """The largest `Signal.data`, as JSON. An offer with many codecs and candidates has 3 to 10 KiB."""
 
 CHAT_MAX_CHARS = 2000
-NAME_MAX_CHARS = 40
 CRITERION_MAX_CHARS = 60
 
+NUMBER_MAX = 2**53 - 1
+"""The largest integer that every JSON parser reads exactly (RFC 8259, section 6)."""
+
 SessionId: TypeAlias = Annotated[str, Meta(max_length=64)]
+FrameNumber: TypeAlias = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 
 
 class CloseCode(IntEnum):
@@ -48,7 +52,10 @@ class CloseCode(IntEnum):
 
 CLOSE_MEANINGS: dict[CloseCode, tuple[str, str]] = {
     CloseCode.NO_HELLO: ("no valid `hello`, or too many malformed frames", "stops, and says why"),
-    CloseCode.BAD_TOKEN: ("the token is invalid or has expired", "gets a new identity"),
+    CloseCode.BAD_TOKEN: (
+        "the token is invalid, or has expired and `resume` leads to nobody",
+        "gets a new identity",
+    ),
     CloseCode.HELLO_TIMEOUT: ("no `hello` in time", "reconnects with backoff"),
     CloseCode.CONNECTED_ELSEWHERE: (
         "the same person connected elsewhere; the newest connection wins",
@@ -64,6 +71,12 @@ CLOSE_MEANINGS: dict[CloseCode, tuple[str, str]] = {
 
 class ClientFrame(Struct, frozen=True, tag_field="type", tag=lambda name: name.lower()):
     """What a browser may send."""
+
+
+class NumberedFrame(ClientFrame, frozen=True, kw_only=True):
+    """A frame that counts: with `n`, it is dealt with exactly once, however often it is said."""
+
+    n: FrameNumber | None = None
 
 
 class ResumeRequest(Struct, frozen=True):
@@ -82,28 +95,29 @@ class Hello(ClientFrame, frozen=True):
 
 
 class Criteria(Struct, frozen=True):
-    """Whom to look for. Two people fit when no criterion that both name has different values."""
+    """Whom to look for. Two people fit when no criterion that both name has different values; case, width,
+    white space, composition and invisible characters make no difference."""
 
     subject: Annotated[str, Meta(max_length=CRITERION_MAX_CHARS)] | None = None
     language: Annotated[str, Meta(max_length=CRITERION_MAX_CHARS)] | None = None
 
     def named(self) -> dict[str, str]:
-        """The criteria that are given, without regard to case and outer white space."""
-        given = {"subject": self.subject, "language": self.language}
-        return {name: value.strip().casefold() for name, value in given.items() if value and value.strip()}
+        """The criteria that are given, as `studymatch.names` compares what people write."""
+        given = {"subject": alike(self.subject or ""), "language": alike(self.language or "")}
+        return {name: value for name, value in given.items() if value}
 
 
-class Search(ClientFrame, frozen=True):
+class Search(NumberedFrame, frozen=True):
     """Look for a partner. → searching"""
 
     criteria: Criteria = Criteria()
 
 
-class Cancel(ClientFrame, frozen=True):
+class Cancel(NumberedFrame, frozen=True):
     """Stop looking. → idle"""
 
 
-class SessionFrame(ClientFrame, frozen=True):
+class SessionFrame(NumberedFrame, frozen=True):
     """A frame about one session; with a `session` other than the current one it is dropped as late."""
 
     session: SessionId
@@ -140,10 +154,17 @@ class Chat(SessionFrame, frozen=True):
 
 
 class Ping(ClientFrame, frozen=True):
-    """Answered by `pong`; a client sends one whenever it was silent for `heartbeat_ms`."""
+    """Answered by `pong`; a client sends one whenever it was silent for `heartbeat_ms`. It has no number."""
 
 
-Inbound: TypeAlias = Hello | Search | Cancel | Signal | Connected | Failed | Skip | End | Chat | Ping
+class Leaving(ClientFrame, frozen=True):
+    """The page is being closed or reloaded, and closes its connection next: see *A page that goes*. A later
+    frame on the same connection takes it back. It has no number and no answer."""
+
+
+Inbound: TypeAlias = (
+    Hello | Search | Cancel | Signal | Connected | Failed | Skip | End | Chat | Ping | Leaving
+)
 
 
 class ServerFrame(Struct, frozen=True, tag_field="type", tag=lambda name: name.lower()):
@@ -190,8 +211,13 @@ class IceServer(Struct, frozen=True, omit_defaults=True):
     credential: str | None = None
 
 
-class Welcome(ServerFrame, frozen=True):
-    """The answer to `hello`, followed by `state`. `resumed`: this is the very actor asked for."""
+class Welcome(ServerFrame, frozen=True, omit_defaults=True):
+    """The answer to `hello`, followed by `state`. `resumed`: the actor is the one asked for.
+
+    `heard`: the number `n` of the last frame that was dealt with, 0 for none. `token`: say hello with it
+    from now on; the old one is in the second half of its life, or has expired. `build`: names the page that
+    this server serves now; a page of another build is better loaded again when nothing is lost by it.
+    """
 
     version: int
     user: Identity
@@ -199,6 +225,9 @@ class Welcome(ServerFrame, frozen=True):
     resumed: bool
     ice_servers: list[IceServer]
     heartbeat_ms: int
+    heard: int
+    token: str | None = None
+    build: str | None = None
 
 
 class Snapshot(ServerFrame, frozen=True, tag="state"):
@@ -240,23 +269,30 @@ class PartnerChanged(ServerFrame, frozen=True, tag="partner"):
 
 
 class Pong(ServerFrame, frozen=True):
-    """The answer to `ping`."""
+    """The answer to `ping`. `heard`: the number of the last frame that was dealt with, 0 for none."""
+
+    heard: int
 
 
 class Presence(ServerFrame, frozen=True):
-    """How many people are here and how many of them search. Whoever comes is told after `state`; then it is
-    told at most every 5 s, only when it changed, and not during a session, to 1000 people a second."""
+    """How many people are here and how many of them search, the person included. It follows a `state` outside
+    of a session if the count is another one than was told last; apart from that it is told at most every 5 s,
+    to 1000 people a second. People without a connection count for 5 s (`--reload-grace-s`)."""
 
     online: int
     searching: int
 
 
 class Error(ServerFrame, frozen=True):
-    """A frame was refused and changed nothing; `message` is plain English, `about` the frame's type."""
+    """A frame was refused and changed nothing; `message` is plain English, `about` the frame's type.
+
+    `n`: the number of the frame, if it had one that could be read.
+    """
 
     code: str
     message: str
     about: str | None = None
+    n: int | None = None
 
 
 Outbound: TypeAlias = Welcome | Snapshot | SignalFrom | ChatFrom | PartnerChanged | Pong | Presence | Error
@@ -285,6 +321,21 @@ def decode(message: str | bytes) -> Inbound:
     return frame
 
 
+class _Number(Struct):
+    n: FrameNumber | None = None
+
+
+_number_decoder = msgspec.json.Decoder(_Number)
+
+
+def number_of(message: str | bytes) -> int | None:
+    """The number `n` of a frame that is refused; None if it has none that can be read."""
+    try:
+        return _number_decoder.decode(message).n
+    except (ValueError, RecursionError):
+        return None
+
+
 def _explain(error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
         return str(error)
@@ -309,21 +360,3 @@ _KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in get
 def kind_of(frame: Inbound) -> str:
     """The frame's `type` on the wire."""
     return _KINDS[type(frame)]
-
-
-def accept_name(text: object) -> str:
-    """A person's name as given, with white space made plain: 1 to 40 characters after trimming.
-
-    Raises:
-        ValueError: with a sentence for the person.
-    """
-    if not isinstance(text, str):
-        raise ValueError("Please give a name as text.")
-    name = " ".join(text.split())
-    if not name:
-        raise ValueError("Please enter a name.")
-    if len(name) > NAME_MAX_CHARS:
-        raise ValueError(f"Please choose a name of at most {NAME_MAX_CHARS} characters.")
-    if not name.isprintable():
-        raise ValueError("Please use letters, digits and signs that can be shown.")
-    return name

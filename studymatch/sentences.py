@@ -1,15 +1,49 @@
-"""The sentences that people read when a session is over: what happened, and what to do next.
+"""The sentences that people read when something is over or lost: what happened, and what to do next.
 
 Pure, and the only place with such sentences, so that they can be read together.
 """
 
 from __future__ import annotations
 
+from math import ceil
+
+from studymatch.accounts import Wait, Why
 from studymatch.lifecycle import Cause, State
 
+MISSED = "While you were away, more was said to you than could be kept. The rest of it is lost."
+"""For a person who reconnects."""
 
-def of_ending(cause: Cause, partner: str, *, searches_again: bool) -> str:
-    """One sentence or two about the end of a session with `partner`."""
+REASONS = {
+    Why.SKIPS: "You left several people before a call came about.",
+    Why.NETWORK_SKIPS: "Many people on your network left others before a call came about.",
+    Why.OFTEN: "That was very often in a short time.",
+    Why.NETWORK_OFTEN: "Very many requests came from your network.",
+    Why.FULL: "Very many people are arriving at the moment.",
+}
+
+
+def of_wait(wait: Wait) -> str:
+    """Why the person has to wait, and for how long."""
+    return f"{REASONS[wait.why]} Please try again in {_seconds(wait.s)}."
+
+
+def _seconds(seconds: float) -> str:
+    whole = max(1, ceil(seconds))
+    return f"{whole} second{'s' if whole > 1 else ''}"
+
+
+def of_ending(cause: Cause, partner: str, *, searches_again: bool, longer: Wait | None = None) -> str:
+    """One sentence or two about the end of a session with `partner`.
+
+    `longer`: why the next search begins later than usual, and when.
+    """
+    said = _of_ending(cause, partner, searches_again=searches_again)
+    if longer is None:
+        return said
+    return f"{said} {REASONS[longer.why]} The next search begins in {_seconds(longer.s)}."
+
+
+def _of_ending(cause: Cause, partner: str, *, searches_again: bool) -> str:
     match cause:
         case Cause.SKIPPED:
             return f"You skipped {partner}."

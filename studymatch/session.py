@@ -83,11 +83,10 @@ class Session:
         self._stage = stage
         self._pairing = pairing
         self._wish = wish
-        self._spoke_here = False
-        self._spoke_there = False
 
     async def live(self) -> Ending:
         """Everything from the match to the end; or from the middle of the call, if that is the scene."""
+        self._stage.answers.matched()
         if not self._stage.browser.present:
             self._pairing.tell(PartnerAway(True))
         if self._stage.scene.state is State.CONNECTED:
@@ -117,16 +116,20 @@ class Session:
                         return None
                     case Failed(code=code):
                         self._stage.journal.info("failed", session=pairing.session, code=code)
-                        return await self._leave(SessionCause.CONNECT_FAILED, None, None)
+                        return self._leave(SessionCause.CONNECT_FAILED, None, None)
                     case other:
-                        return await self._over(other, back)
+                        return self._over(other, back)
                 if flows_here and flows_there and pairing.begin():
                     return None
         neither = not (flows_here or flows_there)
-        ready_here = flows_here or (neither and self._spoke_here)
-        ready_there = flows_there or (neither and self._spoke_there)
-        return await self._leave(
-            SessionCause.CONNECT_TIMEOUT, back if ready_here else None, back, partner_ready=ready_there
+        ready_here = flows_here or (neither and pairing.spoke_here)
+        ready_there = flows_there or (neither and pairing.spoke_there)
+        return self._leave(
+            SessionCause.CONNECT_TIMEOUT,
+            back if ready_here else None,
+            back,
+            partner_ready=ready_there,
+            ready=ready_here,
         )
 
     async def _connected(self) -> Ending:
@@ -135,7 +138,7 @@ class Session:
 
     async def _call(self) -> Ending:
         """The call, until it ends."""
-        return await self._over(await self._next(), Wish(self._wish.criteria))
+        return self._over(await self._next(), Wish(self._wish.criteria))
 
     async def _next(self) -> Turn:
         """The next thing that decides something."""
@@ -148,48 +151,58 @@ class Session:
         pairing, stage = self._pairing, self._stage
         match turn:
             case Signal(data=data):
-                self._spoke_here = True
+                pairing.spoke_here = True
                 pairing.tell(SignalSent(data))
             case SignalSent() as signal:
-                self._spoke_there = True
+                pairing.spoke_there = True
                 stage.relay(frame_of(signal, pairing.session, pairing.partner))
             case Chat(text=text):
                 pairing.tell(ChatSent(text))
             case ChatSent() as chat:
                 stage.relay(frame_of(chat, pairing.session, pairing.partner))
             case PartnerAway(away):
+                pairing.partner_away = away
                 stage.partner_away(away)
             case _:
                 return False
         return True
 
-    async def _over(self, turn: Turn, wish: Wish) -> Ending:
+    def _over(self, turn: Turn, wish: Wish) -> Ending:
         """The session ends because of `turn`; `wish` is for whoever did not ask for that."""
         match turn:
             case Skip():
                 again = Wish(self._wish.criteria)
-                return await self._leave(SessionCause.SKIPPED, again, again)
+                return self._leave(SessionCause.SKIPPED, again, again)
             case End():
-                return await self._leave(SessionCause.ENDED, None, None)
+                return self._leave(SessionCause.ENDED, None, None)
             case PartnerLeft() as left:
                 return self._left(left, wish)
             case other:
                 raise self._stage.unexpected(other)
 
-    async def _leave(
-        self, cause: SessionCause, wish: Wish | None, overtaken: Wish | None, *, partner_ready: bool = True
+    def _leave(
+        self,
+        cause: SessionCause,
+        wish: Wish | None,
+        overtaken: Wish | None,
+        *,
+        partner_ready: bool = True,
+        ready: bool = True,
     ) -> Ending:
         """End the session for `cause`, unless the partner was first: then it has ended for theirs.
 
-        What follows is `wish`; or, where the partner was first, `overtaken`.
+        What follows is `wish`; or, where the partner was first, `overtaken`. It waits for nothing: what was
+        heard and what it led to are saved together, if the server restarts.
         """
-        if self._pairing.leave(cause, partner_ready=partner_ready):
+        if self._pairing.leave(cause, partner_ready=partner_ready, ready=ready):
             ending = self._ending(SEEN_BY_LEAVER[cause], wish)
         else:
-            while not isinstance(ring := await self._stage.next(), PartnerLeft):
-                pass  # it is in the mailbox already; what is before it came too late
-            ending = self._left(ring, overtaken)
+            ending = self._left(self._ring(), overtaken)
         return replace(ending, stop=cause is SessionCause.ENDED)
+
+    def _ring(self) -> PartnerLeft:
+        """The news that the partner was first, which is in the mailbox already."""
+        return next(news for news in self._stage.inbox.waiting() if isinstance(news, PartnerLeft))
 
     def _left(self, left: PartnerLeft, wish: Wish | None) -> Ending:
         return self._ending(SEEN_BY_PARTNER[left.cause], wish if left.ready else None)

@@ -15,15 +15,18 @@ from typing import TypeAlias, TypeGuard
 import trio
 from msgspec.structs import replace
 
-from actors import Journal, Mailbox
+from actors import Journal, Mailbox, Rate
 from studymatch import sentences
+from studymatch.answers import Answers
 from studymatch.browser import Browser
-from studymatch.lifecycle import ACCEPTS, CUES, IN_SESSION, move
+from studymatch.census import Census
+from studymatch.lifecycle import ACCEPTS, CUES, IN_SESSION, State, move
 from studymatch.messages import (
     FrameIn,
     LineDown,
     LineUp,
     PairMessage,
+    PeopleCounted,
     Person,
     Refused,
     UserMessage,
@@ -35,6 +38,8 @@ from studymatch.protocol import (
     Error,
     Identity,
     Inbound,
+    Leaving,
+    NumberedFrame,
     PartnerChanged,
     Ping,
     Pong,
@@ -67,7 +72,15 @@ class UnexpectedError(Exception):
 class Stage:
     """The stage of `person`, who comes back to it with `key`. `scope` is the life of their actor."""
 
-    def __init__(self, person: Person, key: str, scene: Scene, settings: Settings, journal: Journal) -> None:
+    def __init__(
+        self,
+        person: Person,
+        key: str,
+        scene: Scene,
+        settings: Settings,
+        journal: Journal,
+        census: Census,
+    ) -> None:
         self.person = person
         self.key = key
         self.settings = settings
@@ -76,7 +89,14 @@ class Stage:
         self.scope = trio.CancelScope()
         self.inbox: Mailbox[UserMessage] = Mailbox()
         self.browser = Browser(Outbox(settings.outbox_max, settings.outbox_max_bytes))
-        self._presence: Presence | None = None
+        self.answers = Answers(Rate(settings.answers_per_s, settings.answers_burst))
+        self.heard = 0
+        """The number of the last frame of the page that was dealt with; 0: none."""
+        self.leaving = False
+        """Whether the last frame of the page was `leaving`."""
+        self._census = census
+        self._away_since = trio.current_time()
+        self._settle: Settle = nothing
 
     async def next(self, settle: Settle = nothing) -> Turn:
         """The next message that the present state has to deal with. Only here does the actor wait.
@@ -86,6 +106,12 @@ class Stage:
         somebody who was away is back, or somebody who was present is away.
         """
         self._settle = settle
+        try:
+            return await self._wait()
+        finally:
+            self._settle = nothing  # breaks a reference cycle: it refers to this stage
+
+    async def _wait(self) -> Turn:
         while True:
             if not self.inbox:
                 self.browser.flush()
@@ -93,17 +119,19 @@ class Stage:
                 case FrameIn(line, said):
                     line.credit()
                     assert not isinstance(said, Refused), "that was settled"
+                    self._hear(said)
                     return said
                 case LineUp() as up:
                     was_present = self.browser.present
                     self._greet(up)
                     if not was_present:
                         return up
-                case LineDown(line) as down:
+                case LineDown(line, why) as down:
                     if self.browser.down(line):
-                        self.journal.note("away")
-                        self.scope.deadline = trio.current_time() + self.settings.grace_s
+                        self._miss("leaving" if self.leaving else why)
                         return down
+                case PeopleCounted():
+                    raise AssertionError("that was settled")
                 case message:
                     return message
 
@@ -111,9 +139,15 @@ class Stage:
         """Deal with what moves nothing; of the rest, do nothing and return False."""
         match message:
             case FrameIn(line, said):
-                if self.browser.reads(line) and self._is_meant(said) and not self._settle(said):
-                    return False
+                if self.browser.reads(line):
+                    self.leaving = isinstance(said, Leaving)
+                    if not self._is_repeated(said):
+                        if self._is_meant(said) and not self._settle(said):
+                            return False
+                        self._hear(said)
                 line.credit()
+            case PeopleCounted():
+                self._count()
             case LineUp() | LineDown():
                 return False
             case _:
@@ -123,20 +157,48 @@ class Stage:
             self.browser.flush()
         return True
 
+    def _is_repeated(self, said: Inbound | Refused) -> bool:
+        """Whether a page repeats a frame that was dealt with, since its connection dropped before it knew."""
+        number = _number(said)
+        return number is not None and number <= self.heard
+
+    def _hear(self, said: Inbound | Refused) -> None:
+        """Note that `said` is dealt with in this step, so that a repetition is ignored."""
+        number = _number(said)
+        if number is not None:
+            self.heard = number
+
     def _is_meant(self, said: Inbound | Refused) -> TypeGuard[Inbound]:
         """Whether a frame means something now; otherwise it is answered here, or dropped as late."""
         state = self.scene.state
         if isinstance(said, Refused):
-            self.browser.send(Error(said.code, said.message))
+            self.browser.send(Error(said.code, said.message, n=said.n))
         elif isinstance(said, Ping):
-            self.browser.send(Pong())
+            self.browser.send(Pong(self.heard))
+        elif isinstance(said, Leaving):
+            self.journal.note("leaving")
         elif isinstance(said, SessionFrame) and said.session != self.scene.session:
             self.journal.note("late", about=kind_of(said))
         elif (kind := kind_of(said)) not in ACCEPTS[state]:
-            self.browser.send(Error("not_now", sentences.of_refusal(kind, state), kind))
+            self.browser.send(Error("not_now", sentences.of_refusal(kind, state), kind, _number(said)))
         else:
             return True
         return False
+
+    def _miss(self, why: str) -> None:
+        """The person has no connection any more. Unless they are back already, they have the grace for it."""
+        now = trio.current_time()
+        self._away_since = now
+        self._census.away(self.person.id, now)
+        self.journal.info("away", cause=why, session=self.scene.session)
+        if not any(isinstance(message, LineUp) for message in self.inbox.waiting()):
+            self.scope.deadline = now + self._grace_s()
+
+    def _grace_s(self) -> float:
+        """For how long the person may be away. After `leaving` only a session is kept, for a reload."""
+        if not self.leaving:
+            return self.settings.grace_s
+        return self.settings.closed_page_grace_s if self.scene.state in IN_SESSION else 0.0
 
     def _greet(self, up: LineUp) -> None:
         settings = self.settings
@@ -147,11 +209,23 @@ class Stage:
             resumed=up.seq is not None,
             ice_servers=list(settings.ice_server),
             heartbeat_ms=round(settings.heartbeat_s * 1000),
+            heard=self.heard,
+            token=up.token,
+            build=up.line.build,
         )
         cue = None if self.browser.saw(up.seq) else self._cue()
-        self.browser.up(up.line, up.seq, welcome, self.scene.snapshot(trio.current_time(), cue))
-        self.scope.deadline = inf
-        self.journal.note("present", resumed=welcome.resumed)
+        was_present, before = self.browser.present, self._away_since
+        now = trio.current_time()
+        lost = self.browser.up(up.line, up.seq, welcome, self.scene.snapshot(now, cue))
+        self.scope.deadline, self.leaving = inf, False
+        self._census.here(self.person.id, searching=self.scene.state is State.SEARCHING)
+        self._count()
+        if up.seq is None:
+            self.journal.note("present")
+        else:
+            away_ms = None if was_present else round((now - before) * 1000)
+            session = self.scene.session
+            self.journal.info("back", session=session, lasted_ms=away_ms, frames_lost=lost or None)
 
     def enter(self, scene: Scene) -> None:
         """Go on to `scene`, and tell the journal and the browser.
@@ -162,6 +236,7 @@ class Stage:
         before, now = self.scene, trio.current_time()
         move(before.state, scene.state, scene.cause)
         self.scene = scene
+        self._census.moved(self.person.id, searching=scene.state is State.SEARCHING)
         self.journal.info(
             "moved",
             from_=before.state,
@@ -172,21 +247,21 @@ class Stage:
             lasted_ms=round((now - before.since) * 1000),
         )
         self.browser.show(scene.snapshot(now, self._cue()))
-        if self._presence is not None and scene.state not in IN_SESSION:
-            self.browser.count(self._presence)
-            self._presence = None
+        self._count()
 
-    def count(self, presence: Presence) -> None:
-        """How many people are here: of no use to somebody in a session, who is told when it is over.
+    def lacks(self, presence: Presence) -> bool:
+        """Whether the page is to be told `presence` and was told another count last.
 
-        Where most are in a call, to tell everybody every few seconds would cost as much as the calls. It
-        takes no turn of the actor either, since nothing that the actor does depends on it.
+        A page in a session is told after it. If most people are in a call, telling everybody every few
+        seconds would cost as much as the calls.
         """
-        if self.scene.state in IN_SESSION:
-            self._presence = presence
-        else:
+        return self.scene.state not in IN_SESSION and self.browser.lacks(presence)
+
+    def _count(self) -> None:
+        """Tell the page how many people are here now, if it lacks that."""
+        presence = self._census.count(trio.current_time())
+        if self.lacks(presence):
             self.browser.count(presence)
-            self.browser.flush()
 
     def _cue(self) -> str | None:
         """The sound that goes with the last change of state."""
@@ -199,11 +274,20 @@ class Stage:
             self.browser.send(PartnerChanged(self.scene.session, away))
 
     def relay(self, frame: SignalFrom | ChatFrom) -> None:
-        """Pass on what the partner said. If it cannot be kept for somebody who is away, they are lost."""
+        """Pass on what the partner said. If the person is away and there is no room left, the frame is lost.
+
+        They are told so when they reconnect. They keep their place, however much the partner sends.
+        """
+        self.answers.heard()
         if not self.browser.relay(frame):
-            self.journal.warning("overflow", session=frame.session)
-            self.scope.cancel()
+            tell = self.journal.warning if self.browser.outbox.without_room == 1 else self.journal.note
+            tell("overflow", session=frame.session)
 
     def unexpected(self, message: Turn) -> UnexpectedError:
         """The error for a message that cannot arrive now."""
         return UnexpectedError(f"{type(message).__name__} cannot arrive while {self.scene.state}")
+
+
+def _number(said: Inbound | Refused) -> int | None:
+    """The number that the page gave a frame; None: none."""
+    return said.n if isinstance(said, NumberedFrame | Refused) else None

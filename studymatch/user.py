@@ -31,8 +31,11 @@ from msgspec.structs import replace
 
 from actors import Door, Journal, Mailbox
 from studymatch import sentences
+from studymatch.accounts import Accounts, Wait
+from studymatch.answers import Answers
+from studymatch.census import Census
 from studymatch.handover import Memento
-from studymatch.lifecycle import Cause, State
+from studymatch.lifecycle import Cause, SessionCause, State
 from studymatch.messages import (
     ChatSent,
     FrameIn,
@@ -44,14 +47,17 @@ from studymatch.messages import (
     MatcherMessage,
     Offer,
     PairMessage,
+    PartnerLeft,
+    PeopleCounted,
     Person,
     Refused,
     Seeker,
     SignalSent,
 )
+from studymatch.outbox import Numbers
 from studymatch.pairing import Pairing
 from studymatch.pool import Ticket
-from studymatch.protocol import Cancel, CloseCode, Criteria, End, Inbound, Presence, Search, encode
+from studymatch.protocol import Cancel, CloseCode, Criteria, End, Error, Inbound, Presence, Search, encode
 from studymatch.records import LedgerMessage
 from studymatch.scene import Scene
 from studymatch.session import Ending, Session, Wish, frame_of
@@ -86,17 +92,20 @@ class User:
         *,
         matcher: Mailbox[MatcherMessage],
         ledger: Mailbox[LedgerMessage],
+        accounts: Accounts,
+        census: Census,
         settings: Settings,
         journal: Journal,
         past: Past | None = None,
     ) -> None:
         now = trio.current_time()
-        scene = Scene(State.IDLE, since=now) if past is None else past.memento.scene(now, past.away_s)
         self.person = person
         self.gone = trio.Event()
         self._matcher = matcher
         self._ledger = ledger
-        self._stage = Stage(person, key, scene, settings, journal)
+        self._accounts = accounts
+        scene = Scene(State.IDLE, since=now) if past is None else self._scene_of(past, now)
+        self._stage = Stage(person, key, scene, settings, journal, census)
         self._lines: dict[Line, None] = {}  # connected and not gone yet, in order; the last one is read
         self._farewell: CloseCode | None = None
         self._met: deque[str] = deque(maxlen=settings.apart_max)
@@ -104,10 +113,19 @@ class User:
         self._wish: Wish | None = None
         self._past = past
         if past is not None:
-            self._met.extend(past.memento.met)
-            self._stage.browser.outbox.remember(past.memento.seq, past.memento.memory)
-            self._stage.browser.shown = past.memento.shown
+            saved = past.memento
+            self._met.extend(saved.met)
+            self._stage.browser.outbox.remember(saved.seq, saved.frames(), saved.connections, saved.lost)
+            self._stage.browser.shown = saved.shown
+            self._stage.heard = saved.heard
+            self._stage.leaving = saved.leaving
+            census.away(person.id, now)
             self._stage.scope.deadline = now + settings.grace_s
+
+    def _scene_of(self, past: Past, now: float) -> Scene:
+        """Where they were in the former life of the server. Who has skipped too often waits on."""
+        longer = self._longer(past.memento.cause, now)
+        return past.memento.scene(now, past.away_s, longer.s if longer else 0.0)
 
     # How others reach this person
 
@@ -121,31 +139,44 @@ class User:
         """Where the person is now."""
         return self._stage.scene.state
 
-    def attach(self, line: Line, seq: int | None) -> bool:
-        """Connect a browser that has read the frames up to `seq` (None: a fresh page).
+    @property
+    def answers(self) -> Answers:
+        """The budget for what the person sends in answer to their partner."""
+        return self._stage.answers
+
+    def attach(self, line: Line, seq: int | None, token: str | None = None) -> bool:
+        """Connect a browser that has read the frames up to `seq` (None: a fresh page), and give it `token`.
 
         Returns False, and does nothing, if this actor is about to end.
         """
         if self._stage.scope.cancel_called:
             return False
-        if not self._stage.inbox.tell(LineUp(line, seq)):
+        if not self._stage.inbox.tell(LineUp(line, seq, token)):
             return False
         self._stage.scope.deadline = inf
         self._lines[line] = None
         return True
 
-    def detach(self, line: Line) -> None:
-        """The connection `line` is gone."""
+    def detach(self, line: Line, why: str = "dropped") -> None:
+        """The connection `line` is gone; `why` is one word for the journal."""
         self._lines.pop(line, None)
-        self._stage.inbox.tell(LineDown(line))
+        self._stage.inbox.tell(LineDown(line, why))
 
     def heard(self, line: Line, frame: Inbound | Refused) -> None:
         """The browser at the other end of `line` said something."""
         self._stage.inbox.tell(FrameIn(line, frame))
 
-    def count(self, presence: Presence) -> None:
-        """Tell the person how many are here; if they are in a session, when it is over."""
-        self._stage.count(presence)
+    def lacks(self, presence: Presence) -> bool:
+        """Whether the person is to be told `presence` and was told another count last."""
+        return self._stage.lacks(presence)
+
+    def count(self) -> None:
+        """Tell the person how many are here now; if they are in a session, after it.
+
+        The actor sends the frame itself, in a turn of its own. So after it was told to leave it sends no
+        frame and uses no number, since the next life of the server goes on from what was saved.
+        """
+        self._stage.inbox.tell(PeopleCounted())
 
     def leave(self, code: CloseCode) -> None:
         """End this actor; a connected browser is hung up on with `code`. `gone` says when it is done."""
@@ -164,7 +195,12 @@ class User:
             key=stage.key,
             seq=stage.browser.outbox.seq,
             shown=stage.browser.shown,
+            heard=stage.heard,
+            leaving=stage.leaving,
             memory=(*stage.browser.outbox.memory(), *self._unheard()),
+            connections=stage.browser.outbox.connections(),
+            left=next((news for news in stage.inbox.waiting() if isinstance(news, PartnerLeft)), None),
+            lost=stage.browser.outbox.without_room,
             met=tuple(self._met),
             state=scene.state,
             lasted_s=trio.current_time() - scene.since,
@@ -176,12 +212,12 @@ class User:
             message=scene.message,
         )
 
-    def _unheard(self) -> Iterator[tuple[None, str]]:
+    def _unheard(self) -> Iterator[tuple[Numbers, str]]:
         """What the partner said and the browser was not sent, because this actor has not had its turn."""
         scene = self._stage.scene
         for message in self._stage.inbox.waiting():
             if isinstance(message, SignalSent | ChatSent) and scene.session and scene.partner:
-                yield None, encode(frame_of(message, scene.session, scene.partner)).decode()
+                yield (), encode(frame_of(message, scene.session, scene.partner)).decode()
 
     def reunite(self, match: Matched, door: Door[PairMessage]) -> None:
         """Be in a session from the beginning, with whom `door`, one that `open_door` gave, is bound to."""
@@ -202,13 +238,19 @@ class User:
         try:
             with stage.scope:
                 await self._story()
-            cause = "grace_over" if self._farewell is None else self._farewell.name.lower()
+            cause = self._why_it_ends()
         finally:
             code = self._farewell or CloseCode.CRASHED
-            stage.inbox.close()
+            stage.inbox.discard()
             for line in list(self._lines):
                 line.hang_up(code)
             stage.journal.info("left", cause=cause)
+
+    def _why_it_ends(self) -> str:
+        """One word for the journal."""
+        if self._farewell is not None:
+            return self._farewell.name.lower()
+        return "page_closed" if self._stage.leaving else "grace_over"
 
     async def _story(self) -> NoReturn:
         wish = await self._idle() if self._past is None else await self._go_on(self._past)
@@ -227,7 +269,7 @@ class User:
             return await self._ended(ending)
         match past.memento.state:
             case State.SEARCHING if wish is not None:
-                return replace(wish, waited_s=past.memento.lasted_s + past.away_s)
+                return replace(wish, waited_s=trio.current_time() - self._stage.scene.since)
             case State.ENDED:
                 return await self._rest(wish, self._stage.scene.search_again_at)
             case _:
@@ -236,8 +278,9 @@ class User:
     async def _idle(self) -> Wish:
         while True:
             match await self._stage.next():
-                case Search(criteria):
-                    return Wish(criteria)
+                case Search(criteria) as search:
+                    if self._may_search(search):
+                        return Wish(criteria)
                 case LineUp() | LineDown():
                     pass
                 case other:
@@ -266,7 +309,8 @@ class User:
 
     async def _session(self, door: Door[PairMessage], match: Matched, wish: Wish) -> Ending:
         self._wish = wish
-        with Pairing(door, match, self._ledger, self._handed_over) as pairing:
+        patience = self._accounts.patience
+        with Pairing(door, match, self._ledger, patience, self._cut_short) as pairing:
             ending = await Session(self._stage, pairing, wish).live()
         self._met.append(ending.partner.id)
         self._stage.browser.forget()
@@ -276,7 +320,9 @@ class User:
         """Say why; then search again after a moment, or when asked to. None: back in idle."""
         stage, now, wish = self._stage, trio.current_time(), ending.wish
         self._wish = wish
-        again_at = None if wish is None else now + stage.settings.search_again_s
+        longer = self._longer(ending.cause, now)
+        rest_s = max(stage.settings.search_again_s, longer.s if longer else 0.0)
+        again_at = None if wish is None else now + rest_s
         stage.enter(
             Scene(
                 State.ENDED,
@@ -286,7 +332,7 @@ class User:
                 partner=ending.partner,
                 search_again_at=again_at,
                 message=sentences.of_ending(
-                    ending.cause, ending.partner.name, searches_again=wish is not None
+                    ending.cause, ending.partner.name, searches_again=wish is not None, longer=longer
                 ),
             )
         )
@@ -295,13 +341,18 @@ class User:
         self._back_in_idle(Cause.ENDED)
         return None
 
+    def _longer(self, cause: Cause | None, now: float) -> Wait | None:
+        """How long they wait for the next partner beyond the usual, if they have skipped this one."""
+        return self._accounts.after_skip(self.person.id, now) if cause is Cause.SKIPPED else None
+
     async def _rest(self, wish: Wish | None, again_at: float | None) -> Wish | None:
         """What follows the end: `wish` at the time `again_at`, unless the person says otherwise."""
         with trio.move_on_at(inf if again_at is None else again_at):
             while True:
                 match await self._stage.next():
-                    case Search(criteria):
-                        return replace(wish or Wish(criteria), criteria=criteria)
+                    case Search(criteria) as search:
+                        if self._may_search(search):
+                            return replace(wish or Wish(criteria), criteria=criteria)
                     case End():
                         self._back_in_idle(Cause.ENDED)
                         return None
@@ -311,13 +362,25 @@ class User:
                         raise self._stage.unexpected(other)
         return wish
 
+    def _may_search(self, search: Search) -> bool:
+        """Whether a search may begin now. If not, the person is told how long to wait, and why."""
+        wait = self._accounts.search(self.person.id, trio.current_time())
+        if wait is None:
+            return True
+        self._stage.journal.note("waits", why=wait.why.value, wait_ms=round(wait.s * 1000))
+        self._stage.browser.send(Error("wait", sentences.of_wait(wait), "search", search.n))
+        return False
+
     def _back_in_idle(self, cause: Cause) -> None:
         self._wish = None
         self._stage.enter(Scene(State.IDLE, since=trio.current_time(), cause=cause))
 
-    def _handed_over(self) -> bool:
-        """Whether the next life of the server goes on with what is cut short now."""
-        return self._farewell is CloseCode.RESTARTING
+    def _cut_short(self) -> SessionCause | None:
+        """Why a session ends that is cut short now; None: the next life of the server goes on with it."""
+        if self._farewell is CloseCode.RESTARTING:
+            return None
+        has_gone = self._stage.leaving and not self._stage.browser.present
+        return SessionCause.ENDED if has_gone else SessionCause.LOST
 
     def _ticket(self, door: Door[PairMessage], wish: Wish, entered: float) -> Ticket[Seeker]:
         return Ticket(

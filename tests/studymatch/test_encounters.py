@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -13,18 +11,6 @@ from studymatch.pool import Pool
 from studymatch.protocol import CloseCode
 from studymatch.records import SessionConnected, SessionEnded, SessionMatched
 from tests.support.people import Building, Tab, a_hall, settle
-
-
-@pytest.fixture
-def clock() -> MockClock:
-    """Time passes only when everybody waits for it. A test has to name it: that is how it gets to trio."""
-    return MockClock(autojump_threshold=0)
-
-
-@pytest.fixture
-async def building() -> AsyncIterator[Building]:
-    async with a_hall() as building:
-        yield building
 
 
 def ends(building: Building, session: str) -> list[tuple[SessionCause, str | None]]:
@@ -40,17 +26,19 @@ def kinds(building: Building, session: str) -> list[type]:
 
 async def test_a_newcomer_is_welcomed_and_idle(clock: MockClock, building: Building) -> None:
     ada = await building.tab("Ada")
-    welcome, state = ada.frames
+    welcome, state, presence = ada.frames
     assert welcome["type"] == "welcome"
     assert welcome["version"] == 1
     assert welcome["user"] == {"id": ada.person.id, "name": "Ada"}
     assert welcome["resumed"] is False
     assert welcome["resume"]["grace_ms"] == 15_000
     assert welcome["heartbeat_ms"] == 25_000
+    assert welcome["build"] == "the build"
     assert state["state"] == "idle"
     assert state["session"] is None
     assert state["partner"] is None
-    assert (welcome["seq"], state["seq"]) == (1, 2)
+    assert [frame["seq"] for frame in ada.frames] == [1, 2, 3]
+    assert (presence["online"], presence["searching"]) == (1, 0)
 
 
 async def test_who_searches_alone_hears_it_ring(clock: MockClock, building: Building) -> None:
@@ -728,16 +716,40 @@ async def test_nobody_is_matched_with_themselves_whatever_they_open(
     assert second.state == "searching"
 
 
-async def test_more_than_fits_for_somebody_who_is_away_is_as_if_they_never_came_back(
+async def test_more_than_fits_for_somebody_who_is_away_costs_them_what_does_not_fit_and_not_their_place(
     clock: MockClock,
 ) -> None:
-    async with a_hall(outbox_max=16) as building:
+    async with a_hall(outbox_max=16, signals_burst=16) as building:
         ada, ben = await building.call()
         await ada.drop()
         for n in range(20):
             await ben.about("signal", data=n)
-        assert (ben.state, ben.last["cause"]) == ("ended", "partner_lost")
-        assert building.lines.events("overflow")
+        assert (ada.user and ada.user.state, ben.state) == ("connected", "connected")
+        ada = await ada.come_back()
+        assert [frame["data"] for frame in ada.all("signal")] == list(range(16))
+        [error] = ada.all("error")
+        assert error["code"] == "missed"
+        assert error["seq"] > ada.all("signal")[-1]["seq"]
+        await ben.about("signal", data="and on")
+        assert ada.all("signal")[-1]["data"] == "and on"
+        assert len(building.lines.events("overflow")) == 1
+        [back] = building.lines.events("back")
+        assert back["frames_lost"] == 4
+
+
+async def test_connections_that_drop_and_come_back_are_a_line_each(clock: MockClock) -> None:
+    async with a_hall() as building:
+        ada, _ = await building.call()
+        await ada.drop()
+        await trio.sleep(2)
+        await ada.come_back()
+        [away], [back] = building.lines.events("away"), building.lines.events("back")
+        assert (away["actor"], away["cause"], away["session"]) == (
+            f"user {ada.person.id}",
+            "dropped",
+            ada.session,
+        )
+        assert (back["actor"], back["lasted_ms"], back["session"]) == (away["actor"], 2000, ada.session)
 
 
 # Crashes
@@ -800,36 +812,20 @@ async def test_everybody_is_told_when_the_hall_closes(clock: MockClock) -> None:
     assert len(building.hall) == 0
 
 
-async def test_presence_is_told_only_when_it_changed(clock: MockClock, building: Building) -> None:
-    ada = await building.searching("Ada")
+async def test_who_only_comes_and_goes_leaves_no_record(clock: MockClock, building: Building) -> None:
+    for number in range(20):
+        await (await building.searching("Guest", subject=f"{number}")).drop()
     await trio.sleep(60)
-    assert [(f["online"], f["searching"]) for f in ada.all("presence")] == [(1, 1)]
-    await building.tab("Ben")
-    await trio.sleep(60)
-    assert [(f["online"], f["searching"]) for f in ada.all("presence")] == [(1, 1), (2, 1)]
+    assert building.store.entries == []
 
 
-async def test_whoever_comes_is_told_at_once_how_many_are_here(clock: MockClock, building: Building) -> None:
-    await building.searching("Ada")
-    await trio.sleep(60)
-    ben = await building.tab("Ben")
-    assert [frame["type"] for frame in ben.frames] == ["welcome", "state", "presence"]
-    assert [(frame["online"], frame["searching"]) for frame in ben.all("presence")] == [(2, 1)]
-
-
-async def test_whoever_is_in_a_session_is_told_afterwards_how_many_are_here(
-    clock: MockClock, building: Building
-) -> None:
-    ada, ben = await building.call()
-    before = len(ada.all("presence"))
-    await building.tab("Carl")
-    await trio.sleep(60)
-    assert len(ada.all("presence")) == before
-    await ben.about("end")
-    told = [(frame["online"], frame["searching"]) for frame in ada.all("presence")[before:]]
-    assert told == [(3, 0)]
-    kinds = [(frame["type"], frame.get("state")) for frame in ada.frames[-2:]]
-    assert kinds == [("state", "ended"), ("presence", None)]
+async def test_a_match_is_told_with_the_names_of_both(clock: MockClock, building: Building) -> None:
+    ada, ben = await building.pair()
+    await trio.sleep(1)
+    record = building.store.entries[0].record
+    assert isinstance(record, SessionMatched)
+    named = {record.first: record.first_name, record.second: record.second_name}
+    assert named == {ada.person.id: ada.person.name, ben.person.id: ben.person.name}
 
 
 async def test_an_encounter_is_told_in_five_lines_a_person(clock: MockClock, building: Building) -> None:

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studymatch.outbox import Outbox
+from studymatch.outbox import CONNECTIONS_MAX, Outbox
 
 
 def body(text: str) -> bytes:
@@ -16,6 +16,16 @@ def body(text: str) -> bytes:
 
 def read(frames: list[bytes]) -> list[tuple[int, str]]:
     return [(frame["seq"], frame["text"]) for frame in map(json.loads, frames)]
+
+
+def come_back(outbox: Outbox, seen: int) -> list[bytes]:
+    """All that somebody is sent who comes back, and has seen the frames up to this number."""
+    outbox.back(seen)
+    return [outbox.number(body("welcome")), *outbox.again()]
+
+
+def texts(frames: list[bytes]) -> list[str]:
+    return [text for _, text in read(frames) if text != "welcome"]
 
 
 def test_every_frame_has_the_next_number() -> None:
@@ -32,30 +42,71 @@ def test_who_comes_back_gets_what_they_have_not_seen_in_order_under_new_numbers(
     outbox.send(body("seen"))
     outbox.send(body("lost on the way"))
     outbox.keep(body("said meanwhile"))
-    outbox.number(body("welcome"))
-    assert read(outbox.catch_up(seen=1)) == [(4, "lost on the way"), (5, "said meanwhile")]
+    assert read(come_back(outbox, seen=1)) == [
+        (3, "welcome"),
+        (4, "lost on the way"),
+        (5, "said meanwhile"),
+    ]
 
 
 def test_what_was_told_again_can_be_lost_again() -> None:
     outbox = Outbox(10, 1000)
     outbox.keep(body("said meanwhile"))
-    outbox.catch_up(seen=0)
-    assert read(outbox.catch_up(seen=0)) == [(2, "said meanwhile")]
-    assert read(outbox.catch_up(seen=2)) == []
+    come_back(outbox, seen=0)
+    assert read(come_back(outbox, seen=0)) == [(3, "welcome"), (4, "said meanwhile")]
+    assert texts(come_back(outbox, seen=3)) == ["said meanwhile"]
+    assert texts(come_back(outbox, seen=6)) == []
+
+
+def test_what_was_seen_is_not_told_again_although_an_older_hello_arrives_in_between() -> None:
+    outbox = Outbox(10, 1000)
+    outbox.send(body("lost on the way"))
+    assert read(come_back(outbox, seen=0)) == [(2, "welcome"), (3, "lost on the way")]
+    for _ in range(CONNECTIONS_MAX - 1):  # said before, and on their way for longer; nobody reads the answers
+        come_back(outbox, seen=0)
+    assert texts(come_back(outbox, seen=3)) == []
+
+
+def test_what_was_sent_before_is_told_again_to_who_has_seen_only_the_beginning_of_a_connection() -> None:
+    outbox = Outbox(10, 1000)
+    outbox.send(body("lost on the way"))
+    come_back(outbox, seen=0)
+    come_back(outbox, seen=0)
+    assert texts(come_back(outbox, seen=2)) == ["lost on the way"]
+
+
+def test_the_next_life_of_the_server_knows_what_was_seen_on_which_connection() -> None:
+    former, outbox = Outbox(10, 1000), Outbox(10, 1000)
+    former.send(body("seen"))
+    come_back(former, seen=0)
+    come_back(former, seen=0)
+    former.send(body("lost on the way"))
+    former.keep(body("said meanwhile"))
+    outbox.remember(former.seq, former.memory(), former.connections())
+    assert texts(come_back(outbox, seen=3)) == ["lost on the way", "said meanwhile"]
 
 
 def test_what_was_said_in_a_session_that_is_over_is_not_told_again() -> None:
     outbox = Outbox(10, 1000)
     outbox.send(body("old news"))
     outbox.forget()
-    assert outbox.catch_up(seen=0) == []
+    assert texts(come_back(outbox, seen=0)) == []
 
 
 def test_beyond_the_bound_the_oldest_that_were_sent_are_forgotten() -> None:
     outbox = Outbox(3, 1000)
     for n in range(10):
         outbox.send(body(str(n)))
-    assert [text for _, text in read(outbox.catch_up(seen=0))] == ["7", "8", "9"]
+    assert outbox.back(seen=0) == 1, "at least"
+    assert texts(outbox.again()) == ["7", "8", "9"]
+
+
+def test_what_was_forgotten_is_not_lost_to_who_has_seen_it() -> None:
+    outbox = Outbox(3, 1000)
+    for n in range(10):
+        outbox.send(body(str(n)))
+    assert outbox.back(seen=8) == 0
+    assert texts(outbox.again()) == ["8", "9"]
 
 
 def test_what_was_never_sent_is_not_forgotten_in_silence() -> None:
@@ -70,24 +121,37 @@ def test_there_is_a_bound_in_bytes_too() -> None:
     assert not outbox.keep(body("x" * 900))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["send", "keep", "number", "back"]), st.integers(0, 40))))
+STEPS = st.sampled_from(["say", "count", "dial", "arrive", "arrive late"])
+
+
+@given(st.lists(st.tuples(STEPS, st.integers(0, 40))))
 def test_somebody_who_always_says_what_they_saw_gets_everything_exactly_once(
     steps: list[tuple[str, int]],
 ) -> None:
-    """A browser that reads a prefix of each connection's frames, and drops again and again."""
+    """A browser that reads a prefix of each connection's frames, and drops again and again.
+
+    Now and then a hello arrives that was on its way for longer than those of later connections.
+    """
     outbox = Outbox(1000, 1_000_000)
-    said = seen = 0
+    said, seen, late = 0, 0, 0
     got: list[str] = []
-    wire: list[bytes] = []
-    for step, loss in [*steps, ("back", 0), ("back", 0)]:
-        if step == "back":
-            arrived = wire[: max(0, len(wire) - loss)]
-            got += [text for _, text in read(arrived) if text != "-"]
-            seen = max([seen, *(seq for seq, _ in read(arrived))])
-            wire = [outbox.number(body("-")), *outbox.catch_up(seen)]
-        elif step == "send":
-            wire.append(outbox.send(body(str(said))))
-            said += 1
-        elif step == "number":
-            wire.append(outbox.number(body("-")))
+    hellos: list[int] = []  # on their way: what the browser had seen
+    wire: list[bytes] | None = None  # of the browser's last connection; None: its hello has not arrived
+    others: list[bytes] = []  # what goes to connections that the browser has given up
+    for step, number in [*steps, ("dial", 0), ("arrive", 0), ("dial", 0), ("arrive", 0)]:
+        if step == "dial":  # the browser reads all but `number` frames, and opens another
+            arrived = read((wire or [])[: max(0, len(wire or []) - number)])
+            got += [text for _, text in arrived if text not in ("-", "welcome")]
+            seen = max([seen, *(seq for seq, _ in arrived)])
+            hellos.append(seen)
+            wire = None
+        elif step == "arrive" and hellos and wire is None:
+            others, wire, late = [], come_back(outbox, hellos.pop()), 0
+        elif step == "arrive late" and len(hellos) > (wire is None) and late < CONNECTIONS_MAX - 1:
+            late += 1
+            others = come_back(outbox, hellos.pop(number % (len(hellos) - (wire is None))))
+        elif step in ("say", "count"):
+            line = others if wire is None or late else wire
+            line.append(outbox.send(body(str(said))) if step == "say" else outbox.number(body("-")))
+            said += step == "say"
     assert got == [str(n) for n in range(said)]

@@ -25,7 +25,6 @@ from studymatch.protocol import (
     Search,
     Signal,
     SignalFrom,
-    accept_name,
     decode,
     encode,
     numbered,
@@ -112,31 +111,6 @@ def test_chat_survives_the_way(text: str) -> None:
 def test_criteria_are_compared_without_regard_to_case_and_white_space() -> None:
     assert Criteria(subject="  Maths ", language="").named() == {"subject": "maths"}
     assert Criteria().named() == {}
-
-
-@pytest.mark.parametrize(
-    ("given_", "expected"),
-    [("Ada", "Ada"), ("  Ada   Lovelace ", "Ada Lovelace"), ("x" * 40, "x" * 40), ("Zoë 🎓", "Zoë 🎓")],
-)
-def test_names_are_trimmed(given_: str, expected: str) -> None:
-    assert accept_name(given_) == expected
-
-
-@pytest.mark.parametrize(
-    ("given_", "sentence"),
-    [
-        ("", "Please enter a name."),
-        (" \t\n ", "Please enter a name."),
-        ("x" * 41, "at most 40 characters"),
-        (None, "as text"),
-        (7, "as text"),
-        ("A\x00da", "can be shown"),
-        ("A\u202eda", "can be shown"),
-    ],
-)
-def test_a_bad_name_is_refused_with_a_sentence(given_: object, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        accept_name(given_)
 
 
 def test_every_close_code_has_a_meaning() -> None:

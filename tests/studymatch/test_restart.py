@@ -14,6 +14,7 @@ from studymatch.handover import Handover
 from studymatch.lifecycle import SessionCause
 from studymatch.records import Node, SessionConnected, SessionEnded, SessionMatched
 from tests.support.people import Building, Tab, a_hall, settle
+from tests.support.told import Told
 
 NODE = Node("00000000-0000-7000-a000-000000000001", "test")
 
@@ -47,13 +48,14 @@ async def test_everybody_comes_back_to_where_they_were(clock: MockClock, state: 
         before = ada.last
     assert before["state"] == state
     async with a_hall(after=building, away_s=2.0) as again:
+        clock.jump(1.0)  # a server has more to do before anybody has their first turn
         back = await ada.come_back(again)
         assert back.all("welcome")[0]["resumed"] is True
         assert (back.state, back.session) == (state, str(before["session"]))
         assert back.last["message"] == before["message"]
         assert back.last["cue"] in (None, "chime" if state == "connecting" else None)
         if state in ("searching", "connected"):
-            assert back.last["since_ms"] == 12_000
+            assert back.last["since_ms"] == 13_000
         if before["partner"] is not None:
             assert back.last["partner"]["id"] == before["partner"]["id"]
         assert back.last["initiator"] is before["initiator"]
@@ -161,11 +163,15 @@ async def test_a_closing_in_the_middle_of_a_turn_leaves_nobody_alone(clock: Mock
                 ada.say_at_once(caught, session=ada.session)
             for _ in range(checkpoints):
                 await trio.lowlevel.checkpoint()
+        ends = [r.cause for e in building.store.entries if isinstance(r := e.record, SessionEnded)]
         async with a_hall(after=building) as again:
             ada, ben = await ada.come_back(again), await ben.come_back(again)
             await trio.sleep(1)
             await settle()
             assert again.lines.events("crashed") == []
+            told = {state["cause"] for state in ben.all("state") if state["state"] == "ended"}
+            expected = {f"partner_{cause}" for cause in ends} or {"restarting"}
+            assert told <= expected, "what was recorded is what he is told"
             for one, other in ((ada, ben), (ben, ada)):
                 if one.state in ("connecting", "connected"):
                     assert other.session == one.session
@@ -182,24 +188,63 @@ def test_a_handover_is_taken_once(tmp_path: Path) -> None:
     path = tmp_path / "handover.json"
     handover.save(Handover(NODE, 1000.0, ()), path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert handover.take(path, 1010.0) == Handover(NODE, 1000.0, ())
-    assert handover.take(path, 1010.0) is None
+    assert handover.take(path, 1010.0, Told()) == Handover(NODE, 1000.0, ())
+    assert handover.take(path, 1010.0, Told()) is None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("now", [999.0, 1000.0 + handover.LIFE_S + 1])
-def test_a_handover_that_is_too_old_or_of_the_future_is_not_used(tmp_path: Path, now: float) -> None:
+@pytest.mark.parametrize("now", [1000.0 - handover.LEEWAY_S - 1, 1000.0 + handover.LIFE_S + 1, 0.0, 1e12])
+def test_a_handover_that_is_too_old_or_of_the_future_is_not_used_and_told(tmp_path: Path, now: float) -> None:
     path = tmp_path / "handover.json"
     handover.save(Handover(NODE, 1000.0, ()), path)
-    assert handover.take(path, now) is None
+    told = Told()
+    assert handover.take(path, now, told) is None
+    assert "nobody taken up" in [line["event"] for line in told.lines]
     assert not path.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"node": 7}'])
-def test_a_damaged_handover_is_not_used(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("now", [999.0, 998.0, 1000.0 - handover.LEEWAY_S])
+def test_a_clock_that_was_set_back_loses_nobody_and_is_told(tmp_path: Path, now: float) -> None:
+    path = tmp_path / "handover.json"
+    handover.save(Handover(NODE, 1000.0, ()), path)
+    told = Told()
+    assert handover.take(path, now, told) == Handover(NODE, now, ()), "nobody was away for less than no time"
+    assert [line["event"] for line in told.lines] == ["the clock was set back"]
+
+
+SOUND = msgspec.json.encode(Handover(NODE, 1000.0, ()))
+
+DAMAGED = {
+    "empty": b"",
+    "another shape": b"{}",
+    "no text": b"\xff" * 100,
+    "zeros": b"\0" * 100,
+    "cut": SOUND[:-5],
+    "wrong types": b'{"node": 7, "left_at": "now", "people": {}}',
+    "nested without end": b"[" * 100_000,
+    "a node that no database takes": SOUND.replace(NODE.id.encode(), b"me"),
+    "a time beyond numbers": SOUND.replace(b"1000.0", b"1e999"),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_handover_is_not_used_and_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "handover.json"
     path.write_bytes(content)
-    assert handover.take(path, 0.0) is None
+    told = Told()
+    assert handover.take(path, 1000.0, told) is None
+    assert [line["event"] for line in told.lines] == ["unusable"]
+    handover.save(Handover(NODE, 1000.0, ()), path)
+    assert handover.take(path, 1010.0, told) == Handover(NODE, 1000.0, ()), "the place is free again"
+
+
+async def test_somebody_in_a_session_without_a_partner_makes_no_handover(tmp_path: Path) -> None:
+    async with a_hall() as building:
+        await building.call()
+    path = tmp_path / "handover.json"
+    people = tuple(msgspec.structs.replace(memento, partner=None) for memento in building.mementos)
+    handover.save(Handover(NODE, 1000.0, people), path)
+    assert handover.take(path, 1000.0, Told()) is None
 
 
 async def test_a_handover_survives_being_written_down(clock: MockClock, tmp_path: Path) -> None:
@@ -208,7 +253,7 @@ async def test_a_handover_survives_being_written_down(clock: MockClock, tmp_path
             await in_state(building, state)
     path = tmp_path / "handover.json"
     handover.save(Handover(NODE, 1000.0, building.mementos), path)
-    taken = handover.take(path, 1001.0)
+    taken = handover.take(path, 1001.0, Told())
     assert taken is not None
     assert taken.people == building.mementos
     assert msgspec.json.decode(msgspec.json.encode(taken), type=Handover) == taken

@@ -1,0 +1,58 @@
+"""The identity of a server on its database: its data folder, its life in it, and the life before.
+
+The file ``node.json`` in the folder keeps them. A folder can be copied together with its machine while its
+server runs. So the file also holds the boot of the machine and the inode of the folder. If these still match,
+the process that holds the lock on the folder knows that the life before has ended.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from studymatch.ids import new_id
+from studymatch.records import Node
+from studymatch.state_files import Tell, decode, read_or_set_aside, set_aside, write_whole
+
+FILE = "node.json"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Residence(msgspec.Struct, frozen=True):
+    """The file: the UUID of the folder, that of the last life in it, and the place of that life."""
+
+    home: UUID
+    life: UUID
+    place: str | None
+
+
+def move_in(folder: Path, life: str, name: str, tell: Tell) -> Node:
+    """The node of the life with this id, in a folder that this process owns. `name` is for people.
+
+    If the file is lost or cannot be written, other servers only take longer to see that a life has ended.
+    """
+    path, place = folder / FILE, _place(folder)
+    before = decode(data, _decoder) if (data := read_or_set_aside(path, tell)) is not None else None
+    if before is None and data is not None:
+        set_aside(path, "it does not say who lived here", tell)
+    home = new_id() if before is None else str(before.home)
+    try:
+        write_whole(path, msgspec.json.encode(Residence(UUID(home), UUID(life), place)))
+    except OSError as error:
+        tell("not written", file=str(path), why=error.strerror)
+    is_over = before is not None and place is not None and before.place == place
+    return Node(life, name, home, str(before.life) if before is not None and is_over else None)
+
+
+_decoder = msgspec.json.Decoder(Residence)
+
+
+def _place(folder: Path) -> str | None:
+    """What a copy of the folder does not share: the boot of the machine, the file system, the inode."""
+    with suppress(OSError):
+        status = folder.stat()
+        return f"{BOOT_ID.read_text().strip()} {status.st_dev} {status.st_ino}"
+    return None
