@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -30,6 +31,7 @@ from web.server import DIRECT, ServerLimits
 from web.server.apps import AppTasks, Noticed
 from web.server.connection import Connection
 from web.server.http1 import Http1
+from web.server.poller import STALE_MAX, Poller
 from web.server.websocket import WebSocket
 
 
@@ -171,7 +173,7 @@ async def test_a_receiver_that_pauses_is_told_nothing_and_misses_nothing() -> No
         await trio.testing.wait_all_tasks_blocked(0.05)
         assert receiver.heard_of == []
         receiver.socket.resume()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while len(receiver.heard_of) < 50:
                 await trio.testing.wait_all_tasks_blocked()
     assert receiver.heard_of == [f"{n:02}" for n in range(50)]
@@ -305,7 +307,7 @@ async def test_a_client_that_has_gone_is_noticed(ending: str, paused: bool) -> N
         if paused and ending == "end of file":
             await trio.testing.wait_all_tasks_blocked(0.05)
             receiver.socket.resume()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await receiver.has_gone.wait()
         receiver.socket.send(b"nobody reads this")
         receiver.socket.flush()
@@ -371,3 +373,80 @@ async def test_direct_sockets_count_among_the_connections() -> None:
     async with connected(DirectEcho(), limits) as (served, _), served.client() as another:
         await another.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         assert (await another.head())[0] == 503
+
+
+async def test_a_socket_that_comes_while_the_server_stops_is_closed_in_good_order() -> None:
+    """Also if those that were there have gone: the poller stays until nobody can come any more."""
+    poller = Poller(ServerLimits())
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            await trio.testing.wait_all_tasks_blocked()
+            poller.go_away()
+            await trio.testing.wait_all_tasks_blocked()
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            poller.adopt(ours, DirectEcho(), b"answer")
+            client = Client(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
+            assert await client.read(6) == b"answer"
+            poller.adopted_last()
+            assert await client.close_code() == 1001
+            await client.stream.aclose()
+
+
+async def test_deadlines_of_sockets_that_have_closed_do_not_pile_up() -> None:
+    poller = Poller(ServerLimits())
+    for _ in range(5 * STALE_MAX):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            poller.adopt(ours, DirectEcho(60.0), b"")
+    noted = len(poller._deadlines)
+    with trio.CancelScope() as life:
+        life.cancel()
+        await poller.run()
+    assert (noted, len(poller)) == (5 * STALE_MAX, 0)
+    assert len(poller._deadlines) <= STALE_MAX
+
+
+async def test_a_socket_that_comes_when_the_server_was_cancelled_is_closed() -> None:
+    """As when the cancellation crosses the acceptance: nobody is left who would give it a turn."""
+    poller = Poller(ServerLimits())
+    with trio.CancelScope() as life:
+        life.cancel()
+        await poller.run()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        poller.adopt(ours, DirectEcho(), b"")
+        assert (len(poller), theirs.recv(1)) == (0, b"")
+
+
+async def test_who_is_accepted_in_the_moment_of_a_stop_is_told_of_it(clock: trio.testing.MockClock) -> None:
+    """Either before the acceptance, by 503, or after it, by a close frame; nobody is cut off.
+
+    Each is accepted a round of tasks later than the one before: some while the server says goodbye.
+    """
+    stopping = trio.Event()
+    turns = iter(range(50))
+
+    async def accept_late(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            await stopping.wait()
+            for _ in range(next(turns)):
+                await trio.lowlevel.checkpoint()
+            await accept_at_once(scope, receive, send)
+
+    told = []
+    async with serving(accept_late, ServerLimits(at_once=50)) as served, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(served.client()) for _ in range(50)]
+        for client in clients:
+            await client.send(UPGRADE % (b"/", b""))
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        stopping.set()
+        served.stop.set()
+        for client in clients:
+            status, _ = await client.head()
+            told.append((status, await client.close_code() if status == 101 else None))
+            await client.stream.aclose()
+        await served.ended.wait()
+    assert set(told) <= {(503, None), (101, 1001)}

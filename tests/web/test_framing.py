@@ -16,6 +16,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.rate import Rate
 from tests.support.echo import CONTINUATION, PING, PONG, TEXT, frame_head
 from web.server import ServerLimits
 from web.server.direct import READABLE, DirectSocket
@@ -74,6 +75,7 @@ class Listener:
     """A receiver that has had enough for the moment after every so many messages."""
 
     deadline = inf
+    is_established = True
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
@@ -96,6 +98,14 @@ class Listener:
             self.has_enough = False
             self.socket.resume()
 
+    def too_fast(self) -> None:
+        raise AssertionError("the budget is large")
+
+    def closed(self, code: int) -> None: ...
+
+    def flooding(self) -> None:
+        raise AssertionError("the budget is large")
+
     def overdue(self) -> None:
         raise AssertionError("there is no deadline")
 
@@ -104,21 +114,36 @@ class Listener:
 
 
 class NoPoller:
-    """Watches nothing: the test says when there is something to read."""
+    """Watches nothing: the test says when there is something to read, and lets who had their share go on."""
+
+    def __init__(self) -> None:
+        self._waiting: list[DirectSocket] = []
 
     def watch(self, socket: DirectSocket, events: int) -> None: ...
     def schedule(self, socket: DirectSocket) -> None: ...
     def forget(self, socket: DirectSocket) -> None: ...
 
+    def again(self, socket: DirectSocket) -> None:
+        self._waiting.append(socket)
+
+    def give_turns(self) -> None:
+        while self._waiting:
+            self._waiting.pop().take_turn(trio.current_time())
+
+
+LIMITS = ServerLimits(message_max_bytes=70_000, frames=Rate(1e6, 1e6))
+
 
 @contextmanager
-def a_line(listener: Listener) -> Iterator[tuple[socket.socket, DirectSocket]]:
+def a_line(
+    listener: Listener, limits: ServerLimits = LIMITS, poller: NoPoller | None = None
+) -> Iterator[tuple[socket.socket, DirectSocket]]:
     """The client's end, and ours."""
     theirs, ours = socket.socketpair()
     with theirs, ours:
         ours.setblocking(False)
         theirs.setblocking(False)
-        direct = DirectSocket(ours, NoPoller(), ServerLimits(message_max_bytes=70_000), listener)
+        direct = DirectSocket(ours, poller or NoPoller(), limits, listener)
         direct.open(b"")
         yield theirs, direct
 
@@ -128,12 +153,16 @@ def test_what_is_heard_is_what_was_said(pieces: list[Said], cuts: list[int], pat
     data = b"".join(piece.data for piece in pieces)
     listener = Listener(patience)
 
+    poller = NoPoller()
+
     async def talk() -> bytes:
-        with a_line(listener) as (client, direct):
+        with a_line(listener, poller=poller) as (client, direct):
             for start, end in pairwise([0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]):
                 client.sendall(data[start:end])
                 for _ in range(start, end, 16_384):
-                    direct.ready(READABLE, 0)
+                    direct.ready(READABLE, trio.current_time())
+                    listener.go_on()
+                    poller.give_turns()
                     listener.go_on()
             direct.send(b"the end")
             direct.flush()
@@ -193,13 +222,13 @@ def test_whatever_else_there_is_is_none(data: bytes) -> None:
 def test_the_library_is_let_go_between_messages_and_not_before() -> None:
     framing = Framing(message_max_bytes=1000)
     data = masked(TEXT, b"one ", b"mask", fin=False) + masked(CONTINUATION, b"two", b"mask")
-    for byte in data[:-1]:
-        framing.receive(bytes((byte,)))
-        assert framing.next_message() is None
+    for place in range(len(data) - 1):
+        byte = data[place : place + 1]
+        assert framing.end(byte, 0) == 1
+        assert framing.receive(byte) is None
         assert not framing.is_idle
-    framing.receive(data[-1:])
-    assert not framing.is_idle, "a message waits"
-    assert framing.next_message() == (TEXT, b"one two")
+    assert framing.end(data, len(data) - 1) == len(data)
+    assert framing.receive(data[-1:]) == (TEXT, b"one two")
     assert framing.is_idle
     framing.close(1000, "")
     assert not framing.is_idle

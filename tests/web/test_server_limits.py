@@ -48,7 +48,7 @@ async def test_a_request_that_drips_is_ended(
             nursery.cancel_scope.cancel()
         assert (status, headers["connection"]) == (408, "close")
         assert trio.current_time() - began == pytest.approx(10, abs=1)
-        assert await client.read_to_end() == b""
+        assert b"took too long" in await client.read_to_end()
 
 
 async def test_a_connection_without_a_request_is_closed(clock: trio.testing.MockClock) -> None:
@@ -123,4 +123,4 @@ async def test_headers_beyond_the_limit_are_refused(size: int) -> None:
     async with serving(echo_app(), limits) as served, served.client() as client:
         await client.send(b"GET / HTTP/1.1\r\nHost: test\r\nCookie: " + b"x" * size + b"\r\n\r\n")
         assert (await client.head())[0] == 431
-        assert await client.read_to_end() == b""
+        assert b"headers of this request are too large" in await client.read_to_end()

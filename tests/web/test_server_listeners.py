@@ -35,17 +35,44 @@ def test_a_crowd_that_comes_at_once_can_wait_to_be_accepted() -> None:
         close_all([*crowd, *listeners])
 
 
-@pytest.mark.parametrize("host", ["localhost", ""])
+@pytest.mark.parametrize("host", ["localhost", "", "::", "[::]", "0:0::0"])
 def test_a_host_is_listened_on_at_every_address_it_has(host: str) -> None:
     """All on one port, which the kernel chose. Empty means all interfaces."""
     listeners = open_listeners(host, 0, limits=LIMITS)
     try:
         v4, *more = [listener.getsockname()[0] for listener in sorted(listeners, key=lambda it: it.family)]
-        assert v4 == ("127.0.0.1" if host else "0.0.0.0")
-        assert more in ([], ["::1" if host else "::"])
+        is_local = host == "localhost"
+        assert v4 == ("127.0.0.1" if is_local else "0.0.0.0")
+        assert more in ([], ["::1" if is_local else "::"])
         assert len({listener.getsockname()[1] for listener in listeners}) == 1
     finally:
         close_all(listeners)
+
+
+def test_ipv4_reaches_a_server_that_listens_on_the_ipv6_address_of_all_interfaces() -> None:
+    listeners = open_listeners("::", 0, limits=LIMITS)
+    try:
+        port = listeners[0].getsockname()[1]
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        if len(listeners) > 1:
+            socket.create_connection(("::1", port), timeout=5).close()
+    finally:
+        close_all(listeners)
+
+
+def test_without_ipv6_the_address_of_all_interfaces_means_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `ipv6.disable=1`."""
+    lacking = failing(_open, errno.EAFNOSUPPORT, 1, socket.AF_INET6)
+    monkeypatch.setattr("web.server.listeners._open", lacking)
+    [listener] = open_listeners("::", 0, limits=LIMITS)
+    with listener:
+        assert listener.family == socket.AF_INET
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example", "no-such-host.invalid", "::g", "\udcff"])
+def test_what_is_no_host_is_refused_with_a_sentence(host: str) -> None:
+    with pytest.raises(OSError, match="cannot listen on"):
+        open_listeners(host, 0, limits=LIMITS)
 
 
 @pytest.mark.parametrize(

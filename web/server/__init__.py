@@ -9,9 +9,15 @@ keep it from stopping, make it store more than the limits say, or hold a connect
     websocket   the handshake without extensions, the size of messages, the codes of every ending
     direct      the same, for an app that takes its frames without ASGI
     texts       the commonest frame, by hand; framing, all others, by the library
+    allowance   how many frames and bytes one WebSocket may send, counted before they are decoded
+    overload    what an app hears of a client that exceeds it
+    cutter      where frames end, by their headers alone
+    outgoing    unsent data for clients that read slowly; progress limits for how long
     poller      the one task of all direct sockets
     apps        the app's tasks, and what becomes of them when the client has gone
     lifespan    the app's startup and shutdown; its crash is the server's
+    admission   how many connections and requests an address may have
+    addresses   the address of a client, behind trusted proxies
     listeners   the sockets listened on; limits, config, pins
 
 TLS is for a proxy in front. Each remedy has a test in tests/web/ that fails without it.
@@ -21,11 +27,24 @@ from web.server.pins import PINS, check_pins
 
 check_pins(PINS)
 
+from web.server.addresses import TrustedProxies, budget_key, read_network  # noqa: E402
 from web.server.apps import PeerGoneError  # noqa: E402
 from web.server.direct import DIRECT  # noqa: E402
 from web.server.lifespan import LifespanError  # noqa: E402
 from web.server.limits import ServerLimits  # noqa: E402
 from web.server.listeners import open_listeners  # noqa: E402
+from web.server.overload import OVERLOAD  # noqa: E402
 from web.server.serving import serve  # noqa: E402
 
-__all__ = ["DIRECT", "LifespanError", "PeerGoneError", "ServerLimits", "open_listeners", "serve"]
+__all__ = [
+    "DIRECT",
+    "OVERLOAD",
+    "LifespanError",
+    "PeerGoneError",
+    "ServerLimits",
+    "TrustedProxies",
+    "budget_key",
+    "open_listeners",
+    "read_network",
+    "serve",
+]

@@ -6,6 +6,7 @@ is cancelled. Nothing here waits for an app that no longer listens.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
@@ -17,7 +18,9 @@ from hypercorn.config import Config
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
 
+from actors import let_go
 from web.server.config import logger
+from web.server.failures import report
 from web.server.limits import ServerLimits
 
 Put = Callable[[ASGIReceiveEvent], Awaitable[None]]
@@ -155,13 +158,17 @@ class AppTasks(TaskGroup):
             with cancel_scope:
                 say = partial(self._say, send)
                 await app(scope, inbox.receive, say, trio.to_thread.run_sync, trio.from_thread.run)
-        except* PeerGoneError:
+        except* PeerGoneError as gone:
             logger.debug("the app was still sending to a client that had gone")
-        except* Exception:
-            logger.exception("the app failed on a %s scope", scope["type"])
+            let_go(gone)
+        except* Exception as error:
+            report(error, f"the app failed on a {scope['type']} scope", logging.ERROR)
+            let_go(error)
         finally:
             self._scopes.discard(cancel_scope)
         await send(None)
+        if scope["type"] == "websocket":
+            scope["extensions"].clear()  # they lead to the stream, and that to the scope
 
     async def _say(self, send: Send, message: ASGISendEvent) -> None:
         """Sends; with the client gone, waits to be cancelled, as the disconnect or the grace will have it.

@@ -1,19 +1,33 @@
 """What Hypercorn is told about a server of ours, and the logger of this package."""
 
-import logging
+from __future__ import annotations
 
+import logging
+from typing import TYPE_CHECKING
+
+import trio
 from hypercorn.config import Config
 
+from web.server.admission import Admission
 from web.server.limits import ServerLimits
+
+if TYPE_CHECKING:
+    from web.server.addresses import TrustedProxies
 
 logger = logging.getLogger("web.server")
 
 
 class ServerConfig(Config):
-    """Hypercorn's configuration, which reaches every part of a connection, and the limits with it."""
+    """Hypercorn's configuration, which reaches every part of a connection, with our limits and proxies.
 
-    def __init__(self, limits: ServerLimits) -> None:
+    A connection holds one of `turns` while the server reads its first bytes, or handles a request.
+    """
+
+    def __init__(self, limits: ServerLimits, proxies: TrustedProxies) -> None:
         self.limits = limits
+        self.proxies = proxies
+        self.admission = Admission(limits)
+        self.turns = trio.Semaphore(limits.at_once)
         self.accesslog = None
         self.errorlog = logger
         self.include_server_header = False

@@ -37,6 +37,7 @@ from web.server.config import ServerConfig
 from web.server.direct import Receiver
 from web.server.http1 import Http1, is_handshake
 from web.server.poller import Poller
+from web.server.progress import Progress
 from web.server.tcp import RESET
 
 CHUNK_BYTES = 16_384
@@ -77,6 +78,15 @@ class Connection:
         self._is_given_away = False
         self._has_new_owner = False
         self._is_over = False
+        self._has_turn = False
+        self._began_at = trio.current_time()
+
+    @property
+    def may_make_room(self) -> bool:
+        """Whether it may be closed to make room: it waits for a request, and is not quite new."""
+        if self._is_over or self._has_ended or not self._protocol.awaits_client:
+            return False
+        return trio.current_time() >= self._began_at + self._limits.first_words_s
 
     async def run(self) -> None:
         """Serves the connection until it has ended, and the app with it. Cancelling ends both by force.
@@ -94,6 +104,7 @@ class Connection:
             await self._serve(client, server)
         finally:
             self._is_over = True
+            self._end_turn()
             self._protocol.let_go()
             if not self._has_new_owner:
                 self._close_socket()
@@ -113,6 +124,7 @@ class Connection:
             way_out=None if self._poller is None else self,
         )
         await self._protocol.initiate()
+        await self._begin_turn()
         data = await self._first_data()
         if is_handshake(data):
             await self._protocol.handle(RawData(data))
@@ -191,6 +203,11 @@ class Connection:
         if self._is_closed and not self._is_lost:
             await self._finish()
 
+    async def lose(self) -> None:
+        """Ends the connection by force, to make room."""
+        if not self._is_over and not self._has_ended:
+            await self._lose()
+
     async def go_away(self) -> None:
         """The server stops: ends the connection, unless a request is under way, which ends it when done."""
         if not self._is_over:
@@ -227,13 +244,38 @@ class Connection:
     def give_away(self, receiver: Receiver) -> None:
         """The WebSocket has been accepted: from here on the poller owns the socket."""
         assert self._poller is not None, "the direct path was offered"
-        if self._is_lost:
+        if self._is_lost or self._is_closed:
             return
         self._has_new_owner = True
         self._poller.adopt(self._sock, receiver, bytes(self._unsent))
 
+    async def _begin_turn(self) -> None:
+        """Wait for a turn, since few connections handle requests at a time: see `ServerConfig.turns`."""
+        if self._has_turn:
+            return
+        try:
+            self._config.turns.acquire_nowait()
+        except trio.WouldBlock:
+            await self._config.turns.acquire()
+        self._has_turn = True
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._config.turns.release()
+
     async def _receive(self) -> bytes:
-        """What the client sends, empty when it has ended or is lost."""
+        """What the client sends, empty when it has ended or is lost. Nobody has a turn while it waits for a
+        client."""
+        if self._protocol.awaits_client:
+            self._end_turn()
+            data = await self._receive_some()
+            if data:
+                await self._begin_turn()
+            return data
+        return await self._receive_some()
+
+    async def _receive_some(self) -> bytes:
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._sock)
@@ -253,6 +295,7 @@ class Connection:
 
     async def _send(self, data: bytes) -> None:
         """Sends `data`, or what was unsent before it, or loses the connection. Cancelling tears nothing."""
+        self._end_turn()
         if self._is_closed or self._is_lost:
             return
         if not self._unsent:
@@ -280,16 +323,21 @@ class Connection:
 
     async def _flush(self) -> None:
         async with self._sending:
+            progress = Progress(self._limits)
+            progress.made(trio.current_time(), 0)
             while self._unsent and not self._is_lost:
-                await self._send_chunk()
+                progress.made(trio.current_time(), await self._send_chunk(progress.deadline))
 
-    async def _send_chunk(self) -> None:
+    async def _send_chunk(self, deadline: float) -> int:
         """Waits for room, and uses it. `_unsent` shrinks only here, so that it may grow meanwhile."""
-        with trio.move_on_after(self._limits.send_limit_s) as limit, suppress(trio.ClosedResourceError):
+        sent = 0
+        with trio.CancelScope(deadline=deadline) as limit, suppress(trio.ClosedResourceError):
             await trio.lowlevel.wait_writable(self._sock)
-            del self._unsent[: await self._send_some(self._unsent[:CHUNK_BYTES])]
+            sent = await self._send_some(self._unsent[:CHUNK_BYTES])
+            del self._unsent[:sent]
         if limit.cancelled_caught:
             await self._lose()
+        return sent
 
     def _close(self) -> None:
         """All has been said: the rest is left to the reader, which only a stop by force cancels."""
@@ -312,8 +360,11 @@ class Connection:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
         with trio.move_on_after(self._limits.linger_s):
-            while await self._receive():
-                pass
+            left = self._limits.linger_max_bytes
+            while left > 0 and (data := await self._receive()):
+                left -= len(data)
+            if left <= 0:
+                await trio.sleep_forever()  # so that the client can read the answer; TCP slows it down
 
     def _close_socket(self) -> None:
         """Closes it, and wakes whoever waits for it. Closing twice does no harm."""

@@ -4,9 +4,13 @@ An app that wants it takes `scope["extensions"][DIRECT]` and calls it with a `Re
 after that it has nothing more to do, and returns. From the acceptance on the socket belongs to a
 `DirectSocket`, and no task is spent on it: the poller (`web.server.poller`) says when it can be read or
 written. Whole texts, which is all that a browser says before it closes, are read here as they come; from
-the first frame on that is anything else, frames go through the library (`web.server.framing`) until nothing
-waits in it. Limits and endings are as on the ordinary path (`web.server.websocket`); one test suite holds
-for both.
+the first frame on that is anything else, frames go through the library (`web.server.framing`) until the
+connection is between two messages again. Limits and endings are as on the ordinary path
+(`web.server.websocket`); one test suite holds for both.
+
+Data that have been read wait here undecoded until they are handled: at most `CHUNK_BYTES`, and the socket is
+not read meanwhile. They wait while the receiver has paused the socket, while the client exceeds its budget,
+while much of what is sent to it is unsent, and, after its share of a turn, until other sockets had theirs.
 
 Everything here is synchronous and must be called from the trio thread.
 """
@@ -22,10 +26,13 @@ from typing import Protocol as Interface
 import trio
 from websockets.frames import Opcode
 
+from web.server.allowance import FRAMES_A_TURN, OTHER_WEIGHT, STRANGERS_WEIGHT, Allowance
 from web.server.framing import Framing
 from web.server.limits import ServerLimits
+from web.server.outgoing import Outgoing
+from web.server.overload import Overseer
 from web.server.tcp import RESET
-from web.server.texts import text_head, whole_text
+from web.server.texts import FINAL_TEXT, text_head, whole_text
 
 DIRECT = "web.server.direct"
 """Key in the `extensions` of a WebSocket's scope, where the server offers this path."""
@@ -33,18 +40,17 @@ DIRECT = "web.server.direct"
 CHUNK_BYTES = 16_384
 """Read at a time: more than what browsers say at once."""
 
-WRITE_BYTES = 262_144
-"""Written at a time."""
-
-READABLE, WRITABLE = 0x001, 0x004
-"""EPOLLIN and EPOLLOUT."""
+READABLE, WRITABLE, LEAVING, GONE = 0x001, 0x004, 0x2000, 0x018
+"""EPOLLIN, EPOLLOUT, EPOLLRDHUP (the client sends nothing more), and EPOLLERR or EPOLLHUP."""
 
 
-class Receiver(Interface):
+class Receiver(Overseer, Interface):
     """Whoever the frames of one connection are for. Nothing of it may block, or raise."""
 
     deadline: float
     """Until when, on trio's clock, something must be heard, or `overdue` is called. Moves only later."""
+    is_established: bool
+    """Whether the user is known; until then the socket may be closed to make room for others."""
 
     def opened(self, socket: DirectSocket) -> None:
         """The WebSocket has been accepted: this is its socket."""
@@ -64,91 +70,68 @@ class Watcher(Interface):
 
     def watch(self, socket: DirectSocket, events: int) -> None: ...
     def schedule(self, socket: DirectSocket) -> None: ...
+    def again(self, socket: DirectSocket) -> None: ...
     def forget(self, socket: DirectSocket) -> None: ...
 
 
-class DirectSocket:
-    """One accepted WebSocket. It owns `sock`, which must not block.
-
-    `unsent_frames`, `unsent_bytes`: what the client has not made room for, as of the last `flush`.
-    """
+class DirectSocket(Outgoing):
+    """One accepted WebSocket. It owns `sock`, which must not block."""
 
     __slots__ = (
+        "_allowance",
         "_events",
         "_framing",
         "_is_ending",
+        "_is_in_turn",
         "_is_paused",
         "_last_at",
-        "_limits",
-        "_out",
+        "_quiet_until",
         "_receiver",
-        "_sock",
-        "_stalled_at",
-        "_unsent",
+        "_waiting",
         "_watcher",
         "fd",
         "scheduled_at",
-        "unsent_bytes",
-        "unsent_frames",
     )
 
     def __init__(
         self, sock: socket.socket, watcher: Watcher, limits: ServerLimits, receiver: Receiver
     ) -> None:
+        super().__init__(sock, limits)
         self.fd = sock.fileno()
         self.scheduled_at = inf
-        self.unsent_bytes = self.unsent_frames = 0
-        self._sock = sock
         self._watcher = watcher
-        self._limits = limits
         self._receiver: Receiver | None = receiver
+        self._allowance = Allowance(limits)
         self._framing: Framing | None = None  # None: between messages, and open
         self._events = READABLE
-        self._out: list[bytes] = []
-        self._unsent: list[bytes] = []
+        self._waiting = b""
+        self._quiet_until = -inf
         self._is_paused = False
+        self._is_in_turn = False
         self._is_ending = False
         self._last_at = inf
-        self._stalled_at = inf
 
     def open(self, unsent: bytes) -> None:
         """Begin: write what is still `unsent` of the handshake, and tell the receiver."""
         self._watcher.watch(self, self._events)
         if unsent:
-            self._write([unsent])
+            self.take_in(unsent)
+            self.flush()
         if self._receiver is not None:
             self._receiver.opened(self)
         self._watcher.schedule(self)
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the receiver knows the user."""
+        return self._receiver is not None and self._receiver.is_established
 
     # For the receiver
 
     def send(self, frame: bytes) -> None:
         """Take in one text message, which goes out with the next `flush`. Ignored once the end has begun."""
         if self._framing is None or self._framing.is_open:
-            self._out.append(text_head(len(frame)) + frame)
-
-    def flush(self) -> None:
-        """Write what was taken in, all at once, or as much of it as the client has room for."""
-        out = self._out
-        if not out:
-            return
-        if self._unsent or self._is_ending:
-            self._out = []
-            self._write(out)
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        try:
-            sent = self._sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._close()
-            return
-        if sent < len(data):
-            self._unsent += out
-            self.unsent_bytes = len(data)
-            self._sent(sent)
-        out.clear()
+            self.take_in(text_head(len(frame)) + frame)
 
     def close(self, code: int, reason: str) -> None:
         """Close after what was taken in before. The first close counts."""
@@ -156,12 +139,6 @@ class DirectSocket:
         if framing.is_open:
             framing.close(code, reason)
             self._end()
-
-    def drop(self) -> None:
-        """Forget what could not be written yet, but for one frame, part of which may have been."""
-        while len(self._unsent) > 1:
-            self.unsent_bytes -= len(self._unsent.pop())
-        self.unsent_frames = len(self._unsent)
 
     def pause(self) -> None:
         """Hear nothing more until `resume`: the socket is not read, and TCP slows the client down."""
@@ -171,8 +148,8 @@ class DirectSocket:
     def resume(self) -> None:
         """Go on hearing."""
         self._is_paused = False
-        self._hear(trio.current_time())
-        self._watch()
+        if not self._is_in_turn:
+            self.take_turn(trio.current_time())
 
     # For the poller
 
@@ -180,12 +157,17 @@ class DirectSocket:
     def deadline(self) -> float:
         """When, on trio's clock, `overdue` is to be called."""
         heard_by = inf if self._receiver is None or self._is_ending else self._receiver.deadline
-        return min(heard_by, self._last_at, self._stalled_at)
+        quiet_until = inf if self._quiet_until == -inf else self._quiet_until
+        return min(heard_by, self._last_at, self._progress.deadline, quiet_until)
 
     def overdue(self) -> None:
-        """The deadline has passed: end by force what is stalled or does not end; else tell the receiver."""
-        if trio.current_time() >= min(self._last_at, self._stalled_at):
+        """The deadline has passed: end a stalled connection, go on reading, or report silence."""
+        now = trio.current_time()
+        if now >= min(self._last_at, self._progress.deadline):
             self.lose()
+        elif now >= self._quiet_until > -inf:
+            self._quiet_until = -inf
+            self._watcher.again(self)
         elif self._receiver is not None:
             self._receiver.overdue()
 
@@ -195,12 +177,22 @@ class DirectSocket:
 
     def ready(self, events: int, now: float) -> None:
         """The socket can be read or written, or has an error, which reading it shows. `now`: trio's clock."""
+        if events & (GONE | LEAVING) and self._quiet_until > -inf:
+            self.lose()  # what a client beyond its budget left is dropped
+            return
         if events & WRITABLE:
-            self._write([])
+            self._write()
             if self._sock.fileno() == -1:
                 return
-        if events & ~WRITABLE:
+        if events & ~(WRITABLE | LEAVING):
             self._read(now)
+
+    def take_turn(self, now: float) -> None:
+        """Handle the data that wait, if that is allowed now."""
+        if self._waiting and self._may_hear:
+            waiting, self._waiting = self._waiting, b""
+            self._hear(waiting, now)
+        self._watch()
 
     def lose(self) -> None:
         """Close by force, with a reset: what the kernel still holds for the client is dropped."""
@@ -221,42 +213,101 @@ class DirectSocket:
         if not data:
             self._close()
             return
-        if self._framing is None:
-            data = self._hear_texts(data, now)
-        if data and not self._is_ending:
-            self._through_library().receive(data)
-            self._say()  # pongs, before what is said to the messages behind the pings
-            self._hear(now)
+        if self._framing is not None or self._waiting or not self._allowance.take_read(now, len(data)):
+            self._allowance.charge(now, len(data))
+        elif (found := whole_text(data, 0)) is not None and found[1] == len(data):
+            self._deliver(Opcode.TEXT, found[0], now)
+            return
+        if self._is_ending:
+            if not self._allowance.take(now):
+                self._quiet_until = inf  # data are read within the budget only, even if they are dropped
+                self._watch()
+            return
+        self._hear(self._waiting + data if self._waiting else data, now)
 
-    def _hear_texts(self, data: bytes, now: float) -> bytes:
-        """Give the receiver the whole texts at the beginning of `data`; returns the rest, for the library."""
-        start = 0
-        while start < len(data) and self._framing is None and not self._is_paused:
-            if (found := whole_text(data, start)) is None:
+    @property
+    def _may_hear(self) -> bool:
+        """Whether the data of the client may be handled now."""
+        return not (
+            self._is_paused
+            or self._is_ending
+            or self._quiet_until > -inf
+            or self.unsent_bytes > self._limits.unsent_hear_bytes
+        )
+
+    def _hear(self, data: bytes, now: float) -> None:
+        """One turn: handle frames in `data`, until its share of a turn is used up or something pauses it."""
+        start, share = 0, FRAMES_A_TURN
+        self._is_in_turn = True
+        while start < len(data) and self._may_hear:
+            if share <= 0:
+                self._watcher.again(self)
                 break
-            text, start = found
+            weight = self._weight_of(data[start])
+            if not self._allowance.take(now, weight):
+                self._be_quiet(now, weight)
+                break
+            share -= weight
+            start = self._hear_frame(data, start, now)
+        self._is_in_turn = False
+        if self._is_ending:
+            return
+        if self._framing is not None and self._framing.is_idle:
+            self._framing = None
+        self.flush()
+        if start < len(data):
+            self._waiting = data[start:]
+            self._watch()
+        elif self._allowance.is_over and len(data) < CHUNK_BYTES:
+            self._allowance.worked_off()
+
+    def _hear_frame(self, data: bytes, start: int, now: float) -> int:
+        """Handle the frame, or the part of one, at `start`; returns where it ends."""
+        if self._framing is None and (found := whole_text(data, start)) is not None:
+            text, end = found
             self._deliver(Opcode.TEXT, text, now)
-        return data[start:]
+            return end
+        framing = self._through_library()
+        end = framing.end(data, start)
+        message = framing.receive(data[start:end])
+        if not framing.is_open:
+            if framing.client_code is not None and self._receiver is not None:
+                self._receiver.closed(framing.client_code)
+            self._end()
+            return end
+        for pong in framing.to_send():
+            self.answer_ping(pong)
+        if message is not None:
+            self._deliver(*message, now)
+        return end
+
+    def _weight_of(self, first: int) -> int:
+        """The weight of a frame that begins with the byte `first`, or of the next part of one."""
+        if self._framing is None:
+            if first == FINAL_TEXT:
+                return 1
+        elif not self._framing.is_between:
+            return 1  # a frame that arrives in pieces costs no more
+        return OTHER_WEIGHT if self.is_established else STRANGERS_WEIGHT
+
+    def _be_quiet(self, now: float, weight: float) -> None:
+        """The client exceeds its budget: read it later, or close if this has gone on for too long."""
+        receiver, allowance = self._receiver, self._allowance
+        if allowance.is_flood(now):
+            if receiver is not None:
+                receiver.flooding()
+            self.close(self._limits.flood_code, "too many frames")
+            return
+        self._quiet_until = now + allowance.wait_s(now, weight)
+        self._watcher.schedule(self)
+        if allowance.is_to_be_told(now) and receiver is not None:
+            receiver.too_fast()
 
     def _through_library(self) -> Framing:
-        """From here on frames go through the library, until `_hear` finds that nothing waits in it."""
+        """From here on frames go through the library, until the connection is between two messages again."""
         if self._framing is None:
             self._framing = Framing(self._limits.message_max_bytes)
         return self._framing
-
-    def _hear(self, now: float) -> None:
-        """Give the receiver what waits, unless it has had enough; behind that, the end, if it has come."""
-        framing = self._framing
-        if framing is None:
-            return
-        while not (self._is_paused or self._is_ending) and (message := framing.next_message()) is not None:
-            self._deliver(*message, now)
-        if self._is_ending:
-            return
-        if framing.is_idle:
-            self._framing = None
-        elif not framing.is_open and framing.is_heard:
-            self._end()
 
     def _deliver(self, opcode: int, data: bytes, now: float) -> None:
         if self._receiver is None:
@@ -278,72 +329,19 @@ class DirectSocket:
         self._through_library().fail(code, reason)
         self._end()
 
-    # Writing
-
-    def _say(self) -> None:
-        """Write what framing has to say, a pong or a close, after what was taken in before."""
-        if self._framing is not None:
-            self._out += self._framing.to_send()
-        self.flush()
-
-    def _write(self, writes: list[bytes]) -> None:
-        """Write these, after what could not be written before; what there is no room for waits."""
-        unsent = self._unsent
-        unsent += writes
-        self.unsent_bytes += sum(map(len, writes))
-        if not unsent:
-            return
-        if self._stalled_at != inf and writes:
-            self.unsent_frames = len(unsent)
-            return
-        try:
-            sent = self._sock.send(unsent[0] if len(unsent) == 1 else self._next_bytes())
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._close()
-            return
-        self._sent(sent)
-
-    def _next_bytes(self) -> bytes:
-        size, some = 0, []
-        for data in self._unsent:
-            some.append(data)
-            size += len(data)
-            if size >= WRITE_BYTES:
-                break
-        return b"".join(some)
-
-    def _sent(self, count: int) -> None:
-        unsent = self._unsent
-        self.unsent_bytes -= count
-        whole = 0
-        for data in unsent:
-            if count < len(data):
-                unsent[whole] = data[count:]
-                break
-            count -= len(data)
-            whole += 1
-        del unsent[:whole]
-        self.unsent_frames = len(unsent)
-        if unsent:
-            self._stalled_at = trio.current_time() + self._limits.send_limit_s
-            self._watcher.schedule(self)
-        else:
-            self._stalled_at = inf
-            if self._is_ending:
-                self._all_is_said()
-        self._watch()
-
     # The end
 
     def _end(self) -> None:
         """A close frame is on its way out: write it, then end of file, and wait for the client's."""
         self._is_ending = True
-        self._say()
+        self._quiet_until = -inf
+        self._waiting = b""
+        for data in self._through_library().to_send():
+            self.take_in(data)
+        self.flush()
         if not self._unsent and self._sock.fileno() != -1 and self._last_at == inf:
             self._all_is_said()
-            self._watch()
+        self._watch()
 
     def _all_is_said(self) -> None:
         with suppress(OSError):
@@ -358,8 +356,8 @@ class DirectSocket:
             self._watcher.forget(self)
             self._sock.close()
         self._is_ending = True
-        self._out.clear()
-        self._unsent.clear()
+        self._waiting = b""
+        self.forget_all()
         self._tell_gone()
 
     def _tell_gone(self) -> None:
@@ -367,11 +365,25 @@ class DirectSocket:
         if receiver is not None:
             receiver.gone()
 
+    def _room_changed(self) -> None:
+        if self._unsent:
+            self._watcher.schedule(self)
+        elif self._is_ending and self._last_at == inf:
+            self._all_is_said()
+        if self._waiting and not self._is_in_turn and self._may_hear:
+            self._watcher.again(self)
+        self._watch()
+
     def _watch(self) -> None:
-        """Say what is waited for: room to write, and, unless paused, something to read."""
-        events = (0 if self._is_paused and not self._is_ending else READABLE) | (
-            0 if self._stalled_at == inf else WRITABLE
-        )
+        """Set the events to wait for: room to write, if needed, and data to read, unless paused."""
+        if self._quiet_until > -inf:
+            events = LEAVING
+        elif self._is_ending or (not self._waiting and self._may_hear):
+            events = READABLE
+        else:
+            events = 0
+        if self._unsent:
+            events |= WRITABLE
         if events != self._events and self._sock.fileno() != -1:
             self._events = events
             self._watcher.watch(self, events)

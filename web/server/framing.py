@@ -1,17 +1,20 @@
 """Every frame that is not simply a whole text: fragments, pings, binary, closing, violations (RFC 6455).
 
-A `Framing` is the sans-I/O protocol of the `websockets` library and what waits in it. A connection has one
-only while there is something for it to do, which with a browser is at the end: see `web.server.direct`. Pure.
+A `Framing` is the sans-I/O protocol of the `websockets` library and the parts of a message. A connection has
+one only while it is needed, which for a browser is at the end: see `web.server.direct`. It gets at most one
+frame at a time, so no complete frame waits in it. This module is pure.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Generator
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
 
+from actors import let_go
 from web.server.config import logger
+from web.server.cutter import Cutter
 
 DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
 
@@ -22,14 +25,15 @@ CONTROL_MAX_BYTES = 125
 class Framing:
     """What one connection, until now between two messages, says from now on."""
 
-    __slots__ = ("_fragments", "_library", "_unheard", "_unparsed_bytes")
+    __slots__ = ("_cutter", "_fragments", "_library", "_opcode", "_parser")
 
     def __init__(self, message_max_bytes: int) -> None:
         # To the library, a control frame between fragments counts as a part of the message.
         self._library = Protocol(SERVER, max_size=message_max_bytes + CONTROL_MAX_BYTES, logger=logger)
-        self._unheard: deque[Frame] = deque()
-        self._fragments: list[bytes] | None = None
-        self._unparsed_bytes = 0
+        self._take_parser()
+        self._cutter = Cutter()
+        self._opcode: int | None = None  # of the message whose fragments are being gathered
+        self._fragments = bytearray()
 
     @property
     def is_open(self) -> bool:
@@ -37,50 +41,55 @@ class Framing:
         return self._library.state is State.OPEN
 
     @property
-    def is_heard(self) -> bool:
-        """Whether `next_message` has given all that has come whole."""
-        return not self._unheard
+    def is_idle(self) -> bool:
+        """Whether the connection is between two messages again."""
+        return self._opcode is None and self._cutter.is_between and self.is_open
 
     @property
-    def is_idle(self) -> bool:
-        """Whether the connection is between two messages again, and nothing waits."""
-        return not (self._unparsed_bytes or self._unheard) and self._fragments is None and self.is_open
+    def is_between(self) -> bool:
+        """Whether no frame has begun and not ended."""
+        return self._cutter.is_between
 
-    def receive(self, data: bytes) -> None:
-        """Take in what the client sent."""
-        self._library.receive_data(data)
-        self._unparsed_bytes += len(data)
-        for frame in self._library.events_received():
-            assert isinstance(frame, Frame), "there is no handshake here"
-            self._unparsed_bytes -= _least_size(frame)
-            self._unheard.append(frame)
+    def end(self, data: bytes, start: int) -> int:
+        """The end of the frame, or of its part, at `start`: exactly what `receive` expects next."""
+        return self._cutter.end(data, start)
+
+    def receive(self, frame: bytes) -> tuple[int, bytes] | None:
+        """Decode one frame, or a part of one. Returns the opcode and payload of a message it completes."""
+        self._library.parser = self._parser
+        self._library.receive_data(frame)
+        self._take_parser()
+        if (violation := self._library.parser_exc) is not None:
+            let_go(violation)  # breaks a reference cycle: the library keeps the exception
+        for event in self._library.events_received():
+            assert isinstance(event, Frame), "there is no handshake here"
+            if event.opcode in DATA:
+                return self._gather(event)
+        return None
 
     def to_send(self) -> list[bytes]:
-        """What this side has to say since the last call: pongs, a close. To be sent in this order."""
+        """The frames to send since the last call, such as a pong or a close, in this order."""
         # An empty one says that the end has come; so does `is_open`.
         return [data for data in self._library.data_to_send() if data]
 
-    def next_message(self) -> tuple[int, bytes] | None:
-        """The next message that has come whole: its opcode and payload."""
-        while self._unheard:
-            frame = self._unheard.popleft()
-            if frame.opcode in DATA and (message := self._gather(frame)) is not None:
-                return message
-        return None
-
     def _gather(self, frame: Frame) -> tuple[int, bytes] | None:
         """One message, or with the last part of one, the message (RFC 6455, 5.4)."""
-        if self._fragments is None and frame.fin:
-            return frame.opcode, bytes(frame.data)
-        if self._fragments is None:
-            self._fragments = [bytes((frame.opcode,))]
-        if frame.data:
-            self._fragments.append(bytes(frame.data))
+        if self._opcode is None:
+            if frame.fin:
+                return frame.opcode, bytes(frame.data)
+            self._opcode = frame.opcode
+        self._fragments += frame.data  # joined: a list of tiny ones takes more memory
         if not frame.fin:
             return None
-        (opcode,), *parts = self._fragments
-        self._fragments = None
-        return opcode, b"".join(parts)
+        message = self._opcode, bytes(self._fragments)
+        self._opcode, self._fragments = None, bytearray()
+        return message
+
+    @property
+    def client_code(self) -> int | None:
+        """The code with which the client closed; None: it did not."""
+        closed = self._library.close_rcvd
+        return None if closed is None else closed.code
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close."""
@@ -89,9 +98,8 @@ class Framing:
     def fail(self, code: int, reason: str) -> None:
         """Close because the client broke a rule."""
         self._library.fail(code, reason)
+        self._take_parser()
 
-
-def _least_size(frame: Frame) -> int:
-    """Bytes of a client's frame. It may have had more, if its length was not in the shortest form."""
-    size = len(frame.data)
-    return size + (6 if size < 126 else 8 if size < 0x10000 else 14)
+    def _take_parser(self) -> None:
+        """Break a reference cycle: the library's object keeps a generator that refers to the object."""
+        self._parser: Generator[None, None, None] = vars(self._library).pop("parser")

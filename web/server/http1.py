@@ -7,29 +7,37 @@ upgrade to HTTP/2: its preface is answered with 505, an h2c upgrade is ignored.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import h11
 import trio
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import Body, Request, Response, StreamClosed
+from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ASGISendEvent
 
+from web.server.addresses import budget_key
+from web.server.answers import answer_for, wants_json
 from web.server.apps import PeerGoneError
-from web.server.config import ServerConfig
+from web.server.config import ServerConfig, logger
 from web.server.limits import ServerLimits
+from web.server.strict import StrictConnection
 from web.server.websocket import Headers, WayOut, WebSocket
 
 _ORIGIN = re.compile(rb"^https?://[^/?#]+", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _UPGRADE = re.compile(rb"\nupgrade:[ \t]*websocket[ \t]*\r?\n(?![ \t])")  # and no more of it on the next line
+
+
+FRAMED_MAX = 4
+"""The most bytes on the wire, in multiples of the largest body: chunk framing and trailers count too."""
 
 
 def path_of(request: h11.Request) -> bytes | None:
@@ -74,6 +82,9 @@ def refusal(request: h11.Request, headers: Headers, limits: ServerLimits) -> int
     if path_of(request) is None or is_websocket(request, headers) is None:
         return 400
     lengths = [int(value) for name, value in headers if name == b"content-length"]
+    is_chunked = any(name == b"transfer-encoding" for name, _ in headers)
+    if is_chunked and (lengths or request.http_version == b"1.0"):
+        return 400  # two lengths: refuse, and close the connection (RFC 9112, 6.1)
     if lengths and max(lengths) > limits.body_max_bytes:
         return 413
     return None
@@ -83,6 +94,11 @@ def _switching(headers: Headers) -> bytes:
     """The answer that makes a WebSocket. To h11 it is the end, and its four headers cost it 40 µs."""
     lines = [b"HTTP/1.1 101 Switching Protocols", *[b"%s: %s" % header for header in headers]]
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _as_json(path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    accept = b",".join([value for name, value in headers if name == b"accept"])
+    return wants_json(path.decode("latin-1"), accept.decode("latin-1"))
 
 
 class Exchange(HTTPStream):
@@ -111,6 +127,17 @@ class Exchange(HTTPStream):
             await self._send_error_response(status)
         await self.send(StreamClosed(stream_id=self.stream_id))
 
+    async def _send_error_response(self, status_code: int) -> None:
+        """Answers instead of the app, and closes the connection."""
+        as_json = _as_json(self.scope["raw_path"], self.scope["headers"])
+        answer = answer_for(status_code, as_json=as_json)
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        await self.send(Response(stream_id=self.stream_id, status_code=status_code, headers=headers))
+        if self.scope["method"] != "HEAD":
+            await self.send(Body(stream_id=self.stream_id, data=answer.body))
+        await self.send(EndBody(stream_id=self.stream_id))
+        self.state = ASGIHTTPState.CLOSED
+
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Sends what the app says. Raises PeerGoneError if the exchange was cut short."""
         if not self._was_cut_short:
@@ -129,6 +156,8 @@ class Http1(H11Protocol):
     def __init__(self, *args: Any, way_out: WayOut | None) -> None:
         super().__init__(*args)
         self._way_out = way_out
+        self._received_bytes = 0
+        self.connection = StrictConnection(max_incomplete_event_size=self.config.limits.headers_max_bytes)
 
     async def initiate(self) -> None:
         """The client has connected: its first request is due."""
@@ -144,10 +173,20 @@ class Http1(H11Protocol):
             return self._rests_since + self.config.limits.keep_alive_s
         return self._request_began + self.config.limits.request_limit_s
 
+    @property
+    def awaits_client(self) -> bool:
+        """Whether the next bytes come from the client, and the connection is not a WebSocket."""
+        return not isinstance(self.connection, H11WSConnection) and self.read_deadline() != inf
+
     async def handle(self, event: Event) -> None:
         """Takes in bytes, or that the client has gone."""
         if isinstance(event, RawData) and self._request_began is None:
             self._request_began = trio.current_time()
+        if isinstance(event, RawData) and isinstance(self.stream, Exchange):
+            self._received_bytes += len(event.data)
+            if self._received_bytes > FRAMED_MAX * self.config.limits.body_max_bytes:
+                await self.stream.refuse(413)
+                return
         await super().handle(event)
 
     def let_go(self) -> None:
@@ -155,7 +194,9 @@ class Http1(H11Protocol):
 
         Left to the collector, it came to 9 KB for each connection of a rush.
         """
-        if self.stream is not None:
+        if isinstance(self.stream, WebSocket):
+            self.stream.let_go()
+        elif self.stream is not None:
             vars(self.stream).clear()
         vars(self).clear()
 
@@ -197,17 +238,46 @@ class Http1(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         """Hypercorn changes to HTTP/2 here. We do not."""
 
+    async def _send_error_response(
+        self, status_code: int, request: h11.Request | None = None, more: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answers a request that is malformed or withheld from the app; the connection has to be closed."""
+        as_json = request is not None and _as_json(request.target, request.headers)
+        answer = answer_for(status_code, as_json=as_json, more=more)
+        headers = [*answer.raw_headers, (b"connection", b"close"), *self.config.response_headers("h11")]
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
+        if request is None or request.method != b"HEAD":
+            await self._send_h11_event(h11.Data(data=answer.body))
+        await self._send_h11_event(h11.EndOfMessage())
+
     async def _maybe_recycle(self) -> None:
         self._request_began = None
+        self._received_bytes = 0
         self._rests_since = trio.current_time()
         await super()._maybe_recycle()
+
+    def _client_of(self, headers: Headers) -> tuple[str, int] | None:
+        """The client of a request: the peer, or the one that a trusted proxy names."""
+        if self.client is None:
+            return None
+        peer, port = self.client
+        forwarded = [value for name, value in headers if name == b"x-forwarded-for"]
+        return self.config.proxies.client_of(peer, forwarded), port
 
     async def _create_stream(self, request: h11.Request) -> None:
         """Hypercorn's, with streams of ours, after the request has been looked at."""
         headers = list(request.headers)  # which are slow to go over
         status = refusal(request, headers, self.config.limits)
         if status is not None:
-            await self._send_error_response(status)
+            await self._send_error_response(status, request)
+            await self.send(Closed())
+            return
+        client = self._client_of(headers)
+        key = None if client is None else budget_key(client[0])
+        if wait_s := self.config.admission.requests_s(key, trio.current_time()):
+            logger.warning("a request was refused: too many of one address")
+            more = [("Retry-After", str(ceil(wait_s)))]
+            await self._send_error_response(429, request, more)
             await self.send(Closed())
             return
         stream_class = WebSocket if is_websocket(request, headers) else Exchange
@@ -217,7 +287,7 @@ class Http1(H11Protocol):
             self.context,
             self.task_group,
             self.ssl,
-            self.client,
+            client,
             self.server,
             self.stream_send,
             STREAM_ID,

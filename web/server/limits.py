@@ -1,6 +1,8 @@
 """What one client may cost the server: every limit, in one place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from actors import Rate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +45,56 @@ class ServerLimits:
     headers_max_bytes: int = 16_384
     """The request line and headers of one request."""
 
-    unsent_max_bytes: int = 262_144
-    """What may be left unsent by sends that were cancelled, before the connection is ended by force."""
+    frames: Rate = field(default=Rate(per_s=100, burst=1000))
+    """The rate of frames of one WebSocket, whole or partial and of every kind; excess frames wait."""
+
+    bytes_a_frame: int = 2048
+    """This many bytes count as another frame: in the long run, 200 KiB a second at 100 frames a second."""
+
+    flood_limit_s: float = 3.0
+    """How long a WebSocket may exceed that rate before it is closed."""
+
+    flood_code: int = 1008
+    """The close code in that case (1008: policy violation)."""
+
+    linger_max_bytes: int = 1_048_576
+    """The bytes that are read and dropped from a client that sends after the close; TCP limits the rest."""
+
+    unsent_max_bytes: int = 8_388_608
+    """The bytes that may wait for a client that does not read, before it is closed by force. On the ordinary
+    path senders wait for the client, so only cancelled sends count."""
+
+    unsent_hear_bytes: int = 65_536
+    """With more unsent bytes, the client is not read, since its frames would cause more to be sent."""
+
+    send_min_bytes_per_s: float = 2048.0
+    """Bytes a second that a client must read while data wait for it; see `Progress`."""
+
+    kernel_buffer_bytes: int = 131_072
+    """The socket buffer of a connection, each way, in bytes; Linux doubles it for its own bookkeeping."""
 
     connections_max: int | None = None
-    """Connections of the whole server; those beyond are told 503 and closed. None: what the system allows."""
+    """The most connections of the server. At the limit, the oldest idle connection is closed to make room for
+    the next one; if there is none, the next one gets 503. None: as many as the system allows."""
+
+    first_words_s: float = 0.5
+    """How long a connection may be idle before it can be closed to make room."""
+
+    address_connections_max: int = 8000
+    """The most connections of one address at a time."""
+
+    address_connections: Rate = field(default=Rate(per_s=200, burst=8000))
+    """The rate of new connections of one address."""
+
+    address_requests: Rate = field(default=Rate(per_s=10, burst=200))
+    """The rate of requests of one address that are served independently of other addresses."""
+
+    requests: Rate = field(default=Rate(per_s=400, burst=30_000))
+    """The rate of requests of all addresses together beyond that."""
+
+    at_once: int = 4
+    """The number of connections whose first bytes or requests are handled at the same time. Each takes about
+    a millisecond, in small steps between which frames of others are passed on."""
 
     backlog: int = 4096
     """Connections that wait to be accepted; Linux cuts it to net.core.somaxconn, 4096 since Linux 5.4."""

@@ -3,6 +3,8 @@
 import errno
 import os
 import socket
+from contextlib import suppress
+from ipaddress import IPv6Address
 
 from web.server.limits import ServerLimits
 
@@ -19,10 +21,12 @@ _SENTENCES = {
 def open_listeners(host: str, port: int, *, limits: ServerLimits) -> list[socket.socket]:
     """Listening TCP sockets, one for each address of `host`, all on one port; clients can connect at once.
 
-    `host` is an address, a name (such as localhost, which has an IPv4 and an IPv6 address), or empty for all
-    interfaces; with port 0 the kernel chooses. Raises OSError with `errno` as the system gave it, and as
-    `strerror` a sentence for people. The name is looked up synchronously: meant for the start of a program.
+    `host` is an address, a name (such as localhost, which has an IPv4 and an IPv6 address), or empty or
+    ``::`` for all interfaces, with IPv4 and IPv6; with port 0 the kernel chooses. Raises OSError with `errno`
+    as the system gave it, and as `strerror` a sentence for people. The name is looked up synchronously: meant
+    for the start of a program.
     """
+    host = _plain(host)
     try:
         if not 0 <= port <= 65_535:
             raise OSError(errno.EINVAL, "expected a port from 0 to 65535")
@@ -33,9 +37,23 @@ def open_listeners(host: str, port: int, *, limits: ServerLimits) -> list[socket
                 if port != 0 or error.errno != errno.EADDRINUSE:
                     raise
         return _open_all(host, port, limits)
+    except UnicodeError:
+        raise OSError(errno.EINVAL, f"cannot listen on {host!r}: expected an address or a name") from None
     except OSError as error:
         why = _SENTENCES.get(error.errno or 0, error.strerror)
         raise OSError(error.errno, f"cannot listen on {host or '*'} port {port}: {why}") from error
+
+
+def _plain(host: str) -> str:
+    """`host` without brackets, and empty if it is any spelling of the IPv6 address of all interfaces.
+
+    For most systems and people that means IPv4 as well; where IPv6 is switched off it means IPv4 alone.
+    """
+    bare = host.removeprefix("[").removesuffix("]")
+    with suppress(ValueError):
+        if IPv6Address(bare) == IPv6Address("::"):
+            return ""
+    return bare
 
 
 def _open_all(host: str, port: int, limits: ServerLimits) -> list[socket.socket]:
@@ -72,6 +90,9 @@ def _open(family: int, address: tuple[str | int, ...], limits: ServerLimits) -> 
             # The IPv4 address has a listener of its own; without this, :: and 0.0.0.0 exclude each other.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The kernel buffers unread data first, up to megabytes unless the size is set.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.kernel_buffer_bytes)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.kernel_buffer_bytes)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             listener.setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(limits.user_timeout_s * 1000)

@@ -2,7 +2,14 @@
 
 from importlib.metadata import version
 
-PINS = {"hypercorn": "0.18", "quart": "0.22", "quart-trio": "0.12"}
+PINS = {
+    "h11": "0.16",
+    "hypercorn": "0.18",
+    "quart": "0.22",
+    "quart-trio": "0.12",
+    "websockets": "17.4",
+    "wsproto": "1.3",
+}
 """Distribution to the minor version that was read and tested. Another one may work, or fail in silence."""
 
 

@@ -11,6 +11,7 @@ import heapq
 import select
 import socket
 from math import inf
+from time import perf_counter
 
 import trio
 
@@ -19,28 +20,51 @@ from web.server.failures import report
 from web.server.limits import ServerLimits
 
 TURNS_AT_ONCE = 64
-"""Sockets that get their turn before others run: at about 30 µs each, 2 ms."""
+"""The most sockets that epoll returns at once: at about 30 µs each, 2 ms."""
+
+SLICE_S = 0.002
+"""How long sockets get turns before other tasks run, in real seconds, since the cost of a turn depends on the
+client."""
+
+SECOND_SLICE_S = 0.00025
+"""The same for sockets that had their turn and have data left: they have said more than others at once."""
+
+
+STALE_MAX = 100
+"""How many deadlines of sockets that have closed may wait among the others, beyond as many as are open."""
 
 
 class Poller:
-    """The direct sockets of one server. `run` it once; it ends after `go_away` when all have gone."""
+    """The direct sockets of one server. `run` it once; it ends after `adopted_last` when all have gone."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
         self._epoll = select.epoll()
         self._sockets: dict[int, DirectSocket] = {}
+        self._new: dict[DirectSocket, float] = {}  # when they were added, the oldest first
         self._deadlines: list[tuple[float, int]] = []
+        self._again: dict[DirectSocket, None] = {}  # a set in the order in which they came
         self._waiting = trio.CancelScope()
+        self._is_resting = False
         self._is_stopping = False
+        self._has_last = False
 
     def __len__(self) -> int:
         """How many sockets are open."""
         return len(self._sockets)
 
     def adopt(self, sock: socket.socket, receiver: Receiver, unsent: bytes) -> None:
-        """Own an accepted WebSocket from now on; `unsent` is what is left of the handshake's answer."""
+        """Own an accepted WebSocket from now on; `unsent` is what is left of the handshake's answer.
+
+        While the server stops, the socket is closed once `receiver` has had its say. If the server was
+        cancelled, the socket is closed by force, and `receiver` never hears of it.
+        """
+        if self._epoll.closed:
+            sock.close()
+            return
         adopted = DirectSocket(sock, self, self._limits, receiver)
         self._sockets[adopted.fd] = adopted
+        self._new[adopted] = trio.current_time()
         self._epoll.register(adopted.fd, 0)
         adopted.open(unsent)
         if self._is_stopping:
@@ -49,7 +73,7 @@ class Poller:
     async def run(self) -> None:
         """Give sockets their turns. Cancelling closes all of them by force."""
         try:
-            while self._sockets or not self._is_stopping:
+            while self._sockets or not self._has_last:
                 with trio.CancelScope(deadline=self._next_deadline()) as self._waiting:
                     await self._give_turns()
                 self._call_overdue()
@@ -62,29 +86,70 @@ class Poller:
         """Until a deadline has passed, or the server stops: a scope for each turn would cost a third more."""
         fd = self._epoll.fileno()
         while True:
-            await trio.lowlevel.wait_readable(fd)
-            turns = self._epoll.poll(0, TURNS_AT_ONCE)
-            now = trio.current_time()
-            for number, events in turns:
+            if self._again:
+                await trio.lowlevel.checkpoint()
+            else:
+                self._is_resting = True
+                await trio.lowlevel.wait_readable(fd)
+            self._is_resting = False
+            now, until = trio.current_time(), perf_counter() + SLICE_S
+            for number, events in self._epoll.poll(0, TURNS_AT_ONCE):
+                if perf_counter() > until:
+                    await trio.lowlevel.checkpoint()
+                    now, until = trio.current_time(), perf_counter() + SLICE_S
                 socket = self._sockets.get(number)
-                if socket is None:
-                    continue  # it has closed meanwhile
-                try:
-                    socket.ready(events, now)
-                except Exception as error:
-                    self._failed(socket, error)
+                if socket is not None:  # else it has closed meanwhile
+                    self._turn(socket, events, now)
+            if self._again:
+                self._give_second_turns(now)
+
+    def _give_second_turns(self, now: float) -> None:
+        """Go on with sockets that had their turn and have data left: one at least, for a slice at most."""
+        until = perf_counter() + SECOND_SLICE_S
+        for _ in range(len(self._again)):
+            socket = next(iter(self._again))
+            del self._again[socket]
+            self._turn(socket, None, now)
+            if perf_counter() > until:
+                break
+
+    def _turn(self, socket: DirectSocket, events: int | None, now: float) -> None:
+        try:
+            if events is None:
+                socket.take_turn(now)
+            else:
+                socket.ready(events, now)
+        except Exception as error:
+            self._failed(socket, error)
+
+    def make_room(self) -> bool:
+        """Close the oldest socket that is neither established nor quite new. False: there is none."""
+        while self._new:
+            oldest, since = next(iter(self._new.items()))
+            if oldest.is_established:
+                del self._new[oldest]
+            elif trio.current_time() < since + self._limits.first_words_s:
+                return False
+            else:
+                oldest.lose()
+                return True
+        return False
 
     def _next_deadline(self) -> float:
         return self._deadlines[0][0] if self._deadlines else inf
 
     def go_away(self) -> None:
-        """The server stops: close every socket, in good order."""
+        """The server stops: close every socket, and every one that is adopted from now on, in good order."""
         self._is_stopping = True
         for open_one in list(self._sockets.values()):
             try:
                 open_one.go_away()
             except Exception as error:
                 self._failed(open_one, error)
+
+    def adopted_last(self) -> None:
+        """No socket is adopted any more."""
+        self._has_last = True
         self._waiting.cancel()
 
     def _failed(self, socket: DirectSocket, error: Exception) -> None:
@@ -122,9 +187,23 @@ class Poller:
             heapq.heappush(self._deadlines, (deadline, socket.fd))
             self._waiting.deadline = min(self._waiting.deadline, deadline)
 
+    def again(self, socket: DirectSocket) -> None:
+        """Let `socket` go on with the data that it has read, after the turns of other sockets."""
+        self._again[socket] = None
+        if self._is_resting:
+            self._is_resting = False
+            self._waiting.deadline = -inf
+
     def forget(self, socket: DirectSocket) -> None:
         """`socket` is about to be closed."""
         del self._sockets[socket.fd]
+        self._new.pop(socket, None)
+        self._again.pop(socket, None)
         self._epoll.unregister(socket.fd)
-        if self._is_stopping and not self._sockets:
+        if len(self._deadlines) > STALE_MAX + 2 * len(self._sockets):
+            self._deadlines = [
+                (it.scheduled_at, it.fd) for it in self._sockets.values() if it.scheduled_at < inf
+            ]
+            heapq.heapify(self._deadlines)
+        if self._has_last and not self._sockets:
             self._waiting.cancel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 
 import trio
@@ -13,10 +12,12 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, LifespanState
 
+from web.server.addresses import TrustedProxies
 from web.server.config import ServerConfig, logger
 from web.server.connection import Connection
 from web.server.direct import IS_OFFERED
 from web.server.failures import report
+from web.server.full import TOO_MANY, TurnedAway
 from web.server.lifespan import Lifespan
 from web.server.limits import ServerLimits
 from web.server.listeners import close_all, url_of
@@ -29,19 +30,19 @@ NO_MORE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 NO_MORE_PAUSE_S = 0.1
 """How long to wait when the system has no room for another connection (as trio.serve_listeners does)."""
 
-BUSY = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 5\r\n\r\n"
-
 
 async def serve(
     app: ASGIFramework,
     listeners: list[socket.socket],
     *,
     limits: ServerLimits,
+    proxies: TrustedProxies | None = None,
     stop: trio.Event | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves an ASGI app until `stop` is set, or until cancelled; then the listeners are closed.
 
+    `proxies` are trusted to name their client in `X-Forwarded-For`; the scope of the app has that address.
     Reports `started`, with the base URL of each listener, once the app has started up. After `stop` nobody is
     accepted, resting connections end, WebSockets are closed with 1001, and requests under way may take
     `stop_grace_s`; then all is ended by force and the app shuts down, for which it has the same time again.
@@ -53,19 +54,16 @@ async def serve(
     try:
         async with trio.open_nursery() as app_nursery:
             await app_nursery.start(lifespan.run)
-            async with trio.open_nursery() as connections:
-                poller = Poller(limits) if IS_OFFERED else None
+            poller = Poller(limits) if IS_OFFERED else None
+            async with trio.open_nursery() as polling:
                 if poller is not None:
-                    connections.start_soon(poller.run)
-                server = _Server(app, limits, lifespan.state, poller, connections)
-                async with trio.open_nursery() as accepting:
-                    for listener in listeners:
-                        accepting.start_soon(_accept, listener, server)
-                    task_status.started([url_of(listener.getsockname()) for listener in listeners])
-                    await stop.wait()
-                    accepting.cancel_scope.cancel()
-                connections.cancel_scope.deadline = trio.current_time() + limits.stop_grace_s
-                await server.go_away()
+                    polling.start_soon(poller.run)
+                config = ServerConfig(limits, proxies or TrustedProxies())
+                new_server = partial(_Server, app, config, lifespan.state, poller)
+                until = await _serve_connections(listeners, new_server, stop, task_status)
+                polling.cancel_scope.deadline = until
+                if poller is not None:
+                    poller.adopted_last()
             app_nursery.cancel_scope.deadline = trio.current_time() + limits.stop_grace_s
             lifespan.stop()
         if app_nursery.cancel_scope.cancelled_caught:
@@ -74,35 +72,66 @@ async def serve(
         close_all(listeners)
 
 
+async def _serve_connections(
+    listeners: list[socket.socket],
+    new_server: Callable[[trio.Nursery], _Server],
+    stop: trio.Event,
+    task_status: trio.TaskStatus[list[str]],
+) -> float:
+    """Accept until `stop`, and serve until each connection has ended or become a direct socket.
+
+    Returns until when, on trio's clock, the direct sockets may take to end.
+    """
+    async with trio.open_nursery() as connections:
+        server = new_server(connections)
+        async with trio.open_nursery() as accepting:
+            for listener in listeners:
+                accepting.start_soon(_accept, listener, server)
+            task_status.started([url_of(listener.getsockname()) for listener in listeners])
+            await stop.wait()
+            accepting.cancel_scope.cancel()
+        connections.cancel_scope.deadline = trio.current_time() + server.stop_grace_s
+        await server.go_away()
+    return connections.cancel_scope.deadline
+
+
 class _Server:
     """The connections of one server."""
 
     def __init__(
         self,
         app: ASGIFramework,
-        limits: ServerLimits,
+        config: ServerConfig,
         state: LifespanState,
         poller: Poller | None,
         nursery: trio.Nursery,
     ) -> None:
-        self._limits = limits
+        self._limits = config.limits
+        self._admission = config.admission
+        self._proxies = config.proxies
         self._context = WorkerContext(max_requests=None)
         self._nursery = nursery
         self._open = partial(
             Connection,
             ASGIWrapper(app),
-            ServerConfig(limits),
+            config,
             self._context,
             state.copy(),
             poller,
             nursery.start_soon,
         )
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # the oldest first
+        self._turned_away = TurnedAway(self._limits)
         self._poller = poller
 
     def __len__(self) -> int:
         """How many connections there are, those on the direct path included."""
         return len(self._connections) + (0 if self._poller is None else len(self._poller))
+
+    @property
+    def stop_grace_s(self) -> float:
+        """How long those that are open may take to end once the server stops."""
+        return self._limits.stop_grace_s
 
     def begin(self, sock: socket.socket) -> None:
         """Starts to serve a connection."""
@@ -113,15 +142,32 @@ class _Server:
         if self._context.terminated.is_set():
             sock.close()
             return
-        if self._limits.connections_max is not None and len(self) >= self._limits.connections_max:
-            await self._turn_away(sock)
+        if self._is_full and not self._make_room():
+            await self._turned_away.turn_away(sock)
+            return
+        key = self._proxies.key_of_peer(_peer(sock))
+        if not self._admission.connects(key, trio.current_time()):
+            await self._turned_away.turn_away(sock, TOO_MANY)
             return
         connection = self._open(sock)
-        self._connections.add(connection)
+        self._connections[connection] = None
         try:
             await _alone(connection.run)
         finally:
-            self._connections.discard(connection)
+            del self._connections[connection]
+            self._admission.disconnects(key)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._limits.connections_max is not None and len(self) >= self._limits.connections_max
+
+    def _make_room(self) -> bool:
+        """Close the oldest idle connection, if there is one."""
+        for connection in self._connections:
+            if connection.may_make_room:
+                self._nursery.start_soon(_alone, connection.lose)
+                return True
+        return self._poller is not None and self._poller.make_room()
 
     async def go_away(self) -> None:
         """Tells every connection, at the same time, that the server stops."""
@@ -131,15 +177,14 @@ class _Server:
         if self._poller is not None:
             self._poller.go_away()
 
-    async def _turn_away(self, sock: socket.socket) -> None:
-        """Says that the server is full."""
-        with sock, trio.move_on_after(self._limits.linger_s), suppress(OSError):
-            sock.send(BUSY)
-            sock.shutdown(socket.SHUT_WR)
-            while True:
-                await trio.lowlevel.wait_readable(sock)
-                if not sock.recv(4096):
-                    break
+
+def _peer(sock: socket.socket) -> str | None:
+    """The address at the other end; None if it has gone, or has none."""
+    try:
+        name = sock.getpeername()
+    except OSError:
+        return None
+    return str(name[0]) if isinstance(name, tuple) else None
 
 
 async def _accept(listener: socket.socket, server: _Server) -> None:

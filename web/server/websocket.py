@@ -8,12 +8,13 @@ megabytes are no message.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from hypercorn.protocol.events import Body, Data, Event, Request, Response, StreamClosed
+import trio
+from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.typing import AppWrapper, ASGISendEvent, Scope, WebsocketAcceptEvent
 from quart import websocket
@@ -24,9 +25,14 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 from wsproto.utilities import generate_accept_token
 
+from web.server.allowance import FRAMES_A_TURN, OTHER_WEIGHT, Allowance
+from web.server.answers import answer_for
 from web.server.apps import PeerGoneError
 from web.server.config import ServerConfig
-from web.server.direct import DIRECT, Receiver
+from web.server.cutter import Cutter
+from web.server.direct import CHUNK_BYTES, DIRECT, Receiver
+from web.server.overload import OVERLOAD, Overseer
+from web.server.texts import FINAL_TEXT
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -110,15 +116,34 @@ class WebSocket(WSStream):
     _is_ending = False
     _is_direct = False
     _receiver: Receiver | None = None
-    _way_out: WayOut
+    _overseer: Overseer | None = None
+    _way_out: WayOut | None = None
+    _allowance: Allowance
+    _cutter: Cutter
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Refuses the handshake."""
+        answer = answer_for(status_code, as_json=False)
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        await self.send(Response(stream_id=self.stream_id, status_code=status_code, headers=headers))
+        await self.send(Body(stream_id=self.stream_id, data=answer.body))
+        await self.send(EndBody(stream_id=self.stream_id))
+        self.state = ASGIWebsocketState.HTTPCLOSED
 
     def offer_direct(self, way_out: WayOut) -> None:
         """Let the app choose the direct path."""
         self._way_out = way_out
-        self.app = partial(_with_extension, self.app, self._go_direct)
 
     def _go_direct(self, receiver: Receiver) -> None:
         self._receiver = receiver
+
+    def _tell_of_overload(self, overseer: Overseer) -> None:
+        self._overseer = overseer
+
+    def _offers(self) -> dict[str, Any]:
+        """What the app may call, by the key in its scope's `extensions`."""
+        direct = {} if self._way_out is None else {DIRECT: self._go_direct}
+        return {OVERLOAD: self._tell_of_overload, **direct}
 
     async def handle(self, event: Event) -> None:
         """Takes in the request, data, or that the connection has ended."""
@@ -126,16 +151,18 @@ class WebSocket(WSStream):
             return
         match event:
             case Request():
+                self.app = partial(_with_offers, self.app, self._offers())
                 await super().handle(event)
+                del self.app  # it may lead back to this stream
                 if self.closed:  # no valid handshake; it has been answered
                     await self.send(StreamClosed(stream_id=self.stream_id))
             case Body() | Data() if not self.handshake.accepted:
                 await self.hang_up(CloseReason.PROTOCOL_ERROR, "data before the handshake", status=400)
             case Body(data=data) | Data(data=data):
-                self.connection.receive_data(data)
-                await self._handle_events()
+                await self._hear(data)
             case StreamClosed():
                 self.closed = self._is_ending = True
+                self._let_go_of_parser()
                 if self.app_put is not None:
                     await self.app_put({"type": "websocket.disconnect", "code": self._close_code()})
 
@@ -149,9 +176,19 @@ class WebSocket(WSStream):
         if self._is_ending and message is not None and message["type"] != "websocket.close":
             raise PeerGoneError("the client has gone")
 
+    def let_go(self) -> None:
+        """It is over: breaks what refers to itself in circles."""
+        self._let_go_of_parser()
+        vars(self).clear()
+
+    def _let_go_of_parser(self) -> None:
+        """Nothing is read any more: wsproto's object keeps a generator that refers to the object."""
+        if (connection := vars(self).get("connection")) is not None:
+            connection._proto._parse_more = iter(())
+
     async def hang_up(self, code: int, reason: str | None, *, status: int = 503) -> None:
         """Says why, tells the app, and ends the connection; before the handshake, with an HTTP status."""
-        if self._is_ending:
+        if self._is_ending or self._is_direct:
             return
         # Set before anything is awaited: the app is not to answer in between.
         self._is_ending = True
@@ -183,13 +220,15 @@ class WebSocket(WSStream):
         response = Response(
             stream_id=self.stream_id, status_code=HTTPStatus.SWITCHING_PROTOCOLS, headers=headers
         )
-        if self._receiver is not None:
+        if self._receiver is not None and self._way_out is not None:
             self._way_out.stop_reading()
+            self._is_direct = True  # before it is sent: from here on the receiver has the last word
             await self.send(response)
-            self._is_direct = True
             self._way_out.give_away(self._receiver)
             return
         self.connection = Connection(ConnectionType.SERVER, [SizeLimit(self.config.limits.message_max_bytes)])
+        self._allowance = Allowance(self.config.limits)
+        self._cutter = Cutter()
         self.state = ASGIWebsocketState.CONNECTED
         await self.send(response)
 
@@ -216,6 +255,39 @@ class WebSocket(WSStream):
         self.handshake.accepted = True
         return headers
 
+    async def _hear(self, data: bytes) -> None:
+        """Receives frame by frame, within the client's budget; lets other tasks run in between."""
+        allowance, heard = self._allowance, 0
+        allowance.charge(trio.current_time(), len(data))
+        start = 0
+        while start < len(data) and not self._is_ending:
+            now = trio.current_time()
+            is_text = self._cutter.is_between and data[start] == FINAL_TEXT
+            weight = 1 if is_text else OTHER_WEIGHT
+            if not allowance.take(now, weight):
+                await self._be_quiet(now, weight)
+                continue
+            end = self._cutter.end(data, start)
+            self.connection.receive_data(data[start:end])
+            await self._handle_events()
+            start, heard = end, heard + 1
+            if heard % FRAMES_A_TURN == 0:
+                await trio.lowlevel.checkpoint()
+        if allowance.is_over and len(data) < CHUNK_BYTES:
+            allowance.worked_off()
+
+    async def _be_quiet(self, now: float, weight: float) -> None:
+        """The client exceeds its budget: wait, or hang up if this has gone on for too long."""
+        overseer, allowance = self._overseer, self._allowance
+        if allowance.is_flood(now):
+            if overseer is not None:
+                overseer.flooding()
+            await self.hang_up(self.config.limits.flood_code, "too many frames")
+            return
+        if allowance.is_to_be_told(now) and overseer is not None:
+            overseer.too_fast()
+        await trio.sleep(allowance.wait_s(now, weight))
+
     async def _handle_events(self) -> None:
         for event in self.connection.events():
             match event:
@@ -240,15 +312,15 @@ class WebSocket(WSStream):
     async def _end(self, event: CloseConnection) -> None:
         """The client has closed and gets its code back; or wsproto refuses what it sent, with a code."""
         reason = event.reason
+        if self._overseer is not None:
+            self._overseer.closed(event.code)
         if event.code == CloseReason.MESSAGE_TOO_BIG:
             reason = f"a message may have {self.config.limits.message_max_bytes} bytes"
         await self.hang_up(event.code, reason)
 
 
-async def _with_extension(
-    app: AppWrapper, go_direct: Callable[[Receiver], None], scope: Scope, *channels: Any
-) -> None:
-    """Runs the app with the offer of the direct path in its scope."""
+async def _with_offers(app: AppWrapper, offers: dict[str, Any], scope: Scope, *channels: Any) -> None:
+    """Runs the app with what the server offers in its scope."""
     assert scope["type"] == "websocket"
-    scope["extensions"][DIRECT] = go_direct  # type: ignore[assignment]
+    scope["extensions"].update(offers)
     await app(scope, *channels)
