@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,13 @@ class Wire:
         self.is_dropped = True
 
 
+class NeverAgain(Loop):
+    """One on which nothing may be planned."""
+
+    def after(self, delay_s: float, call: Callable[[], None]) -> None:
+        raise AssertionError("something is tried again")
+
+
 @dataclass
 class Stage:
     """A world with one visitor, Ada, who hears what a test makes her hear."""
@@ -58,6 +66,7 @@ class Stage:
     closing: bool = False
     wires: list[Wire] = field(default_factory=list)
     arrivals: int = 0
+    given_up: int = 0
     seq: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +74,9 @@ class Stage:
 
     def arrived(self) -> None:
         self.arrivals += 1
+
+    def gave_up(self) -> None:
+        self.given_up += 1
 
     def connect(self, owner: Owner, number: int, *, deflate: bool) -> Wire:
         assert owner is self.ada
@@ -101,6 +113,10 @@ def signal(n: int, session: str = "s1", by: str = BOB, to: str = ADA) -> Frame:
     return {"type": "signal", "session": session, "data": data}
 
 
+def not_now(about: str) -> Frame:
+    return {"type": "error", "code": "not_now", "about": about, "message": "Not now."}
+
+
 ENDED = state("ended", "s1", cause="partner_skipped", search_again_in=500)
 MATCHED = (state("idle"), state("searching"), state("connecting", "s1", BOB))
 IN_CALL = (*MATCHED, signal(1), signal(2), signal(3), state("connected", "s1", BOB))
@@ -129,6 +145,11 @@ def test_a_right_life_leaves_no_trace() -> None:
     assert stage.arrivals == 1
 
 
+def test_what_is_said_when_the_partner_leaves_may_come_too_late() -> None:
+    stage = arrived(*MATCHED, signal(1), ENDED, not_now("signal"), not_now("signal"))
+    assert stage.measures.wrong == Counter()
+
+
 def test_signals_say_for_whom_they_are_and_have_the_size_of_real_ones() -> None:
     stage = arrived(state("idle"), state("searching"), state("connecting", "s1", BOB, initiator=True))
     offer, candidates = (frame for frame in stage.wires[-1].said if frame["type"] == "signal")
@@ -154,7 +175,8 @@ def test_signals_say_for_whom_they_are_and_have_the_size_of_real_ones() -> None:
         ("disorder", (*MATCHED, signal(2))),
         ("disorder", (*MATCHED, signal(1), signal(1))),
         ("disorder", (*MATCHED, state("connecting", "s1", BOB) | {"seq": 4})),
-        ("refused", (*MATCHED, {"type": "error", "code": "not_now", "message": "Not now."})),
+        ("refused", (*MATCHED, not_now("signal"))),
+        ("refused", (*IN_CALL, ENDED, not_now("search"))),
         ("refused", (*MATCHED, {"type": "state", "state": 7})),
     ],
 )
@@ -178,6 +200,14 @@ def test_a_lost_connection_is_noticed() -> None:
     stage.ada.lost("closed with 1011")
     assert stage.measures.wrong == {"lost_connection": 1}
     assert stage.measures.examples["lost_connection"] == ["ada: closed with 1011"]
+
+
+def test_who_is_not_let_in_for_good_gives_up_and_does_not_try_again() -> None:
+    stage = Stage(loop=NeverAgain())
+    stage.ada.arrive()
+    stage.ada.forbidden("got 403")
+    assert stage.measures.wrong == {"lost_connection": 1}
+    assert stage.given_up == 1
 
 
 def test_a_return_that_is_not_recognised_is_noticed() -> None:

@@ -159,7 +159,8 @@ class Conductor:
             now_arrived = self._sum("arrived")
             if now_arrived > arrived:
                 arrived, since = now_arrived, time.monotonic()
-            return arrived >= self._plan.people or time.monotonic() > since + IDLE_LIMIT_S
+            here_or_never = arrived + self._sum("gave_up")
+            return here_or_never >= self._plan.people or time.monotonic() > since + IDLE_LIMIT_S
 
         self._until(all_or_no_more, None)
 

@@ -7,14 +7,27 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from contextlib import suppress
 from typing import Protocol
 
 from web.crowd.loop import READ, WRITE, Loop, source_socket
 from web.crowd.place import Place
-from web.crowd.wire import CLOSE, PING, PONG, MessageReader, WireError, accepted, frame, handshake
+from web.crowd.wire import (
+    CLOSE,
+    PING,
+    PONG,
+    ForbiddenError,
+    MessageReader,
+    WireError,
+    accepted,
+    frame,
+    handshake,
+)
 
 _RECEIVE_BYTES = 64 * 1024
+
+NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Owner(Protocol):
@@ -23,19 +36,34 @@ class Owner(Protocol):
     def opened(self) -> None: ...
     def heard(self, payload: bytes) -> None: ...
     def lost(self, why: str) -> None: ...
+    def forbidden(self, why: str) -> None: ...
 
 
 class Connection:
     """A WebSocket to `place`; it begins to connect when made. `source` is the address to come from."""
 
-    __slots__ = ("_events", "_head", "_key", "_loop", "_owner", "_reader", "_request", "_socket", "_unsent")
+    __slots__ = (
+        "_events",
+        "_head",
+        "_key",
+        "_loop",
+        "_owner",
+        "_place",
+        "_reader",
+        "_request",
+        "_secret",
+        "_socket",
+        "_unsent",
+    )
 
     def __init__(
         self, loop: Loop, owner: Owner, place: Place, path: str, source: str | None, *, deflate: bool
     ) -> None:
         self._loop = loop
         self._owner = owner
-        self._request, self._key = handshake(place.host, path, deflate=deflate)
+        self._place = place
+        self._secret: ssl.SSLSocket | None = None  # the same socket, during the TLS handshake
+        self._request, self._key = handshake(place.host, path, deflate=deflate, origin=place.origin)
         self._head = b""
         self._reader: MessageReader | None = None
         self._unsent = b""
@@ -61,7 +89,7 @@ class Connection:
         if self._socket is None:
             return
         if goodbye is not None and self._reader is not None and not self._unsent:
-            with suppress(OSError):
+            with suppress(OSError):  # a failed TLS handshake among them
                 self._socket.send(frame(goodbye.to_bytes(2, "big"), CLOSE))
         if self._events:
             self._loop.forget(self._socket)
@@ -74,6 +102,9 @@ class Connection:
             self._owner.lost(why)
 
     def _ready(self, events: int) -> None:
+        if self._secret is not None:
+            self._agree(self._secret)
+            return
         if events & WRITE:
             self._flush()
         if events & READ and self._socket is not None:
@@ -87,7 +118,7 @@ class Connection:
             return
         try:
             sent = self._socket.send(data)
-        except BlockingIOError:
+        except NOT_YET:
             sent = 0
         except OSError as error:
             self._fail(error)
@@ -108,6 +139,10 @@ class Connection:
             if failure:
                 self._end(errno.errorcode.get(failure, str(failure)))
                 return
+            context = self._place.tls()
+            if context is not None and not isinstance(self._socket, ssl.SSLSocket):
+                self._begin_tls(context, self._socket)
+                return
             data, self._request = self._request, b""
         else:
             data, self._unsent = self._unsent, b""
@@ -115,16 +150,45 @@ class Connection:
         if data:
             self._write(data)
 
+    def _begin_tls(self, context: ssl.SSLContext, plain: socket.socket) -> None:
+        self._loop.forget(plain)
+        self._secret = self._socket = context.wrap_socket(
+            plain, server_hostname=self._place.name, do_handshake_on_connect=False
+        )
+        self._events = READ
+        self._loop.watch(self._socket, READ, self._ready)
+        self._agree(self._secret)
+
+    def _agree(self, secret: ssl.SSLSocket) -> None:
+        """One step of the TLS handshake."""
+        try:
+            secret.do_handshake()
+        except ssl.SSLWantReadError:
+            self._want(READ)
+        except ssl.SSLWantWriteError:
+            self._want(WRITE)
+        except OSError as error:
+            self._end(f"TLS: {getattr(error, 'verify_message', None) or error.strerror or error}")
+        else:
+            self._secret = None
+            self._flush()
+
     def _want(self, events: int) -> None:
         if self._socket is not None and events != self._events:
             self._loop.rewatch(self._socket, events, self._ready)
             self._events = events
 
     def _read(self) -> None:
+        """Read what has arrived; with TLS all of it, since the poller does not see TLS's buffer."""
+        self._read_some()
+        while isinstance(self._socket, ssl.SSLSocket) and self._events and self._socket.pending():
+            self._read_some()
+
+    def _read_some(self) -> None:
         assert self._socket is not None
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
-        except BlockingIOError:
+        except NOT_YET:
             return
         except OSError as error:
             self._end(errno.errorcode.get(error.errno or 0, str(error)))
@@ -137,6 +201,9 @@ class Connection:
                 data = self._shake_hands(self._head + data)
             if self._reader is not None and data:
                 self._hand_on(self._reader.feed(data))
+        except ForbiddenError as error:
+            self.drop()
+            self._owner.forbidden(str(error))
         except WireError as error:
             self._end(str(error))
 

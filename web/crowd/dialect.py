@@ -58,6 +58,7 @@ class Heard(Struct, gc=False):
     resumed: bool = False
     heartbeat_ms: int = 25_000
     code: str = ""
+    about: str | None = None
 
 
 class Dialect(Protocol):

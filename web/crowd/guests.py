@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from web.identity import Identities
 
 _TRIES = 3
 _LIMIT_S = 30
+_WAIT_MAX_S = 60.0
+"""How long a crowd waits in a row until the server takes in one more guest."""
 
 
 class Guest(NamedTuple):
@@ -26,9 +29,21 @@ class NoGuestError(Exception):
     """The server did not take somebody in. The text says why."""
 
 
+class TooManyError(NoGuestError):
+    """The server takes nobody in for `wait_s` seconds."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(
+            "POST /api/guest: 429. What this run meets is the server's budget for one address, not its "
+            "speed: give the server's --secret, have fewer --people, or raise the server's "
+            "--address-guests-burst and --address-requests-burst."
+        )
+        self.wait_s = wait_s
+
+
 def made(secret: str, names: Iterator[str]) -> Iterator[Guest]:
     """Guests by the key of the server: nothing goes over the wire."""
-    identities = Identities(secret, 3600)
+    identities = Identities((secret,), 3600)
     for name in names:
         person, token = identities.new_guest(name)
         yield Guest(person.id, token)
@@ -37,21 +52,41 @@ def made(secret: str, names: Iterator[str]) -> Iterator[Guest]:
 def registered(place: Place, names: Iterator[str]) -> Iterator[Guest]:
     """Guests by POST /api/guest, one after the other on as few connections as the server allows.
 
+    Where the server says 429 it is asked again after as long as it wants to be left alone.
+
     Raises:
-        NoGuestError: it cannot be reached, or refuses.
+        NoGuestError: it cannot be reached, refuses, or goes on saying 429.
     """
-    connection = http.client.HTTPConnection(place.address[0], place.port, timeout=_LIMIT_S)
+    connection = _connection(place)
     headers = {
         "Host": place.host,
-        "Origin": f"http://{place.host}",
+        "Origin": place.origin,
         "User-Agent": USER_AGENT,
         "Content-Type": "application/json",
     }
     try:
         for name in names:
-            yield _post(connection, json.dumps({"name": name}), headers)
+            yield _patiently(connection, json.dumps({"name": name}), headers)
     finally:
         connection.close()
+
+
+def _patiently(connection: http.client.HTTPConnection, body: str, headers: dict[str, str]) -> Guest:
+    left_s = _WAIT_MAX_S
+    while True:
+        try:
+            return _post(connection, body, headers)
+        except TooManyError as error:
+            left_s -= error.wait_s
+            if left_s < 0:
+                raise NoGuestError(str(error)) from None
+            time.sleep(error.wait_s)
+
+
+def _connection(place: Place) -> http.client.HTTPConnection:
+    if place.name is None:
+        return http.client.HTTPConnection(place.address[0], place.port, timeout=_LIMIT_S)
+    return http.client.HTTPSConnection(place.name, place.port, timeout=_LIMIT_S, context=place.tls())
 
 
 def _post(connection: http.client.HTTPConnection, body: str, headers: dict[str, str]) -> Guest:
@@ -65,11 +100,18 @@ def _post(connection: http.client.HTTPConnection, body: str, headers: dict[str, 
             if not tries_left:
                 raise NoGuestError(f"POST /api/guest: {error or type(error).__name__}") from None
             continue
+        if answer.status == 429:
+            raise TooManyError(_seconds(answer.headers.get("Retry-After")))
         if answer.status != 201:
             raise NoGuestError(f"POST /api/guest: expected 201, got {answer.status} {text[:200]!r}")
         guest = json.loads(text)
         return Guest(guest["user"]["id"], guest["token"])
     raise AssertionError
+
+
+def _seconds(retry_after: str | None) -> float:
+    """What `Retry-After` says; a second, where it says nothing that can be used."""
+    return max(1.0, float(retry_after)) if retry_after is not None and retry_after.isdecimal() else 1.0
 
 
 def enrol(

@@ -9,11 +9,42 @@ from typing import Any
 import click
 
 from web.crowd.plan import EXPONENTIAL, FIXED, HERD, RAMP, Plan
+from web.options import FiniteRange, Option
 
-SHARE = click.FloatRange(0, 1)
-SECONDS = click.FloatRange(min=0)
+SHARE = FiniteRange(0, 1)
+SECONDS = FiniteRange(min=0)
+FILE: Any = click.Path(dir_okay=False, writable=True, path_type=Path)
+CERTIFICATES: Any = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-_OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
+_WHERE: tuple[tuple[str, Any, Any, str], ...] = (
+    ("--url", str, None, "The server, like http://127.0.0.1:8000 or https://study.example."),
+    (
+        "--origin",
+        str,
+        None,
+        "Origin that the browsers send, like https://study.example. Without it, that of the URL.",
+    ),
+    (
+        "--ca-file",
+        CERTIFICATES,
+        None,
+        "Certificates (PEM) of those who may vouch for an https server. Without it, those that this system "
+        "trusts.",
+    ),
+)
+
+_WHITHER: tuple[tuple[str, Any, Any, str], ...] = (
+    (
+        "--server-pid",
+        click.IntRange(min=1),
+        None,
+        "The server's process, to measure its CPU and memory. Without it, whoever listens there.",
+    ),
+    ("--json", FILE, None, "Write the result to this file, as JSON."),
+    ("--report", FILE, None, "Write it to this file, as a page with plots."),
+)
+
+_PLAN: tuple[tuple[str, Any, Any, str], ...] = (
     ("--people", click.IntRange(min=2), 1000, "How many people there are."),
     (
         "--arrive",
@@ -23,7 +54,7 @@ _OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "at the same moment.",
     ),
     ("--ramp-s", SECONDS, 20.0, "Seconds over which a ramp arrives."),
-    ("--run-s", click.FloatRange(min=1), 60.0, "Seconds from the first press to the last."),
+    ("--run-s", FiniteRange(min=1), 60.0, "Seconds from the first press to the last."),
     ("--calls", click.IntRange(min=1), None, "End earlier, when so many calls have ended."),
     ("--dwell-s", SECONDS, 30.0, "Seconds that a call lasts, in the mean."),
     ("--dwell", click.Choice((EXPONENTIAL, FIXED)), EXPONENTIAL, "How the length of calls is distributed."),
@@ -90,15 +121,16 @@ _OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
 
 
 def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A decorator that adds the options of the plan."""
-    for name, kind, default, text in reversed(_OPTIONS):
+    """A decorator that adds the options: where the server is, the plan, and where the result goes."""
+    for name, kind, default, text in reversed((*_WHERE, *_PLAN, *_WHITHER)):
+        given: dict[str, Any] = {"required": True} if name == "--url" else {}
+        if default is not None:
+            given = {"default": default, "show_default": True}
+        variable = f"STUDYMATCH_CROWD_{name[2:].replace('-', '_').upper()}"
         command = click.option(
-            name, type=kind, default=default, help=text, show_default=default is not None, show_envvar=True
+            name, cls=Option, type=kind, help=text, envvar=variable, show_envvar=True, **given
         )(command)
     return command
-
-
-FILE: Any = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 def plan_from(place: Any, options: dict[str, Any]) -> Plan:

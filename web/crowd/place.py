@@ -8,25 +8,52 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import sys
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from studymatch.readings import read_origin, shown
 
 PEOPLE_PER_SOURCE = 20_000
 
 
 class PlaceError(ValueError):
-    """A URL that leads nowhere. The text says what was expected."""
+    """A URL that leads nowhere, or no origin, or no certificates. The text says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A server: `host` as in the URL, with the port; `address` as `socket.connect` takes it."""
+    """A server: `host` as in the URL, with the port; `address` as `socket.connect` takes it.
+
+    `name` is the host that a certificate has to be for, None without TLS; `ca_file` holds the certificates of
+    those who may vouch for it, None: those that the system trusts. `page` is where the pages come from, None:
+    from this server.
+    """
 
     host: str
     family: int
     address: tuple[Any, ...]
+    name: str | None = None
+    ca_file: Path | None = None
+    page: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The base address."""
+        return f"{'https' if self.name else 'http'}://{self.host}"
+
+    @property
+    def origin(self) -> str:
+        """The `Origin` that the browsers send."""
+        return self.page or self.url
+
+    def tls(self) -> ssl.SSLContext | None:
+        """The TLS configuration for it; None: it is reached without TLS."""
+        return _context(self.ca_file) if self.name else None
 
     @property
     def port(self) -> int:
@@ -45,18 +72,42 @@ class Place:
         return f"127.0.0.{1 + number // PEOPLE_PER_SOURCE}"
 
 
-def find(url: str) -> Place:
-    """The place that an http:// URL leads to.
+@cache
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def find(url: str, *, ca_file: Path | None = None, origin: str | None = None) -> Place:
+    """The place that an http:// or https:// URL leads to.
 
     Raises:
-        PlaceError: it is no such URL, or the name has no address.
+        PlaceError: it is not such a URL, the name has no address, or `ca_file` holds no certificates.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise PlaceError(f"--url expects something like http://127.0.0.1:8000, got {url!r}")
+    parts = _read(url)
+    is_secure = parts.scheme == "https"
     try:
-        port = parts.port or 80
+        origin = read_origin(origin) if origin is not None else None
+    except ValueError as error:
+        raise PlaceError(f"--origin expects {error}") from None
+    try:
+        port = parts.port or (443 if is_secure else 80)
         family, _, _, _, address = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0]
     except (OSError, ValueError) as error:
-        raise PlaceError(f"--url leads nowhere: {parts.netloc}: {error}") from None
-    return Place(parts.netloc, family, address)
+        raise PlaceError(f"--url leads nowhere: {parts.hostname}: {error}") from None
+    place = Place(parts.netloc, family, address, parts.hostname if is_secure else None, ca_file, origin)
+    try:
+        place.tls()
+    except OSError as error:
+        raise PlaceError(f"--ca-file cannot be used: {ca_file}: {error.strerror or error}") from None
+    return place
+
+
+def _read(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    is_place = parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/")
+    if not is_place or not url.isprintable():
+        raise PlaceError(f"--url expects something like https://study.example, got {shown(url)}")
+    return parts

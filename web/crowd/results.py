@@ -63,7 +63,7 @@ def plan_of(run: Run) -> Document:
     plan = run.plan
     left_out = ("place", "secret", "dialect")
     asked = {each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in left_out}
-    return {"url": f"http://{plan.place.host}", **asked}
+    return {"url": plan.place.url, **asked}
 
 
 def before_the_close(run: Run, waits: Waits) -> Waits:

@@ -22,6 +22,8 @@ DESCRIPTION_BYTES = 2400
 CANDIDATES_BYTES = 600
 """A batch of three candidates."""
 DESCRIPTION = b"v=0 a=rtpmap:111 opus/48000/2 a=fmtp:111 minptime=10 " * 100
+OF_A_SESSION = frozenset(("signal", "connected", "skip", "end"))
+"""What visitors say that is about a session."""
 PAUSE_S = 0.5
 """Between the end of a call and the next search, where the visitor has to press again."""
 VANISH_MAX_S = 3.0
@@ -130,13 +132,22 @@ class Visitor:
         self._connection = None
         if self.state == FROZEN:
             return
+        self._note_lost(why)
+        self._tries += 1
+        delay_s = min(RETRY_MAX_S, RETRY_S * 2**self._tries) * self.chance.uniform(0.5, 1.5)
+        self._world.loop.after(delay_s, self._try_again)
+
+    def forbidden(self, why: str) -> None:
+        """The server does not let this person in, and never will."""
+        self._connection = None
+        self._note_lost(why)
+        self._world.gave_up()
+
+    def _note_lost(self, why: str) -> None:
         self._world.measures.note("lost_connection", f"{self.id}: {why}")
         self.state = LOST
         self._disturbed = True
         self._world.unsteady.add(self.id)
-        self._tries += 1
-        delay_s = min(RETRY_MAX_S, RETRY_S * 2**self._tries) * self.chance.uniform(0.5, 1.5)
-        self._world.loop.after(delay_s, self._try_again)
 
     def _try_again(self) -> None:
         if not self._world.closing:
@@ -171,8 +182,12 @@ class Visitor:
                 self._disturbed = True
             case "chat":
                 self._check_session(frame)
-            case "error":
+            case "error" if not self._has_crossed(frame):
                 measures.note("refused", f"{self.id} {self.state}: {frame.code}")
+
+    def _has_crossed(self, error: Heard) -> bool:
+        """Whether it refuses what was said in a session while word of its end was on its way."""
+        return error.code == "not_now" and self.state == ENDED and error.about in OF_A_SESSION
 
     def _say(self, payload: bytes) -> None:
         if self._connection is not None:

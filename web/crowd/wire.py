@@ -32,6 +32,10 @@ class WireError(Exception):
     """The server sent what no WebSocket server may send. The text says what."""
 
 
+class ForbiddenError(WireError):
+    """The server lets no page of this origin in (403): trying again changes nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The server's answer to a handshake: how many bytes it took, and whether it will compress."""
@@ -40,8 +44,11 @@ class Accepted:
     deflate: bool
 
 
-def handshake(host: str, path: str, *, deflate: bool) -> tuple[bytes, bytes]:
-    """The upgrade request that a browser sends to `host` (with its port), and the key that it must answer."""
+def handshake(host: str, path: str, *, deflate: bool, origin: str | None = None) -> tuple[bytes, bytes]:
+    """The upgrade request that a browser sends to `host` (with its port), and the key that it must answer.
+
+    `origin` is where its page comes from; None: from there, without TLS.
+    """
     key = base64.b64encode(os.urandom(16))
     lines = [
         f"GET {path} HTTP/1.1",
@@ -51,7 +58,7 @@ def handshake(host: str, path: str, *, deflate: bool) -> tuple[bytes, bytes]:
         "Cache-Control: no-cache",
         f"User-Agent: {USER_AGENT}",
         "Upgrade: websocket",
-        f"Origin: http://{host}",
+        f"Origin: {origin or f'http://{host}'}",
         "Sec-WebSocket-Version: 13",
         "Accept-Encoding: gzip, deflate, br, zstd",
         "Accept-Language: en-GB,en;q=0.9",
@@ -66,7 +73,8 @@ def accepted(data: bytes, key: bytes) -> Accepted | None:
     """Read the answer to a handshake; None while it is incomplete.
 
     Raises:
-        WireError: it is a refusal, or not the answer to this `key`.
+        ForbiddenError: it is a refusal for good.
+        WireError: it is another refusal, or not the answer to this `key`.
     """
     head, end, _ = data.partition(b"\r\n\r\n")
     if not end:
@@ -74,6 +82,8 @@ def accepted(data: bytes, key: bytes) -> Accepted | None:
             raise WireError("the answer to the handshake has no end")
         return None
     status, *lines = head.decode("latin-1").split("\r\n")
+    if status.split(" ")[1:2] == ["403"]:
+        raise ForbiddenError(f"expected status 101, got {status!r}: is --origin one that the server allows?")
     if status.split(" ")[1:2] != ["101"]:
         raise WireError(f"expected status 101, got {status!r}")
     headers = {

@@ -49,13 +49,14 @@ class Order(Enum):
 class Progress:
     """How a process stands.
 
-    `states` counts its people; `searching` those who search, by subject; `unsettled` those who will soon be
-    in another state; `busy_s` is the CPU it has used so far.
+    `gave_up` counts those who will never arrive; `states` its people; `searching` those who search, by
+    subject; `unsettled` those who will soon be in another state; `busy_s` is the CPU it has used so far.
     """
 
     ready: bool = False
     enrolled: int = 0
     arrived: int = 0
+    gave_up: int = 0
     states: Counter[str] = field(default_factory=Counter)
     begun: int = 0
     ended: int = 0
@@ -131,6 +132,11 @@ class Worker:
     def arrived(self) -> None:
         """Somebody is there for the first time: the next may connect."""
         self._progress.arrived += 1
+        self._connect_next()
+
+    def gave_up(self) -> None:
+        """Somebody will never be there: the next may try."""
+        self._progress.gave_up += 1
         self._connect_next()
 
     def connect(self, owner: Owner, number: int, *, deflate: bool) -> Connection:

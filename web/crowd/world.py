@@ -47,6 +47,9 @@ class World(Protocol):
     def arrived(self) -> None:
         """Somebody is there for the first time: connected, and told where they are."""
 
+    def gave_up(self) -> None:
+        """Somebody will never be there: the server does not want them."""
+
     def connect(self, owner: Owner, number: int, *, deflate: bool) -> Line:
         """Begin to connect person `number`, who will be told how it goes."""
 
