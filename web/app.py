@@ -1,23 +1,39 @@
-"""The Quart-trio app: the page, guests, health, and the door to the WebSocket.
+"""The Quart-trio app: the page, guests, the count of people, health, and the door to the WebSocket.
 
 It is a thin edge: it checks who asks and from where, and hands over to `web.socket` and the hall.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
-from quart import Response, jsonify, render_template, request, websocket
+import msgspec
+import trio
+from hypercorn.typing import HTTPScope, WebsocketScope
+from quart import Response, jsonify, request, websocket
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
-from studymatch.protocol import accept_name
+from actors import Journal
+from studymatch import sentences
+from studymatch.names import accept_name
+from studymatch.origins import read_origin
+from web.build import this_build
+from web.front_page import FrontPage
 from web.identity import Identities
-from web.server import DIRECT
+from web.openapi import DESCRIPTION
+from web.server import DIRECT, OVERLOAD, budget_key
+from web.server.answers import SECURITY_HEADERS
 from web.socket import Reception
+from web.static_files import begin_answer
 from web.upgrade import App
+
+REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+"""Statuses that are logged, so that an operator can see why a client was refused."""
 
 BODY_MAX_BYTES = 4096
 """The largest request body: a guest's name is all that is ever posted."""
@@ -37,14 +53,11 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
-SECURITY_HEADERS = {
+PAGE_HEADERS = SECURITY_HEADERS | {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), display-capture=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
+"""Permissions are those of a document: no other answer asks for a device, and a visit has dozens of them."""
 
 
 class QuartSocket:
@@ -66,16 +79,40 @@ class QuartSocket:
 
 def create_app(reception: Reception, identities: Identities) -> QuartTrio:
     """The app that lets people into the hall of `reception`."""
-    app = App("web")
+    app = App("web", this_build())
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
+    _add_page(app, reception)
+    _add_guests(app, reception, identities)
+    _add_probes(app, reception)
+    _add_signaling(app, reception)
+    _add_headers(app)
+    return app
+
+
+def _add_page(app: App, reception: Reception) -> None:
+    front_page = FrontPage(app, lambda: reception.hall.presence())
 
     @app.get("/")
-    async def page() -> str:
-        return await render_template("index.html")
+    async def page() -> Response:
+        answer, _ = begin_answer(front_page.file(trio.current_time()), request.headers)
+        return answer
+
+    @app.get("/openapi.json")
+    async def description() -> ResponseReturnValue:
+        return jsonify(DESCRIPTION)
+
+
+def _add_guests(app: App, reception: Reception, identities: Identities) -> None:
+    @app.get("/api/presence")
+    async def presence() -> ResponseReturnValue:
+        return jsonify(msgspec.structs.asdict(reception.hall.presence()))
 
     @app.post("/api/guest")
     async def guest() -> ResponseReturnValue:
-        body = await request.get_json(force=True, silent=True)
+        if wait := reception.hall.accounts.guest(_address(request.scope), trio.current_time()):
+            answer = jsonify(code="too_many", message=sentences.of_wait(wait))
+            return answer, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(ceil(wait.s))}
+        body = read_json(await request.get_data())
         try:
             name = accept_name(body.get("name") if isinstance(body, dict) else None)
         except ValueError as error:
@@ -83,6 +120,8 @@ def create_app(reception: Reception, identities: Identities) -> QuartTrio:
         person, token = identities.new_guest(name)
         return jsonify(token=token, user={"id": person.id, "name": person.name}), HTTPStatus.CREATED
 
+
+def _add_probes(app: App, reception: Reception) -> None:
     @app.get("/healthz")
     async def alive() -> ResponseReturnValue:
         return jsonify(status="alive")
@@ -94,27 +133,62 @@ def create_app(reception: Reception, identities: Identities) -> QuartTrio:
             return jsonify(status="ready")
         return jsonify(status="not ready", reason=reason), HTTPStatus.SERVICE_UNAVAILABLE
 
+
+def _add_signaling(app: App, reception: Reception) -> None:
+    refused = RefusedOrigins()
+
     @app.websocket("/ws")
     async def signaling() -> ResponseReturnValue | None:
-        if not may_connect(websocket.headers.get("Origin"), websocket.host, reception.settings.origin):
+        origin = websocket.headers.get("Origin")
+        if not may_connect(origin, websocket.host, reception.settings.origin):
+            refused.tell(str(origin), reception.settings.origin or (websocket.host,))
             return "This page may not connect here.", HTTPStatus.FORBIDDEN
         extensions: dict[str, Any] = websocket.scope.get("extensions") or {}
+        conversation = reception.conversation(_address(websocket.scope))
         if DIRECT in extensions:
-            extensions[DIRECT](reception.conversation())
+            extensions[DIRECT](conversation)
             await websocket.accept()
-        else:
-            await websocket.accept()
-            await reception.converse(QuartSocket())
+            return None
+        await websocket.accept()
+        if OVERLOAD in extensions:
+            extensions[OVERLOAD](conversation)
+        await reception.carry(QuartSocket(), conversation)
         return None
+
+
+def _add_headers(app: App) -> None:
+    """Give every answer its headers, and log the refused requests."""
+    journal = Journal("web")
+
+    @app.after_websocket  # type: ignore[type-var]  # there is no answer once it has been accepted
+    async def protect_refusal(response: Response | None) -> Response | None:
+        if response is not None:
+            response.headers.update(SECURITY_HEADERS)
+        return response
 
     @app.after_request
     async def protect(response: Response) -> Response:
-        response.headers.update(SECURITY_HEADERS)
-        if not request.path.startswith("/static/"):
-            response.headers["Cache-Control"] = "no-store"
+        if response.status_code in REFUSALS:
+            path = request.url_rule and request.url_rule.rule
+            journal.info("refused", status=response.status_code, path=path)
+        is_page = response.status_code < 400 and response.mimetype == "text/html"
+        response.headers.update(PAGE_HEADERS if is_page else SECURITY_HEADERS)
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    return app
+
+def read_json(body: str | bytes) -> Any:
+    """The decoded JSON of a body; None if it is not valid JSON."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _address(scope: HTTPScope | WebsocketScope) -> str | None:
+    """The key under which the budgets of a client are kept besides their id; None: no such key."""
+    client = scope.get("client")
+    return budget_key(client[0]) if client else None
 
 
 def may_connect(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
@@ -125,7 +199,26 @@ def may_connect(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool
     """
     if origin is None:
         return True
-    if allowed:
-        return origin in allowed
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and parts.netloc == host
+    try:
+        came = read_origin(origin)
+        return came in (allowed or (read_origin(f"{urlsplit(came).scheme}://{host}"),))
+    except ValueError:  # such as `null`, or half an address
+        return False
+
+
+class RefusedOrigins:
+    """Logs each refused origin once, so that the operator sees what to set."""
+
+    MAX = 100
+    """The most origins that are logged, since a client can send any number of them."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._journal = Journal("web")
+
+    def tell(self, origin: str, allowed: Sequence[str]) -> None:
+        """Log that `origin` was refused, and that only `allowed` may connect."""
+        origin = origin[:200]
+        if origin not in self._told and len(self._told) < self.MAX:
+            self._told.add(origin)
+            self._journal.warning("origin refused", origin=origin, allowed=" ".join(allowed)[:1000])

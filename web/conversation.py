@@ -2,8 +2,9 @@
 
 A `Conversation` is the line between a browser and its user actor. It does no I/O: it stands between a user
 and a `Wire`, which may be a socket on the direct path or the ordinary one (`web.socket`), and behaves the
-same on both. It owns the connection's limits: the time for the first frame, silence, credit, rate, and how
-much may wait for a browser that does not read. It knows nothing of states.
+same on both. It owns the connection's limits: the time for the first frame, silence, credit, and how much
+may wait for a browser that does not read. What its person and their address may do is the `Gate`'s to say
+(`web.gate`). It knows nothing of states.
 """
 
 from __future__ import annotations
@@ -13,23 +14,34 @@ from typing import Protocol
 
 import trio
 
-from studymatch.hall import Hall, HallClosedError
-from studymatch.messages import Person, Refused
-from studymatch.protocol import CLOSE_MEANINGS, VERSION, CloseCode, Hello, Inbound, Malformed, decode
+from studymatch import sentences
+from studymatch.hall import ExpiredError, Hall, HallClosedError
+from studymatch.messages import Guest, Refused
+from studymatch.protocol import (
+    CLOSE_MEANINGS,
+    VERSION,
+    CloseCode,
+    Error,
+    Hello,
+    Leaving,
+    Malformed,
+    encode,
+)
 from studymatch.settings import Settings
 from studymatch.user import User
+from web.gate import Gate, Message, read
+
+GOING_AWAY = 1001
+"""The close code of a browser whose page goes (RFC 6455, 7.4.1). What such a page sends may never arrive."""
 
 CREDIT = 8
 """Frames of one browser that may be unhandled at a time; then it is not read, and TCP slows it down."""
 
-MALFORMED_MAX = 10
-"""Malformed frames on one connection before it is closed: no program that means well sends as many."""
-
 SILENCE_IN_HEARTBEATS = 2.5
 """Silence after which a browser counts as away: it missed two pings, and some jitter is forgiven."""
 
-Message = str | bytes | None
-"""What comes from a browser: text, or something else that is none of ours."""
+REFUSALS = (CloseCode.NO_HELLO, CloseCode.BAD_TOKEN, CloseCode.HELLO_TIMEOUT, CloseCode.TOO_MANY)
+"""The close codes for connections that are closed because of what the client sent, or failed to send."""
 
 
 class Wire(Protocol):
@@ -55,34 +67,39 @@ class Surroundings(Protocol):
 
     hall: Hall
     settings: Settings
+    gate: Gate
+    build: str | None
 
-    def recognise(self, token: str) -> Person | None: ...
+    def recognise(self, token: str) -> Guest | None: ...
     def start_soon(self, task: Callable[[], Awaitable[None]]) -> None: ...
-    def begun(self, conversation: Conversation) -> None: ...
+    def begun(self, conversation: Conversation) -> CloseCode | None: ...
     def over(self, conversation: Conversation) -> None: ...
+    def refused(self, code: CloseCode, user: User | None) -> None: ...
 
 
 class Conversation:
     """One connection, as its user (a `Line`) and its wire (a `Receiver`) see it.
 
     `deadline` is when, on trio's clock, `overdue` is to be called, unless something is heard before.
+    Budgets are kept under `address`; None: the connection has no budget by address.
     """
 
     __slots__ = (
         "_arriving",
         "_code",
-        "_gate",
         "_is_over",
         "_place",
         "_silence_limit_s",
         "_unhandled",
         "_user",
         "_wire",
+        "address",
         "deadline",
     )
 
-    def __init__(self, place: Surroundings) -> None:
+    def __init__(self, place: Surroundings, address: str | None = None) -> None:
         self._place = place
+        self.address = address
         self._wire: Wire
         self._user: User | None = None
         self._arriving: trio.CancelScope | None = None
@@ -90,24 +107,29 @@ class Conversation:
         self._code: CloseCode | None = None
         self._is_over = False
         now = trio.current_time()
-        self._gate = Gate(place.settings, now)
         self._silence_limit_s = SILENCE_IN_HEARTBEATS * place.settings.heartbeat_s
         self.deadline = now + place.settings.hello_limit_s
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the hello has been accepted, so that the user is known."""
+        return self._user is not None
 
     # As the wire sees it
 
     def opened(self, wire: Wire) -> None:
         """The connection has been accepted. Called once, before anything else."""
         self._wire = wire
-        self._place.begun(self)
+        if (code := self._place.begun(self)) is not None:
+            self.hang_up(code)
 
     def heard(self, message: Message, now: float) -> None:
         """The browser said something. `now` is trio's clock."""
         self.deadline = now + self._silence_limit_s
         if (user := self._user) is None:
-            self._greet(message)
+            self._greet(message, now)
             return
-        said = self._gate.check(message, now)
+        said = self._place.gate.check(message, user, self.address, now)
         if isinstance(said, CloseCode):
             self.hang_up(said)
             return
@@ -116,12 +138,32 @@ class Conversation:
             self._wire.pause()
         user.heard(self, said)
 
+    def too_fast(self) -> None:
+        """The browser exceeded the server's budget of frames and bytes; the wire has stopped reading."""
+        if (user := self._user) is not None:
+            self._unhandled += 1
+            if self._unhandled == CREDIT:
+                self._wire.pause()
+            user.heard(self, Refused("too_fast", "Too much at once; it is read later. Please slow down."))
+
+    def flooding(self) -> None:
+        """The browser went on exceeding the budget: close the connection."""
+        self._place.gate.flooded(self.address, trio.current_time())
+        self.hang_up(CloseCode.TOO_MANY)
+
+    def closed(self, code: int) -> None:
+        """The browser closes: with 1001 when its page is closed or loaded again, which says `leaving`."""
+        user = self._user
+        if code == GOING_AWAY and user is not None and self._code is None:
+            self._unhandled += 1
+            user.heard(self, Leaving())
+
     def overdue(self) -> None:
         """The browser was silent for too long; before its first words, that has a code of its own."""
         if self._user is None and self._arriving is None:
             self.hang_up(CloseCode.HELLO_TIMEOUT)
         else:
-            self._leave()
+            self._leave("silent")
             self._wire.close(1001, "nothing was heard for too long")
 
     def gone(self) -> None:
@@ -131,6 +173,11 @@ class Conversation:
         self._place.over(self)
 
     # As the user sees it
+
+    @property
+    def build(self) -> str | None:
+        """The build of the page that is served now; None: nobody knows."""
+        return self._place.build
 
     def write(self, frame: bytes) -> None:
         """Queue a frame; with too much unread, give up on this connection instead."""
@@ -157,47 +204,73 @@ class Conversation:
         """Close once what is queued has been written. The first code given counts."""
         if self._code is None and not self._is_over:
             self._code = code
-            self._leave()
+            if code in REFUSALS:
+                self._place.refused(code, self._user)
+            self._leave(code.name.lower())
             self._wire.close(code, CLOSE_MEANINGS[code][0])
 
     # First words, and last
 
-    def _greet(self, message: Message) -> None:
+    def _greet(self, message: Message, now: float) -> None:
         if self._code is not None:
             return
         hello = _as_hello(message)
         if hello is None:
             self.hang_up(CloseCode.NO_HELLO)
-        elif (person := self._place.recognise(hello.token)) is None:
+            return
+        guest = self._place.recognise(hello.token)
+        if not self._may_come(guest, hello, now):
+            return
+        if guest is None:
             self.hang_up(CloseCode.BAD_TOKEN)
         else:
-            self._arrive(person, hello)
+            self._arrive(guest, hello)
 
-    def _arrive(self, person: Person, hello: Hello) -> None:
+    def _may_come(self, guest: Guest | None, hello: Hello, now: float) -> bool:
+        """Whether the hello is within the budgets. If not, send the reason and close the connection.
+
+        The error has no sequence number, because there is no actor yet.
+        """
+        resumes = guest is not None and self._place.hall.resumes(guest.person, hello.resume)
+        # An expired token alone identifies nobody, so it must not use up a person's budget.
+        person = guest.person if guest is not None and (resumes or not guest.expired) else None
+        wait = self._place.gate.hello(person, self.address, now, resumes=resumes)
+        if wait is None:
+            return True
+        self._wire.send(encode(Error("wait", sentences.of_wait(wait), "hello")))
+        self.hang_up(CloseCode.TOO_MANY)
+        return False
+
+    def _arrive(self, guest: Guest, hello: Hello) -> None:
         """Come to the person's actor: at once, or when the one that they must not come back to has ended."""
         try:
-            user = self._place.hall.meet(person, self, hello.resume)
+            user = self._place.hall.meet(guest, self, hello.resume, self.address)
         except HallClosedError:
             self.hang_up(CloseCode.RESTARTING)
+            return
+        except ExpiredError:
+            self.hang_up(CloseCode.BAD_TOKEN)
             return
         if isinstance(user, User):
             self._met(user)
             return
         self._wire.pause()
         self._arriving = trio.CancelScope()
-        self._place.start_soon(lambda: self._arrive_later(person, hello))
+        self._place.start_soon(lambda: self._arrive_later(guest, hello))
 
-    async def _arrive_later(self, person: Person, hello: Hello) -> None:
+    async def _arrive_later(self, guest: Guest, hello: Hello) -> None:
         assert self._arriving is not None
         try:
             with self._arriving:
-                user = await self._place.hall.arrive(person, self, hello.resume)
+                user = await self._place.hall.arrive(guest, self, hello.resume, self.address)
                 if self._is_over or self._code is not None:
                     user.detach(self)  # too late to cancel: it ended in the moment in which the way was free
                 else:
                     self._met(user)
         except HallClosedError:
             self.hang_up(CloseCode.RESTARTING)
+        except ExpiredError:
+            self.hang_up(CloseCode.BAD_TOKEN)
         finally:
             self._arriving = None
         if not self._is_over:
@@ -206,65 +279,18 @@ class Conversation:
     def _met(self, user: User) -> None:
         self._user = user
 
-    def _leave(self) -> None:
-        """The user hears that this line is down, if they have heard of it."""
+    def _leave(self, why: str = "dropped") -> None:
+        """Tell the user, if there is one, that this line is down, and why."""
         if self._arriving is not None:
             self._arriving.cancel()
         user, self._user = self._user, None
         if user is not None:
-            user.detach(self)
-
-
-class Gate:
-    """What one connection may send: frames of the protocol, at a bearable rate (a token bucket).
-
-    `now` is trio's clock.
-    """
-
-    __slots__ = ("_at", "_burst", "_left", "_malformed_left", "_per_s", "_too_fast_left")
-
-    def __init__(self, settings: Settings, now: float) -> None:
-        self._per_s = settings.frames_per_s
-        self._burst = settings.frames_burst
-        self._left = float(settings.frames_burst)
-        self._at = now
-        self._malformed_left = MALFORMED_MAX
-        self._too_fast_left = settings.frames_burst
-
-    def check(self, message: Message, now: float) -> Inbound | Refused | CloseCode:
-        """The frame in `message`; or why it is refused; or that the connection has to be closed."""
-        if not self._take(now):
-            self._too_fast_left -= 1
-            if self._too_fast_left < 0:
-                return CloseCode.TOO_MANY
-            return Refused("too_fast", "Too many frames at once; this one was dropped. Please slow down.")
-        try:
-            return _read(message)
-        except Malformed as error:
-            self._malformed_left -= 1
-            if self._malformed_left < 0:
-                return CloseCode.NO_HELLO
-            return Refused("malformed", f"This frame could not be read: {error}.")
-
-    def _take(self, now: float) -> bool:
-        """Whether one more is within the limit at this time."""
-        self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+            user.detach(self, why)
 
 
 def _as_hello(message: Message) -> Hello | None:
     try:
-        frame = _read(message)
+        frame = read(message)
     except Malformed:
         return None
     return frame if isinstance(frame, Hello) and frame.version == VERSION else None
-
-
-def _read(message: Message) -> Inbound:
-    if not isinstance(message, str):
-        raise Malformed("expected a text frame")
-    return decode(message)

@@ -1,62 +1,76 @@
-"""Who somebody is: signed tokens for guests, and the key that signs them.
+"""Who somebody is: signed tokens for guests.
 
 A guest is one browser tab. The token says who it is and when it was made; it is signed, so that nobody
-can be somebody else, and it goes in no URL and no log.
+can be somebody else, and it goes in no URL and no log. What it says is looked at like anything else that
+comes from outside: a former version may have signed what this one would not.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
+from actors import let_go
 from studymatch.ids import new_id
-from studymatch.messages import Person
+from studymatch.messages import Guest, Person
+from studymatch.names import accept_name
 
 SALT = "studymatch guest"
-SECRET_FILE = "signing.key"
+
+LEEWAY_S = 60.0
+"""How far ahead of this clock the creation time of a token may be: clocks differ, and are set back."""
 
 
 class Identities:
-    """Makes guests, and recognises them. Tokens are valid for `life_s` seconds of wall clock."""
+    """Makes guests, and recognises them. Tokens are valid for `life_s` seconds of wall clock.
 
-    def __init__(self, secret: str, life_s: float, new_id: Callable[[], str] = new_id) -> None:
-        self._serializer = URLSafeTimedSerializer(secret, salt=SALT)
+    The first of `secrets` signs; a token of any of them is valid.
+    """
+
+    def __init__(self, secrets: tuple[str, ...], life_s: float, new_id: Callable[[], str] = new_id) -> None:
+        oldest_first = secrets[::-1]  # the order that itsdangerous expects
+        self._serializer = URLSafeTimedSerializer(oldest_first, salt=SALT)
         # The serializer would make one for each token: 6 of 16 µs.
-        self._signer = TimestampSigner(secret, salt=SALT)
+        self._signer = TimestampSigner(oldest_first, salt=SALT)
         self._life_s = life_s
         self._new_id = new_id
 
     def new_guest(self, name: str) -> tuple[Person, str]:
         """A person who was not here before, and their token. `name` is one that `accept_name` returned."""
         person = Person(self._new_id(), name)
-        return person, self._serializer.dumps([person.id, person.name])
+        return person, self._token(person)
 
-    def recognise(self, token: str) -> Person | None:
-        """Whose token this is; None if it was not made with this key, or has expired."""
+    def recognise(self, token: str) -> Guest | None:
+        """The guest that a token identifies; None if no secret signed it, or it names no person.
+
+        In the second half of its life, the result has a new token. So it has if the token has expired or is
+        not valid yet; the hall decides what such a token may still do.
+        """
         try:
-            payload = self._signer.unsign(token, max_age=round(self._life_s))
-            person_id, name = self._serializer.load_payload(payload)
-        except (BadData, ValueError):
+            payload, made_at = self._signer.unsign(token, return_timestamp=True)
+            person = _person(self._serializer.load_payload(payload))
+        except (BadData, ValueError, OverflowError, OSError) as error:  # the last two: a time out of range
+            let_go(error)  # itsdangerous keeps a reference to the exception
             return None
-        return Person(person_id, name)
+        age_s = self._signer.get_timestamp() - made_at.timestamp()
+        expired = not -LEEWAY_S <= age_s <= self._life_s
+        is_old = expired or age_s > self._life_s / 2
+        return Guest(person, expired, self._token(person) if is_old else None)
+
+    def _token(self, person: Person) -> str:
+        return self._serializer.dumps([person.id, person.name])
 
 
-def load_secret(folder: Path) -> str:
-    """The signing key kept in `folder`, made at the first call, readable by this user only.
+def _person(said: Any) -> Person:
+    """The person that the payload of a token names.
 
     Raises:
-        OSError: it can be neither read nor written.
+        ValueError: it names no person that could be recorded.
     """
-    path = folder / SECRET_FILE
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        secret = secrets.token_urlsafe(32)
-        file.write(secret + "\n")
-    return secret
+    match said:
+        case [str(person_id), str(name)] if str(UUID(person_id)) == person_id:
+            return Person(person_id, accept_name(name))
+    raise ValueError("it is no id and a name")

@@ -6,38 +6,44 @@ ends the process: a server that still lets people in, with nobody to match them,
 
 from __future__ import annotations
 
-import signal
+import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import click
 import trio
 
-from actors import Journal, Mailbox, TooManyRestartsError
-from actors.journal import configure
+from actors import Journal, Mailbox, Rate
+from actors.journal import configure, standard_error
 from studymatch import handover
-from studymatch.database import StoreError
-from studymatch.embedded import default_data_dir, embedded_postgres, make_data_dir
+from studymatch.database import DatabaseUnavailableError
+from studymatch.embedded import embedded_postgres
 from studymatch.hall import open_hall
 from studymatch.handover import Handover
 from studymatch.ids import new_id
 from studymatch.ledger import Ledger
-from studymatch.programs import EmbeddedPostgresError
-from studymatch.records import Node
-from studymatch.settings import Settings
+from studymatch.places import data_folder, own_data_folder
+from studymatch.protocol import CloseCode
+from studymatch.residence import move_in
+from studymatch.settings import Settings, unknown_variables
 from studymatch.store import Store
 from web import open_files
+from web.allocator import return_large_pieces
 from web.app import create_app
+from web.build import this_build
 from web.collector import collect_often
 from web.conversation import SILENCE_IN_HEARTBEATS
-from web.identity import Identities, load_secret
-from web.server import ServerLimits, open_listeners
+from web.identity import Identities
+from web.refusals import RefusedToStartError, refusing
+from web.server import ServerLimits, TrustedProxies, open_listeners, read_network
 from web.server import serve as serve_app
+from web.signals import obey_signals
+from web.signing import signing_secrets
 from web.socket import Reception
 
 FEW = 100
@@ -49,26 +55,33 @@ takes some ten milliseconds of it, and any system call of the loop lets it in; w
 would be a pause for everybody each time. Two thousand people on a busy machine: the 99th of a relay is a
 third of what it was with that."""
 
+MIGRATION_LIMIT_S = 10.0
+"""How long a start waits for the database. Creating the tables takes a tenth of a second; a longer migration
+goes on in the background while people are matched."""
+
+WIRE_MARGIN = 3
+"""How many times the frames of the protocol a connection may send in frames of every kind: in the long run,
+at once, and with the words for those that are refused (as many again as may be sent at once)."""
+
 SPILL_FILE = "unwritten.jsonl"
 HANDOVER_FILE = "handover.json"
 
 
-class RefusedToStartError(Exception):
-    """Something that was asked for cannot be done. The text says what, and what to do about it."""
-
-
 async def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. A second signal ends everything by force.
+    """Serve until a signal asks for the end (`web.signals`). A second one ends everything by force.
 
     Raises:
-        RefusedToStartError: a port in use, a database that cannot be reached, and the like.
+        RefusedToStartError: a port in use, a database that can never be used, and the like.
     """
     _configure_journal(settings)
-    stop = trio.Event()
-    with _refusing():
+    for name, meant in unknown_variables(os.environ).items():
+        Journal("server").warning("unknown variable", name=name, perhaps_meant=meant)
+    stop, ready = trio.Event(), trio.Event()
+    with refusing():
         async with trio.open_nursery() as nursery:
-            await nursery.start(_obey_signals, stop, nursery.cancel_scope)
-            await _serve(settings, stop)
+            await nursery.start(obey_signals, stop, nursery.cancel_scope, ready)
+            with own_data_folder(settings.data_dir, Journal("server").warning) as data_dir:
+                await _serve(settings, data_dir, stop, ready)
             nursery.cancel_scope.cancel()
 
 
@@ -77,48 +90,113 @@ async def migrate(settings: Settings) -> None:
 
     Raises:
         RefusedToStartError: the database cannot be reached, or cannot be used.
+        KeyboardInterrupt: a signal came before.
     """
     _configure_journal(settings)
-    with _refusing():
-        async with _database(settings, _data_dir(settings)) as store:
-            await store.migrate()
+    is_done = False
+    with refusing():
+        async with trio.open_nursery() as nursery:
+            await nursery.start(obey_signals, trio.Event(), nursery.cancel_scope, trio.Event())
+            async with _database(settings) as store:
+                await store.migrate()
+                is_done = True
+            nursery.cancel_scope.cancel()
+    if not is_done:
+        raise KeyboardInterrupt
     click.echo("The tables are up to date.")
 
 
-async def _serve(settings: Settings, stop: trio.Event) -> None:
+async def _serve(settings: Settings, data_dir: Path, stop: trio.Event, ready: trio.Event) -> None:
     sys.setswitchinterval(THREADS_HOLD_S)
-    limits = ServerLimits(
-        read_limit_s=2 * SILENCE_IN_HEARTBEATS * settings.heartbeat_s, connections_max=_connections_max()
-    )
-    data_dir = _data_dir(settings)
-    identities = Identities(settings.secret or load_secret(data_dir), settings.token_life_s)
+    return_large_pieces()
+    limits = _limits(settings)
+    identities = Identities(signing_secrets(settings, data_dir), settings.token_life_s)
     listeners = open_listeners(settings.host, settings.port, limits=limits)
     async with AsyncExitStack() as until_then:
         for listener in listeners:
             until_then.enter_context(listener)
         store = await until_then.enter_async_context(_database(settings, data_dir))
-        await store.migrate()
-        former = handover.take(data_dir / HANDOVER_FILE, time.time())
-        port = listeners[0].getsockname()[1]
-        node = former.node if former else Node(new_id(), f"{socket.gethostname()}:{port}")
-        ledger = Ledger(Mailbox(), store, node, data_dir / SPILL_FILE, Journal("ledger"))
+        is_ready = await _migrated(store)
+        former = handover.take(data_dir / HANDOVER_FILE, time.time(), Journal("server").warning)
+        name = f"{socket.gethostname()}:{listeners[0].getsockname()[1]}"
+        life = former.node.id if former else new_id()
+        node = move_in(data_dir, life, name, Journal("server").warning)
+        ledger = Ledger(
+            Mailbox(),
+            store,
+            node,
+            data_dir / SPILL_FILE,
+            Journal("ledger"),
+            prepare=None if is_ready else store.migrate,
+        )
         async with open_hall(settings, ledger) as hall:
             if former is not None:
-                hall.restore(former.people, time.time() - former.left_at)
-            reception = Reception(hall, identities.recognise, settings)
+                hall.restore(former.people, time.time() - former.left_at, former.debts)
+            reception = Reception(hall, identities.recognise, settings, build=this_build().digest)
             app = create_app(reception, identities)
             async with trio.open_nursery() as nursery:
                 end = trio.Event()
-                start = partial(serve_app, app, listeners, limits=limits, stop=end)
+                start = partial(
+                    serve_app, app, listeners, limits=limits, proxies=_proxies(settings), stop=end
+                )
                 addresses = await nursery.start(start)
                 hall.crew.hire(collect_often, Journal("collector"))
+                ready.set()
                 click.echo(f"studymatch is ready at {addresses[0]}")
                 await stop.wait()
-                _leave_behind(Handover(node, time.time(), hall.hand_over()), data_dir / HANDOVER_FILE)
+                left = Handover(node, time.time(), hall.hand_over(), hall.debts())
+                _leave_behind(left, data_dir / HANDOVER_FILE)
                 # For all of it: whoever does not read must not be waited for twice, here and by the server.
                 nursery.cancel_scope.deadline = trio.current_time() + settings.stop_limit_s
                 await reception.deserted()
                 end.set()
+
+
+async def _migrated(store: Store) -> bool:
+    """Bring the tables up to date. False: the database does not answer, so the ledger does it later.
+
+    Raises:
+        DatabaseSettingError: it can never be used with these settings, so the start is refused.
+    """
+    try:
+        with trio.fail_after(MIGRATION_LIMIT_S):
+            await store.migrate()
+    except (DatabaseUnavailableError, trio.TooSlowError) as error:
+        why = str(error) or f"It gave no answer within {MIGRATION_LIMIT_S:g} s."
+        what = "people are matched, and sessions are recorded when it is there"
+        Journal("server").warning("starting without the database", why=why, meaning=what)
+        return False
+    return True
+
+
+def _proxies(settings: Settings) -> TrustedProxies:
+    """The proxies in front of this server. Without one, log that clients on loopback have no budget."""
+    if not settings.trusted_proxy:
+        Journal("server").info(
+            "no trusted proxy",
+            meaning="clients on loopback have no limits per address; is a proxy there, set --trusted-proxy",
+        )
+    return TrustedProxies(map(read_network, settings.trusted_proxy))
+
+
+def _limits(settings: Settings) -> ServerLimits:
+    """The limits of connections, from the settings.
+
+    The conversation answers excess frames of the protocol with an error first. So the server's own budget is
+    larger, and limits what never becomes a frame of the protocol, such as pings and fragments. The server's
+    limit of silence is twice those of the conversation, which has a close code for each.
+    """
+    return ServerLimits(
+        read_limit_s=2 * max(SILENCE_IN_HEARTBEATS * settings.heartbeat_s, settings.hello_limit_s),
+        connections_max=_connections_max(),
+        frames=Rate(WIRE_MARGIN * settings.frames_per_s, WIRE_MARGIN * settings.frames_burst),
+        flood_code=CloseCode.TOO_MANY,
+        unsent_max_bytes=2 * settings.outbox_max_bytes,
+        address_connections_max=settings.address_connections_max,
+        address_connections=Rate(settings.address_connections_per_s, settings.address_connections_burst),
+        address_requests=Rate(settings.address_requests_per_s, settings.address_requests_burst),
+        requests=Rate(settings.requests_per_s, settings.requests_burst),
+    )
 
 
 def _connections_max() -> int | None:
@@ -143,54 +221,21 @@ def _leave_behind(what: Handover, path: Path) -> None:
         Journal("server").warning("nothing handed over", why=str(error), people=len(what.people))
 
 
-async def _obey_signals(
-    stop: trio.Event,
-    everything: trio.CancelScope,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            if stop.is_set():
-                everything.cancel()
-            stop.set()
-
-
 def _configure_journal(settings: Settings) -> None:
-    human = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    on_terminal = settings.log_format == "auto" and standard_error().isatty()
+    human = settings.log_format == "console" or on_terminal
     configure(settings.log_level, human=human)
 
 
-def _data_dir(settings: Settings) -> Path:
-    return make_data_dir(Path(settings.data_dir).absolute() if settings.data_dir else default_data_dir())
-
-
 @asynccontextmanager
-async def _database(settings: Settings, data_dir: Path) -> AsyncIterator[Store]:
+async def _database(settings: Settings, data_dir: Path | None = None) -> AsyncIterator[Store]:
+    """The database that the settings name, or a private one. Without `data_dir` its folder is looked up if
+    it is needed, as it is not to bring the tables of somebody else's PostgreSQL up to date.
+    """
     if settings.database_url is not None:
         async with Store(settings.database_url) as store:
             yield store
     else:
-        async with embedded_postgres(data_dir / "postgres") as conninfo, Store(conninfo) as store:
+        folder = data_dir or data_folder(settings.data_dir)
+        async with embedded_postgres(folder / "postgres") as conninfo, Store(conninfo) as store:
             yield store
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turns what is wrong with the surroundings into one sentence."""
-    try:
-        yield
-    except* (StoreError, EmbeddedPostgresError, RefusedToStartError) as group:
-        raise RefusedToStartError(str(_first(group))) from None
-    except* TooManyRestartsError as group:
-        raise RefusedToStartError(f"{_first(group)}; giving up. The lines above say why.") from None
-    except* OSError as group:
-        error = _first(group)
-        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        raise RefusedToStartError(f"{where}{getattr(error, 'strerror', None) or error}") from None
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -7,7 +7,7 @@ the conversation and whatever offers a `Socket`, with a reader and a writer. Wha
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -15,10 +15,12 @@ import trio
 
 from actors import Journal
 from studymatch.hall import Hall
-from studymatch.messages import Person
-from studymatch.protocol import CloseCode
+from studymatch.messages import Guest
+from studymatch.protocol import CLOSE_MEANINGS, CloseCode
 from studymatch.settings import Settings
+from studymatch.user import User
 from web.conversation import Conversation
+from web.gate import Gate
 
 
 class Socket(Protocol):
@@ -33,35 +35,56 @@ class Socket(Protocol):
 
 
 class Reception:
-    """Where connections come in. It knows which are open."""
+    """Where connections come in. It knows which are open.
 
-    def __init__(self, hall: Hall, recognise: Callable[[str], Person | None], settings: Settings) -> None:
+    `build` names the build of the page that is served beside it; None: there is none.
+    """
+
+    def __init__(
+        self,
+        hall: Hall,
+        recognise: Callable[[str], Guest | None],
+        settings: Settings,
+        journal_for: Callable[[str], Journal] = Journal,
+        build: str | None = None,
+    ) -> None:
         self.hall = hall
+        self.build = build
         self.settings = settings
+        self.gate = Gate(hall.accounts)
         self._recognise = recognise
         self._open: dict[Conversation, None] = {}  # a set in the order of arrival
+        self._of_address: Counter[str] = Counter()
+        self._is_closed = False
         self._departure = trio.Event()
-        self._journal = Journal("reception")
+        self._journal_for = journal_for
+        self._journal = journal_for("reception")
 
-    def conversation(self) -> Conversation:
-        """A new one, for a connection that is about to be accepted."""
-        return Conversation(self)
+    def conversation(self, address: str | None = None) -> Conversation:
+        """A new one, for a connection from `address` (see `Accounts`) that is about to be accepted."""
+        return Conversation(self, address)
 
-    async def converse(self, socket: Socket) -> None:
-        """Serve one accepted WebSocket until either side closes it.
+    async def converse(self, socket: Socket, address: str | None = None) -> None:
+        """Serve one accepted WebSocket of `address` until either side closes it; see `carry`."""
+        await self.carry(socket, self.conversation(address))
+
+    async def carry(self, socket: Socket, conversation: Conversation) -> None:
+        """Carry the frames of one accepted WebSocket until either side closes it.
 
         Being cancelled means that the other side has gone: the user is told so, and nothing is awaited.
         """
-        conversation = self.conversation()
         try:
             await _carry(socket, conversation)
         finally:
             conversation.gone()
 
     async def deserted(self) -> None:
-        """After `Hall.hand_over`: hang up on whoever is still there, and wait until they have been told."""
+        """After `Hall.hand_over`: hang up on whoever is still there, and wait until they have been told.
+
+        Who comes from now on is told the same, but not waited for, since they come again and again.
+        """
+        self._is_closed = True
         await self.hall.deserted()
-        # Who knocks from now on is sent away too, but not waited for: they come again and again.
         staying = dict(self._open)
         for conversation in staying:
             conversation.hang_up(CloseCode.RESTARTING)
@@ -71,21 +94,38 @@ class Reception:
 
     # For conversations
 
-    def recognise(self, token: str) -> Person | None:
-        """Whose token that is."""
+    def recognise(self, token: str) -> Guest | None:
+        """The guest that a token identifies; None: it is not valid."""
         return self._recognise(token)
 
     def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
         """Run `task` beside everybody else."""
         self.hall.crew.hire(task, self._journal)
 
-    def begun(self, conversation: Conversation) -> None:
-        """Its connection has been accepted."""
+    def begun(self, conversation: Conversation) -> CloseCode | None:
+        """Its connection has been accepted. Returns why it must be closed at once; None: it may stay."""
         self._open[conversation] = None
+        address = conversation.address
+        if address is not None:
+            self._of_address[address] += 1
+        if self._is_closed:
+            return CloseCode.RESTARTING
+        if address is not None and self._of_address[address] > self.settings.address_connections_max:
+            return CloseCode.TOO_MANY
+        return None
+
+    def refused(self, code: CloseCode, user: User | None) -> None:
+        """Log that a connection is closed with `code`, one of `REFUSALS`."""
+        journal = self._journal if user is None else self._journal_for(f"user {user.person.id}")
+        journal.info("hung up", cause=code.name.lower(), code=int(code), why=CLOSE_MEANINGS[code][0])
 
     def over(self, conversation: Conversation) -> None:
         """It has ended."""
         del self._open[conversation]
+        if (address := conversation.address) is not None:
+            self._of_address[address] -= 1
+            if not self._of_address[address]:
+                del self._of_address[address]
         self._departure.set()
 
 

@@ -7,19 +7,32 @@ path, a task and a queue for what comes in. Measured: 35 of 90 µs.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, cast
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
+from quart import Response, has_request_context, request, websocket
 from quart.asgi import ASGIWebsocketConnection
-from quart.ctx import WebsocketContext
+from quart.ctx import RequestContext, WebsocketContext
 from quart.globals import _cv_websocket
+from quart.routing import QuartRule
 from quart.sessions import NullSession
-from quart.wrappers import BaseRequestWebsocket, Websocket
+from quart.signals import got_websocket_exception
+from quart.wrappers import BaseRequestWebsocket, Request, Websocket
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIWebsocketConnection
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, InternalServerError
 
+from actors import let_go
+from web.build import Build
+from web.routing import Routes
 from web.server import DIRECT
+from web.server.answers import answer_for, wants_json
+from web.server.failures import report
 
 _, NOTHING = trio.open_memory_channel[Any](0)
 """What comes in by way of Quart on the direct path."""
@@ -28,25 +41,115 @@ NO_SESSION = NullSession()
 
 
 class App(QuartTrio):
-    """A Quart-trio app whose WebSockets come in as above."""
+    """A Quart-trio app whose WebSockets come in as above. All rules are there before the first request.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    It serves the files of `build` below its path, and nothing below that of any other build.
+    """
+
+    def __init__(self, name: str, build: Build) -> None:
+        super().__init__(name, static_url_path=build.path)
+        self.build = build
         self.asgi_websocket_class = WebSocketConnection
+        self.register_error_handler(HTTPException, self.answer_to)
+
+    async def send_static_file(self, filename: str) -> Response:
+        """A file of the page."""
+        return self.build.files.answer(filename, request.method, request.headers)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """Finds the handlers of requests."""
+        return Routes(cast(Iterable[QuartRule], self.url_map.iter_rules()))
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> Any:
-        """For a WebSocket one without a host, which matters in absolute addresses only."""
-        if isinstance(request, Websocket):
-            return self.url_map.bind("", url_scheme=request.scheme, path_info=request.path)
-        return super().create_url_adapter(request)
+        """An adapter without a host, since a host that the client sends matters only for absolute URLs."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind("", url_scheme=request.scheme, path_info=request.path)
+
+    def request_context(self, request: Request) -> RequestContext:
+        """The context of a request's handler."""
+        return PlainRequestContext(self, request)
 
     def websocket_context(self, websocket: Websocket) -> WebsocketContext:
-        """The context of a handler."""
+        """The context of a WebSocket's handler."""
         return HandlerContext(self, websocket)
+
+    async def make_default_options_response(self) -> Response:
+        """The answer to OPTIONS: the methods of the path's rules."""
+        methods = sorted(request.url_rule.methods or ()) if request.url_rule else []
+        return Response("", headers={"Allow": ", ".join(methods)})
+
+    async def answer_to(self, error: HTTPException) -> Response:
+        """The answer to a request that cannot be served."""
+        let_go(error)
+        asked = request if has_request_context() else websocket
+        as_json = has_request_context() and wants_json(asked.path, asked.headers.get("Accept", ""))
+        methods = getattr(error, "valid_methods", None)
+        more = [("Allow", ", ".join(methods))] if methods else []
+        status, headers, body = answer_for(error.code or 500, as_json=as_json, more=more)
+        return Response(body, status, Headers(headers))
+
+    async def handle_exception(self, error: Exception) -> Any:
+        """A handler failed: answer 500, and log one line that quotes nothing of the request."""
+        report(error, "a request failed and was answered with 500", logging.ERROR)
+        let_go(error)
+        answer = await self.answer_to(InternalServerError())
+        return await self.finalize_request(answer, from_error_handler=True)
+
+    async def handle_websocket(self, websocket: Websocket) -> Any:
+        """Run the handler and build the response, without Quart-trio's reference cycle at a cancellation."""
+        async with self.websocket_context(websocket) as context:
+            try:
+                return await self.full_dispatch_websocket(context)
+            except Exception as error:
+                return await self.handle_websocket_exception(error)
+
+    async def full_dispatch_websocket(self, websocket_context: WebsocketContext | None = None) -> Any:
+        """What the handler returns, as an answer; None once it has accepted."""
+        try:
+            result: Any = await self.preprocess_websocket(websocket_context)
+            if result is None:
+                result = await self.dispatch_websocket(websocket_context)
+        except HTTPException as error:
+            result = await self.answer_to(error)
+        return await self.finalize_websocket(result, websocket_context)
+
+    async def handle_websocket_exception(self, error: Exception) -> Any:
+        """The same for a WebSocket, which may have been accepted: the server closes it with 1011."""
+        wrapper: Any = self.ensure_async
+        await got_websocket_exception.send_async(self, _sync_wrapper=wrapper, exception=error)
+        report(error, "the handler of a WebSocket failed", logging.ERROR)
+        let_go(error)
+        answer = await self.answer_to(InternalServerError())
+        return await self.finalize_websocket(answer, from_error_handler=True)
+
+
+class PlainRequestContext(RequestContext):
+    """Quart's, with our way to find a route."""
+
+    def match_request(self) -> None:
+        """Find the rule; if there is none, the exception that the dispatcher is to raise."""
+        _find_route(self.app, self.request, self.request.method)
+
+
+def _find_route(app: Any, asked: BaseRequestWebsocket, method: str | None) -> None:
+    assert isinstance(app, App), "whose contexts these are"
+    try:
+        found = app.routes.find(asked.path, method)
+    except HTTPException as error:
+        let_go(error)
+        asked.routing_exception = error
+    else:
+        asked.url_rule, asked.view_args = found
 
 
 class HandlerContext(WebsocketContext):
     """A WebSocket and its route, and nothing else."""
+
+    def match_request(self) -> None:
+        """Find the rule; if there is none, the exception that the dispatcher is to raise."""
+        _find_route(self.app, self.websocket, None)
 
     async def push(self) -> None:
         """Begin to be what `quart.websocket` stands for."""

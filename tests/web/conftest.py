@@ -26,7 +26,9 @@ def server(request: pytest.FixtureRequest, server_database: str) -> Iterator[Ser
     """One for each path that frames may take; what is tested with it holds for both."""
     with (
         data_folder() as folder,
-        running_server(folder, "--database-url", server_database, module=request.param) as server,
+        running_server(
+            folder, "--database-url", server_database, "--apart-s", "1", module=request.param
+        ) as server,
     ):
         yield server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,19 +14,12 @@ import psycopg
 import pytest
 import trio
 from click.testing import CliRunner
+from psycopg.conninfo import make_conninfo
 
-from tests.support.server import Server, call, data_folder, present, running_server
+from tests.support.processes import group_of, living, refusal
+from tests.support.server import STOP_LIMIT_S, call, data_folder, present, running_server
 from tests.support.waiting import eventually
 from web.cli import main
-
-
-def refusal(*arguments: str) -> str:
-    """What a start that is refused says, having checked its exit code."""
-    command = [sys.executable, "-m", "web.cli", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr
 
 
 def test_a_port_in_use_is_refused_with_a_sentence() -> None:
@@ -39,31 +33,31 @@ def test_a_port_in_use_is_refused_with_a_sentence() -> None:
 
 
 def test_a_database_that_cannot_be_reached_is_refused_with_a_sentence_without_the_password() -> None:
+    """By `migrate`; a server starts without it (`tests/faults/test_starts.py`)."""
     with data_folder() as folder:
         url = "postgresql://ada:hunter2@127.0.0.1:1/study"
-        for command in ("serve", "migrate"):
-            options = ["--database-url", url, "--data-dir", str(folder)]
-            said = refusal(command, *options, *(["--port", "0"] if command == "serve" else []))
-            assert "127.0.0.1" in said
-            assert "hunter2" not in said
+        said = refusal("migrate", "--database-url", url, "--data-dir", str(folder))
+    assert "127.0.0.1" in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--grace-s", "-1"], "--grace-s expects at least 0, got -1.0"),
-        (["--port", "70000"], "--port expects a number from 0 to 65535, got 70000"),
-        (["--port", "eighty"], "'eighty' is not a valid integer"),
-        (["--log-level", "chatty"], "'chatty' is not one of"),
+        (["--grace-s", "-1"], "--grace-s expects a number from 0 to 1000000000000, got -1.0"),
+        (["--port", "70000"], "--port expects a whole number from 0 to 65535, got 70000"),
+        (["--port", "eighty"], "--port expects a whole number from 0 to 65535, got 'eighty'"),
+        (["--log-level", "chatty"], "--log-level expects one of debug, info, warning, error, got 'chatty'"),
         (["--secret", "short"], "--secret expects at least 16 characters, got 5"),
-        (["--ice-server", "http://example"], "stun:, stuns:, turn: or turns:"),
-        (["--database-url", "nonsense"], "studymatch: "),
+        (["--ice-server", "http://example"], "--ice-server expects stun:host:port"),
+        (["--trusted-proxy", "nginx"], "--trusted-proxy expects an IP address or a network"),
+        (["--database-url", "nonsense"], "--database-url expects something like postgresql://"),
     ],
 )
 def test_a_bad_setting_is_refused_with_what_was_expected_and_what_came(
     options: list[str], expected: str, tmp_path: Path
 ) -> None:
-    result = CliRunner().invoke(main, ["serve", *options], env={"STUDYMATCH_SERVE_DATA_DIR": str(tmp_path)})
+    result = CliRunner().invoke(main, ["serve", *options], env={"STUDYMATCH_DATA_DIR": str(tmp_path)})
     assert result.exit_code == 2
     assert expected in result.stderr
     assert "nonsense:" not in result.stderr
@@ -91,37 +85,10 @@ def test_settings_come_from_the_environment_too() -> None:
     assert "--secret expects at least 16 characters" in said.stderr
 
 
-def group_of(server: Server) -> set[int]:
-    """The server and every process it has started."""
-    found = {server.process.pid}
-    while True:
-        children = {
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and parent_of(int(entry.name)) in found
-        }
-        if children <= found:
-            return found
-        found |= children
-
-
-def parent_of(pid: int) -> int:
-    """The process that started `pid`; 0 if `pid` has ended, even if nobody has taken note of it yet."""
-    try:
-        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return 0 if state == "Z" else int(parent)
-
-
-def living(pids: set[int]) -> set[int]:
-    return {pid for pid in pids if parent_of(pid)}
-
-
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_stops_everything_and_leaves_no_process_behind(sign: signal.Signals) -> None:
     with data_folder() as folder, running_server(folder) as server:
-        everybody = group_of(server)
+        everybody = group_of(server.process)
         assert len(everybody) > 3, "the server and its PostgreSQL"
         assert server.stop(sign) == 0
         assert living(everybody) == set()
@@ -177,23 +144,34 @@ async def test_a_stalled_reader_does_not_keep_the_server_from_stopping() -> None
             host, _, port = server.address.removeprefix("http://").partition(":")
             with socket.create_connection((host, int(port))) as stalled:
                 stalled.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")  # and never the rest
-                with trio.fail_after(20):
+                with trio.fail_after(STOP_LIMIT_S):
                     server.process.send_signal(signal.SIGTERM)
-                    assert await trio.to_thread.run_sync(server.process.wait, 20) == 0
+                    assert await trio.to_thread.run_sync(server.process.wait, STOP_LIMIT_S) == 0
 
 
-async def test_servers_that_share_a_database_leave_each_others_sessions_alone(server_database: str) -> None:
-    """Those of a former life are ended at the start; a former life had the same host and the same port."""
+@pytest.mark.parametrize("cloned", [False, True])
+async def test_servers_that_share_a_database_leave_each_others_sessions_alone(
+    server_database: str, cloned: bool
+) -> None:
+    """Those of a former life are ended; cloned machines and containers have the same name, and the same port.
+
+    They ended each other's sessions. The data folder may be a clone, too, while the first server lives.
+    """
     with data_folder() as one, running_server(one, "--database-url", server_database) as server:
         async with present(server, "Ada") as ada, present(server, "Ben") as ben:
             await call(ada, ben)
             session = ada.state["session"]
-            await trio.sleep(1)  # the ledger writes five times a second
-            with data_folder() as two, running_server(two, "--database-url", server_database) as second:
-                await eventually(lambda: second.get("/readyz")[0] == 200)
-                await ada.about("end")
-                await ada.until("state", state="idle")
-                found = await eventually(lambda: row(server_database, session))
+            await eventually(lambda: is_recorded(server_database, session))
+            with data_folder() as two:
+                if cloned:
+                    shutil.copytree(one, two, dirs_exist_ok=True)
+                port = server.address.rpartition(":")[2]
+                options = ("--database-url", server_database, "--host", "127.0.0.2", "--port", port)
+                with running_server(two, *options) as second:
+                    await eventually(lambda: second.get("/readyz")[0] == 200)
+                    await ada.about("end")
+                    await ada.until("state", state="idle")
+                    found = await eventually(lambda: row(server_database, session))
     assert found == ("ended",)
 
 
@@ -203,21 +181,30 @@ async def test_a_kill_is_put_right_at_the_next_start() -> None:
             async with present(server, "Ada") as ada, present(server, "Ben") as ben:
                 await call(ada, ben)
                 session = ada.state["session"]
-                await trio.sleep(1)  # the ledger writes five times a second
-                everybody = group_of(server)
+                await eventually(lambda: is_recorded(private(folder), session))
+                everybody = group_of(server.process)
                 server.process.kill()
                 server.process.wait()
-        port = server.address.rpartition(":")[2]
-        with running_server(folder, "--port", port) as server:
+        with running_server(folder) as server:
             assert living(everybody) == set(), "the former PostgreSQL has been stopped"
             await eventually(lambda: server.get("/readyz")[0] == 200)
             assert await eventually(lambda: cause_of(folder, session)) == "node_lost"
 
 
+def is_recorded(conninfo: str, session: str) -> bool:
+    """Whether a session has a row."""
+    with psycopg.connect(conninfo) as connection:
+        return connection.execute("select from session where id = %s", [session]).fetchone() is not None
+
+
+def private(folder: Path) -> str:
+    """The connection string of the private PostgreSQL of a data folder."""
+    return make_conninfo(host=str(folder / "postgres" / "run"), user="studymatch", dbname="studymatch")
+
+
 def cause_of(folder: Path, session: str) -> str | None:
     """The cause of a session in the private PostgreSQL of a data folder."""
-    socket_folder = folder / "postgres" / "run"
-    with psycopg.connect(host=str(socket_folder), user="studymatch", dbname="studymatch") as connection:
+    with psycopg.connect(private(folder)) as connection:
         found = connection.execute("select cause from session where id = %s", [session]).fetchone()
     return found[0] if found else None
 

@@ -6,16 +6,20 @@ All tests share one hall, so people are told apart by a subject that nobody else
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection
 from itertools import count
 from typing import Any
 
 import psycopg
 import pytest
+import trio
 
 from tests.support.server import Client, Server, connected, present
 from tests.support.waiting import eventually
+from web.build import this_build
 
 _subjects = count(1)
 
@@ -99,6 +103,79 @@ async def test_a_dropped_connection_resumes_in_the_middle_of_signaling(server: S
             assert (await ben.until("partner"))["away"] is False
 
 
+async def say_leaving(client: Client) -> None:
+    await client.say("leaving")
+
+
+async def close_as_browsers_do(client: Client) -> None:
+    await client.socket.aclose(1001)
+
+
+Goes = Callable[[Client], Awaitable[None]]
+GOES = pytest.mark.parametrize("goes", [say_leaving, close_as_browsers_do])
+"""The ways in which a page says that it goes."""
+
+
+@GOES
+async def test_a_page_that_is_closed_has_ended_its_session(server: Server, subject: str, goes: Goes) -> None:
+    async with present(server, "Ben") as ben:
+        async with present(server, "Ada") as ada:
+            await meet(subject, ada, ben)
+            await goes(ada)
+        assert (await ben.until("partner"))["away"] is True
+        assert (await ben.until("state", state="ended"))["cause"] == "partner_ended"
+
+
+@GOES
+async def test_a_page_that_is_reloaded_comes_back_to_its_session(
+    server: Server, subject: str, goes: Goes
+) -> None:
+    async with present(server, "Ben") as ben:
+        async with present(server, "Ada") as ada:
+            await call(subject, ada, ben)
+            await goes(ada)
+        assert (await ben.until("partner"))["away"] is True
+        async with present(server, guest=ada.guest, resume=ada.resume) as back:
+            assert (back.state["state"], back.state["session"]) == ("connected", ben.state["session"])
+            assert (await ben.until("partner"))["away"] is False
+
+
+@GOES
+async def test_a_page_that_is_closed_outside_of_a_session_has_left(
+    server: Server, subject: str, goes: Goes
+) -> None:
+    async with present(server, "Ada") as ada:
+        await ada.say("search", criteria={"subject": subject})
+        await ada.until("state", state="searching")
+        await goes(ada)
+    actor = f"user {ada.guest['user']['id']}"
+    await eventually(lambda: ("left", actor, "page_closed") in endings(server))
+
+
+def endings(server: Server) -> list[tuple[str, str, str]]:
+    return [
+        (line["event"], line["actor"], line["cause"]) for line in server.lines() if line["event"] == "left"
+    ]
+
+
+async def test_people_who_have_no_connection_yet_can_ask_how_many_are_here(
+    server: Server, subject: str
+) -> None:
+    """People of other tests count for some seconds after they have gone."""
+    async with present(server, "Ada") as ada:
+        await eventually(lambda: count_of(server) == (1, 0))
+        await ada.say("search", criteria={"subject": subject})
+        await ada.until("presence", online=1, searching=1)
+        assert await trio.to_thread.run_sync(count_of, server) == (1, 1)
+
+
+def count_of(server: Server) -> tuple[int, int]:
+    status, headers, body = server.get("/api/presence")
+    assert (status, headers["cache-control"]) == (200, "no-store")
+    told = json.loads(body)
+    return told["online"], told["searching"]
+
+
 async def test_the_newest_connection_of_a_person_wins(server: Server) -> None:
     async with (
         present(server, "Ada") as first,
@@ -166,10 +243,19 @@ def upgrade_refused(server: Server, path: str, **headers: str) -> tuple[int, str
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
-def test_a_page_from_elsewhere_may_not_connect(server: Server, origin: str) -> None:
-    status, kind, body = upgrade_refused(server, "/ws", Origin=origin)
-    assert (status, kind) == (403, "text/html; charset=utf-8")
-    assert body == b"This page may not connect here."
+async def test_a_page_from_elsewhere_may_not_connect(server: Server, origin: str) -> None:
+    def told() -> list[dict[str, Any]]:
+        lines = [line for line in server.lines() if line["event"] == "origin refused"]
+        return [line for line in lines if line["origin"] == origin]
+
+    for _ in range(2):
+        status, kind, body = await trio.to_thread.run_sync(
+            partial(upgrade_refused, server, "/ws", Origin=origin)
+        )
+        assert (status, kind) == (403, "text/html; charset=utf-8")
+        assert body == b"This page may not connect here."
+    await eventually(told)
+    assert [line["allowed"] for line in told()] == [server.address.removeprefix("http://")], "once"
 
 
 @pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/", 400)])
@@ -196,6 +282,8 @@ def test_health_and_readiness(server: Server) -> None:
         ({}, "as text"),
         ([], "as text"),
         ({"name": 5}, "as text"),
+        ({"name": "\ud800"}, "as text"),
+        ({"name": "\u3164"}, "enter a name"),
     ],
 )
 def test_a_guest_needs_a_name(server: Server, body: Any, sentence: str) -> None:
@@ -210,14 +298,15 @@ def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
     assert server.get("/api/guest", {"name": "x" * 10_000})[0] == 413
 
 
-@pytest.mark.parametrize("path", ["/", "/static/js/main.js", "/nowhere", "/healthz"])
+@pytest.mark.parametrize("path", ["/", this_build().path_of("js/main.js"), "/nowhere", "/healthz"])
 def test_every_answer_is_protected(server: Server, path: str) -> None:
     _, headers, _ = server.get(path)
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert headers["Permissions-Policy"].startswith("camera=(self), microphone=(self)")
+    permissions = headers.get("Permissions-Policy", "")
+    assert permissions.startswith("camera=(self), microphone=(self)") == (path == "/")
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "Server" not in headers
@@ -260,6 +349,8 @@ async def test_a_session_can_be_followed_by_grep_and_nothing_private_is_in_the_j
             ("connecting", "connected"),
             ("connected", "ended"),
         ]
-        whole = json.dumps(lines)
+        # Lines that say what to set name the server itself, and a page or a proxy on this machine.
+        advice = ("origin refused", "X-Forwarded-For came from a peer")
+        whole = json.dumps([line for line in lines if not line["event"].startswith(advice)])
         for private in ("secret", ada.guest["token"], ada.resume["key"], "127.0.0.1"):
             assert private not in whole

@@ -10,15 +10,21 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from studymatch.messages import Person
+from studymatch.accounts import MALFORMED_MAX
+from studymatch.messages import Guest, Person
 from studymatch.protocol import CloseCode
 from studymatch.user import User
 from tests.support.people import Building, a_hall, settle
-from web.conversation import CREDIT, MALFORMED_MAX
+from web.conversation import CREDIT
 from web.socket import Reception
 
 ADA, BEN = Person("ada", "Ada"), Person("ben", "Ben")
-TOKENS = {"ada's token": ADA, "ben's token": BEN}
+TOKENS = {
+    "ada's token": Guest(ADA),
+    "ben's token": Guest(BEN),
+    "ada's old token": Guest(ADA, token="ada's token"),
+    "ada's expired token": Guest(ADA, expired=True, token="ada's token"),
+}
 
 
 class MemorySocket:
@@ -49,6 +55,10 @@ class MemorySocket:
     async def say(self, kind: str, **fields: Any) -> None:
         self.to_server.send_nowait(json.dumps({"type": kind, **fields}))
         await settle()
+
+    @property
+    def code(self) -> int | None:
+        return self.closed and self.closed[0]
 
     @property
     def last(self) -> dict[str, Any]:
@@ -88,7 +98,7 @@ async def door(nursery: trio.Nursery) -> AsyncIterator[Door]:
 
 async def test_hello_leads_to_the_hall(clock: MockClock, door: Door) -> None:
     socket = await door.hello()
-    assert [frame["type"] for frame in socket.frames] == ["welcome", "state"]
+    assert [frame["type"] for frame in socket.frames] == ["welcome", "state", "presence"]
     assert door.building.hall.user("ada") is not None
 
 
@@ -146,6 +156,45 @@ async def test_resuming_over_a_new_connection(clock: MockClock, door: Door) -> N
     second = await door.hello(resume=resume)
     assert second.frames[0]["resumed"] is True
     assert (second.frames[1]["state"], second.frames[1]["since_ms"]) == ("searching", 3000)
+
+
+async def test_an_old_token_is_replaced_and_a_young_one_is_not(clock: MockClock, door: Door) -> None:
+    assert "token" not in (await door.hello()).frames[0]
+    assert (await door.hello("ada's old token")).frames[0]["token"] == "ada's token"
+
+
+async def test_a_token_that_expires_does_not_end_a_call(clock: MockClock, door: Door) -> None:
+    """Who has the key of a living actor comes back to it, and has a fresh token then."""
+    socket = await door.hello()
+    resume = {"key": socket.frames[0]["resume"]["key"], "seq": socket.last["seq"]}
+    socket.to_server.close()
+    await settle()
+    again = await door.hello("ada's expired token", resume=resume)
+    assert again.closed is None
+    assert again.frames[0]["resumed"]
+    assert again.frames[0]["token"] == "ada's token"
+
+
+@pytest.mark.parametrize("resume", [None, {"key": "another", "seq": 0}])
+async def test_an_expired_token_alone_is_refused_and_ends_nobody(
+    clock: MockClock, door: Door, resume: dict[str, Any] | None
+) -> None:
+    socket = await door.hello()
+    thief = await door.hello("ada's expired token", resume=resume)
+    assert thief.code == CloseCode.BAD_TOKEN
+    assert socket.closed is None
+    key = socket.frames[0]["resume"]["key"]
+    socket.to_server.close()
+    await trio.sleep(60)
+    late = await door.hello("ada's expired token", resume={"key": key, "seq": 1})
+    assert late.code == CloseCode.BAD_TOKEN, "the actor has gone, so there is nothing to come back to"
+
+
+async def test_an_expired_token_is_not_judged_while_the_server_stops(clock: MockClock, door: Door) -> None:
+    """The next life may have the actor."""
+    door.building.hall.hand_over()
+    late = await door.hello("ada's expired token", resume={"key": "a key", "seq": 1})
+    assert late.code == CloseCode.RESTARTING
 
 
 async def test_the_newest_connection_wins(clock: MockClock, door: Door) -> None:
@@ -228,7 +277,7 @@ async def test_who_is_silent_for_two_and_a_half_heartbeats_is_away(clock: MockCl
 async def test_a_browser_that_does_not_read_is_hung_up_on_and_others_do_not_notice(
     nursery: trio.Nursery,
 ) -> None:
-    async with a_hall(outbox_max=50) as building:
+    async with a_hall(outbox_max=50, signals_burst=50) as building:
         door = Door(building, nursery)
         ada, ben = await door.hello(), await door.hello("ben's token")
         await ada.say("search")
@@ -249,9 +298,8 @@ async def test_everybody_is_told_when_the_reception_closes(clock: MockClock, doo
     door.building.hall.hand_over()
     await door.reception.deserted()
     assert (ada.closed, nameless.closed) == ((4503, "the server is restarting"),) * 2
-    late = await door.hello("ben's token")
-    assert late.closed is not None
-    assert late.closed[0] == CloseCode.RESTARTING
+    late, silent = await door.hello("ben's token"), await door.connect()
+    assert late.closed == silent.closed == ada.closed
 
 
 async def test_who_is_gone_in_the_moment_in_which_the_way_is_free_does_not_stay(

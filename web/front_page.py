@@ -1,0 +1,39 @@
+"""The page itself, as everybody gets it: it says nothing of whoever asks, and how many people are here.
+
+Who comes for the first time has no connection that could tell them, so the page brings the count along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from studymatch.protocol import Presence
+from web.static_files import File, make_file
+from web.upgrade import App
+
+NAME = "index.html"
+COUNT_MAX_AGE_S = 1.0
+"""Compressing the page takes about two milliseconds: once a second that harms nobody."""
+
+
+class FrontPage:
+    """The page of `app`, with what `count` says."""
+
+    def __init__(self, app: App, count: Callable[[], Presence]) -> None:
+        self._template = app.jinja_env.overlay(enable_async=False).get_template(NAME)
+        self._build = app.build
+        self._count = count
+        self._counted: Presence | None = None
+        self._count_again_at = 0.0
+        self._file: File | None = None
+
+    def file(self, now: float) -> File:
+        """The page, with a count that is at most `COUNT_MAX_AGE_S` old. `now`: trio's clock."""
+        if self._file is None or now >= self._count_again_at:
+            self._count_again_at = now + COUNT_MAX_AGE_S
+            count = self._count()
+            if self._file is None or count != self._counted:
+                self._counted = count
+                page = self._template.render(build=self._build, presence=count)
+                self._file = make_file(NAME, page.encode(), slow=False)
+        return self._file

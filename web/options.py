@@ -1,0 +1,153 @@
+"""Options of commands that come from the environment too, and are refused in one sentence.
+
+An `Option` names its variable itself, so that no other variable (STUDYMATCH_VERSION) is taken for an option.
+A variable that is set and empty does not count as one that is not set: it is the trace of a value that went
+missing on its way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import Field, fields
+from math import isfinite
+from typing import Any, NoReturn
+
+import click
+
+from studymatch.ice import read_ice_server, split_ice_servers
+from studymatch.protocol import IceServer
+from studymatch.readings import shown
+from studymatch.settings import CONFIDENTIAL, SettingError, Settings, expected, option
+
+F = Callable[..., None]
+
+
+class Option(click.Option):
+    """An option with its variable. `expects` completes the sentence for a value of another kind.
+
+    Raises:
+        SettingError: the value is none, or the variable is set and empty.
+    """
+
+    def __init__(
+        self, *args: Any, expects: str | None = None, confidential: bool = False, **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self._expects = expects
+        self._confidential = confidential
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of the variable, None if it is not set."""
+        value = os.environ.get(str(self.envvar))
+        if value is not None and not value.strip():
+            raise SettingError(f"{self.envvar} is set, and empty; expected a value, or no such variable")
+        return value
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """The value in its type."""
+        try:
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter as error:
+            raise SettingError(f"{self.opts[0]} {self._complaint(error, value)}") from None
+
+    def _complaint(self, error: click.BadParameter, value: Any) -> str:
+        if self._expects is None:
+            return f"cannot be used: {error.message.rstrip('.')}"
+        return f"expects {self._expects}" + ("" if self._confidential else f", got {shown(value)}")
+
+
+class FiniteRange(click.FloatRange):
+    """A range of which nan and inf are no part."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class _IceServerType(click.ParamType[IceServer]):
+    name = "url or json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, IceServer) else read_ice_server(value)
+        except ValueError as error:
+            raise SettingError(f"--ice-server expects {error}") from None
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        return split_ice_servers(rv)
+
+
+class _PathsType(click.ParamType[str]):
+    """A path. In the environment there may be several, with : between them. Nothing is looked at here."""
+
+    name = "path"
+    envvar_list_splitter = os.path.pathsep
+
+
+def settings_options(*names: str) -> Callable[[F], F]:
+    """A decorator that adds an option for each setting named (all, if none is) to a command."""
+
+    def decorate(command: F) -> F:
+        for setting in reversed(fields(Settings)):
+            if not names or setting.name in names:
+                command = _option(setting)(command)
+        return command
+
+    return decorate
+
+
+def _option(setting: Field[Any]) -> Callable[[F], F]:
+    several = callable(setting.default_factory)
+    return click.option(
+        option(setting.name),
+        cls=Option,
+        type=_type(setting),
+        multiple=several,
+        default=() if several else setting.default,
+        help=setting.metadata["help"],
+        show_default=not several and setting.default is not None,
+        envvar=f"STUDYMATCH_{setting.name.upper()}",
+        show_envvar=True,
+        expects=expected(setting),
+        confidential=setting.name in CONFIDENTIAL,
+    )
+
+
+def _type(setting: Field[Any]) -> Any:
+    if choices := setting.metadata["choices"]:
+        return click.Choice(choices, case_sensitive=False)
+    special: dict[str, Any] = {"ice_server": _IceServerType(), "secret_file": _PathsType()}
+    kinds: dict[str, Any] = {"int": int, "float": float}
+    return special.get(setting.name) or kinds.get(str(setting.type), str)
+
+
+class Command(click.Command):
+    """A command that takes options and nothing else, and repeats nothing that it does not know."""
+
+    allow_extra_args = True
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        if ctx.args:
+            raise SettingError(
+                f"{ctx.info_name} expects options and their values only, got {len(ctx.args)} more"
+            )
+        return super().invoke(ctx)
+
+
+@contextmanager
+def refused_by(refuse: Callable[[str], NoReturn]) -> Iterator[None]:
+    """Hand what is wrong with a command line to `refuse`, as one sentence."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        refuse(error.format_message())
+    except SettingError as error:
+        refuse(str(error))
