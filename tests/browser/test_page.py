@@ -7,14 +7,15 @@ from playwright.sync_api import expect
 
 from studymatch.lifecycle import State
 from studymatch.protocol import CHAT_MAX_CHARS, VERSION, CloseCode
-from tests.browser.conftest import Visit
-from tests.support.visitors import LIMIT_MS
+from tests.browser.conftest import EACH, ComeIn, Visit
+from web.build import this_build
 
 
 def test_the_page_knows_the_states_and_codes_of_the_server(visit: Visit) -> None:
     ada = visit("Ada").open()
     tables = ada.page.evaluate(
-        "import('/static/js/protocol.js').then(p => [p.STATES, [...p.CLOSES.keys()], p.VERSION, p.CHAT_MAX])"
+        "path => import(path).then(p => [p.STATES, [...p.CLOSES.keys()], p.VERSION, p.CHAT_MAX])",
+        this_build().path_of("js/protocol.js"),
     )
     states, codes, version, chat_max = tables
     assert states == [state.value for state in State]
@@ -33,15 +34,14 @@ def test_a_name_is_asked_for_without_anything_moving(visit: Visit) -> None:
     ada.find().until("searching")
 
 
-def test_enter_in_the_name_field_is_enough(visit: Visit) -> None:
-    ada = visit("Ada").open()
-    ada.page.get_by_label("Your name").fill("Ada")
-    ada.page.keyboard.press("Enter")
-    ada.until("searching")
+@EACH
+def test_enter_in_the_name_field_is_enough(come_in: ComeIn) -> None:
+    come_in("Ada").open().fill("#name", "Ada").key("Enter").until("searching")
 
 
-def test_another_name_is_another_guest(visit: Visit) -> None:
-    ada, bob = visit("Ada").open().find().until("searching"), visit("Bob")
+@EACH
+def test_another_name_is_another_guest(come_in: ComeIn) -> None:
+    ada, bob = come_in("Ada").open().find().until("searching"), come_in("Bob")
     ada.press("Cancel").until("idle")
     ada.name = "Grace"
     ada.find().until("searching")
@@ -61,9 +61,9 @@ def test_sound_that_is_blocked_is_no_error_and_can_be_turned_on(visit: Visit) ->
     ada.until_true("[...watch.played].some(element => element.tagName === 'AUDIO' && !element.paused)")
     ada.tell(mute=True)
     bob.open().find().until("connected")
-    expect(ada.button("Turn on sound")).to_be_visible(timeout=LIMIT_MS)
+    expect(ada.button("Turn on sound")).to_be_visible()
     ada.tell(mute=False).press("Turn on sound")
-    expect(ada.button("Turn on sound")).to_be_hidden(timeout=LIMIT_MS)
+    expect(ada.button("Turn on sound")).to_be_hidden()
     assert ada.page.locator("video.partner").evaluate("video => !video.paused && !video.muted")
 
 
@@ -93,40 +93,42 @@ def test_small_screens_show_all_of_it(visit: Visit, width: int, scheme: str) -> 
         assert min(box["width"], box["height"]) >= 44, "large enough for a finger"
 
 
-def test_the_title_tells_who_is_in_another_tab_how_it_goes(visit: Visit) -> None:
-    ada, bob = visit("Ada").open(), visit("Bob")
-    expect(ada.page).to_have_title("studymatch")
-    ada.find().until("searching")
-    expect(ada.page).to_have_title("Finding a Partner… · studymatch")
+@EACH
+def test_the_title_tells_who_is_in_another_tab_how_it_goes(come_in: ComeIn) -> None:
+    ada, bob = come_in("Ada").open(), come_in("Bob")
+    ada.until_is("document.title", "studymatch")
+    ada.find().until_is("document.title", "Finding a Partner… · studymatch")
     bob.open().find()
-    expect(ada.page).to_have_title("Bob · studymatch", timeout=LIMIT_MS)
+    ada.until_is("document.title", "Bob · studymatch")
 
 
 def test_what_changes_is_announced_once_and_in_order(visit: Visit) -> None:
     ada, bob = visit("Ada").open(), visit("Bob")
     announcer = ada.page.locator("[aria-live=polite]#announcer")
     ada.find()
-    expect(announcer).to_have_text("Looking for somebody to study with.", timeout=LIMIT_MS)
+    expect(announcer).to_have_text("Looking for somebody to study with.")
     bob.open().find()
-    expect(announcer).to_have_text("You are face to face.", timeout=LIMIT_MS)
+    expect(announcer).to_have_text("You are face to face.")
     bob.press("End")
-    expect(announcer).to_have_text("Looking for somebody to study with.", timeout=LIMIT_MS)
+    expect(announcer).to_have_text("Looking for somebody to study with.")
 
 
 def test_everything_can_be_done_with_the_keyboard(visit: Visit) -> None:
     ada, bob = visit("Ada").open(), visit("Bob").open()
-    ada.page.keyboard.press("Tab")
-    ada.page.keyboard.type("Ada")
-    ada.page.keyboard.press("Tab")
-    ada.page.keyboard.press("Enter")
+
+    def press(*keys: str) -> None:
+        ada.until_true("![...document.querySelectorAll('[data-acts]')].some(group => group.inert)")
+        for key in keys:
+            ada.page.keyboard.press(key)
+
+    press("Tab", "A", "d", "a", "Tab", "Tab", "Tab", "Enter")  # past the two switches to Find Partner
     ada.until("searching")
-    ada.page.keyboard.press("Enter")  # Cancel has the focus
+    press("Tab", "Enter")  # from the heading to Cancel
     ada.until("idle")
-    ada.page.keyboard.press("Enter")  # and now Find Partner
+    press("Tab", "Tab", "Tab", "Tab", "Enter")
+    ada.until("searching")
     bob.find()
     for visitor in (ada, bob):
         visitor.until("connected")
-    for _ in range(4):  # from Mute to End
-        ada.page.keyboard.press("Tab")
-    ada.page.keyboard.press("Enter")
+    press("Tab", "Tab", "Tab", "Tab", "Tab", "Enter")  # from the partner's name to End
     ada.until("idle")

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { FakeStream } from "./support/rtc.js";
-import { settle } from "./support/clock.js";
+import { FakeClock, settle } from "./support/clock.js";
 
 Object.assign(globalThis, { MediaStream: FakeStream, isSecureContext: true });
 Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true });
@@ -31,7 +31,8 @@ class FakeMediaDevices {
     const failing = kinds.find((kind) => this.failures[kind]);
     if (failing) throw new DOMException("no", this.failures[failing]);
     for (const kind of kinds) {
-      const track = { kind, enabled: true, live: true, stop: () => void (track.live = false), onended: null };
+      /** @type {any} */
+      const track = { kind, enabled: true, live: true, muted: false, stop: () => void (track.live = false) };
       this.tracks.push(track);
       stream.addTrack(track);
     }
@@ -44,12 +45,17 @@ class FakeMediaDevices {
 }
 
 const EVERYTHING = { audio: true, video: true };
+const OFF = { audio: false, video: false };
+
+/** The newest device of this kind goes away. @param {FakeMediaDevices} media @param {string} kind */
+const unplug = (media, kind) => media.tracks.findLast((track) => track.kind === kind).onended();
 
 /** @param {FakeMediaDevices | undefined} media */
 function desk(media, secure = true) {
   let changes = 0;
-  const devices = new Devices(() => (changes += 1), /** @type {any} */ (media), secure);
-  return { devices, changes: () => changes };
+  const clock = new FakeClock();
+  const devices = new Devices(() => (changes += 1), /** @type {any} */ (media), secure, clock);
+  return { devices, changes: () => changes, clock };
 }
 
 test("both open, and both are let go of", async () => {
@@ -116,7 +122,7 @@ test("whoever has neither can always go on: receiving only", async () => {
   const labels = [];
   for (let problem = await devices.open(want); problem; problem = await devices.open(want)) {
     labels.push(problem.fallbackLabel);
-    want = problem.fallback;
+    want = problem.fallback ?? want;
   }
   assert.deepEqual(labels, ["Continue without camera and microphone"]);
 });
@@ -173,8 +179,54 @@ test("a device that opens after everything was closed is closed at once", async 
 test("pressed twice, a camera opens once", async () => {
   const media = new FakeMediaDevices();
   const { devices } = desk(media);
+  await devices.open({ audio: false, video: false });
   await Promise.all([devices.setCamera(true), devices.setCamera(true)]);
   assert.deepEqual(media.live, ["video"]);
+});
+
+test("what was switched off stays off, over ends and new searches, until it is switched on", async () => {
+  const media = new FakeMediaDevices();
+  const { devices } = desk(media);
+  await devices.open(devices.choice);
+  await devices.setMicrophone(false);
+  await devices.setCamera(false);
+  devices.close();
+  assert.deepEqual(devices.choice, OFF);
+  await devices.open(devices.choice);
+  assert.deepEqual([media.live, devices.sending], [[], OFF]);
+  await devices.setMicrophone(true);
+  await devices.setCamera(true);
+  assert.deepEqual([media.live, devices.sending], [["audio", "video"], EVERYTHING]);
+});
+
+test("before a search, switching opens nothing", async () => {
+  const media = new FakeMediaDevices();
+  const { devices } = desk(media);
+  for (const on of [false, true]) {
+    await devices.setMicrophone(on);
+    await devices.setCamera(on);
+  }
+  assert.deepEqual([media.asked, devices.choice], [[], EVERYTHING]);
+});
+
+test("a camera that was switched off while the browser asked does not stay open", async () => {
+  const media = new FakeMediaDevices();
+  const { devices } = desk(media);
+  const opening = devices.open(EVERYTHING);
+  await devices.setCamera(false);
+  assert.equal(await opening, null);
+  assert.deepEqual(media.live, ["audio"]);
+});
+
+test("opened again, what is open goes on without a break", async () => {
+  const media = new FakeMediaDevices();
+  const { devices } = desk(media);
+  await devices.open(EVERYTHING);
+  const { audio } = devices.tracks;
+  await devices.open({ audio: true, video: false });
+  await devices.open(EVERYTHING);
+  assert.equal(devices.tracks.audio, audio);
+  assert.deepEqual(media.live, ["audio", "video"]);
 });
 
 test("a device that is pulled out is noticed", async () => {
@@ -182,8 +234,65 @@ test("a device that is pulled out is noticed", async () => {
   const { devices, changes } = desk(media);
   await devices.open(EVERYTHING);
   const before = changes();
-  media.tracks.find(({ kind }) => kind === "video").onended();
+  unplug(media, "video");
   await settle();
   assert.deepEqual(devices.sending, { audio: true, video: false });
   assert.equal(changes(), before + 1);
 });
+
+for (const [what, act, expected] of /** @type {[string, (desk: any, media: any) => any, any][]} */ ([
+  ["is opened again", () => {}, ["audio", "video"]],
+  ["is not opened after it was switched off", ({ devices }) => devices.setCamera(false), ["audio"]],
+  ["is not opened after the devices were let go of", ({ devices }) => devices.close(), []],
+  ["stays away while it does not open", (_, media) => (media.failures.video = "NotFoundError"), ["audio"]],
+  [
+    "is not asked for again after a refusal",
+    async ({ devices }, media) => {
+      media.failures.video = "NotAllowedError";
+      await devices.regain();
+      media.failures = {};
+    },
+    ["audio"],
+  ],
+])) {
+  test(`a camera that was unplugged ${what}`, async () => {
+    const media = new FakeMediaDevices();
+    const made = desk(media);
+    await made.devices.open(EVERYTHING);
+    unplug(media, "video");
+    assert.deepEqual(made.devices.lost, { audio: false, video: true });
+    await act(made, media);
+    await made.devices.regain();
+    assert.deepEqual(media.live, expected);
+  });
+}
+
+test("a device that was switched off is not missed when it goes away", async () => {
+  const media = new FakeMediaDevices();
+  const { devices } = desk(media);
+  await devices.open(EVERYTHING);
+  await devices.setMicrophone(false);
+  unplug(media, "audio");
+  await devices.regain();
+  assert.deepEqual([devices.lost, media.live], [OFF, ["video"]]);
+});
+
+for (const [what, muted_ms, expected] of /** @type {[string, number, any][]} */ ([
+  ["for a moment: nothing", 2_000, OFF],
+  ["for good: it is silenced, and the partner is told", 4_000, { audio: false, video: true }],
+])) {
+  test(`a camera that the system mutes ${what}`, async () => {
+    const media = new FakeMediaDevices();
+    const { devices, clock } = desk(media);
+    await devices.open(EVERYTHING);
+    const camera = media.tracks.at(-1);
+    camera.muted = true;
+    camera.onmute();
+    await clock.pass(muted_ms);
+    assert.deepEqual([devices.silenced, devices.told], [expected, { audio: true, video: !expected.video }]);
+    assert.deepEqual(devices.sending, EVERYTHING, "its switch stays on");
+    camera.muted = false;
+    camera.onunmute();
+    assert.deepEqual([devices.silenced, devices.told, clock.running], [OFF, EVERYTHING, 0]);
+  });
+}

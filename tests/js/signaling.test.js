@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { CLOSES } from "../../web/static/js/protocol.js";
 import { Signaling } from "../../web/static/js/signaling.js";
 import { settle } from "./support/clock.js";
-import { FakeWorld, WELCOME } from "./support/sockets.js";
+import { FakeWorld, IDLE, WELCOME } from "./support/sockets.js";
 
 function start() {
   const world = new FakeWorld();
@@ -24,6 +24,8 @@ function start() {
   signaling.start();
   return { world, signaling, frames, links, identified, clock: world.clock };
 }
+
+const IN_CALL = { state: "connected", session: "s" };
 
 /** How long until it tries again. @param {FakeWorld} world */
 async function untilNextTry({ clock, sockets }) {
@@ -46,6 +48,7 @@ test("says hello first, and nothing else before the welcome", async () => {
   world.socket.open();
   assert.deepEqual(world.socket.sent, [{ type: "hello", version: 1, token: "token 1" }]);
   world.socket.say(WELCOME);
+  world.socket.say(IDLE);
   assert.deepEqual(world.socket.types, ["hello", "search"]);
   assert.deepEqual(
     links.map((link) => link.status),
@@ -69,11 +72,11 @@ test("what was said while the line was down is sent after the welcome, once and 
   signaling.send({ type: "signal", session: "s", data: "offer" });
   signaling.send({ type: "skip", session: "s" });
   await clock.pass(400);
-  await world.welcome({ resumed: true });
+  await world.welcome({ resumed: true }, IN_CALL);
   assert.deepEqual(world.socket.types, ["hello", "signal", "skip"]);
   world.socket.hangUp(1006);
   await clock.pass(1000);
-  await world.welcome({ resumed: true });
+  await world.welcome({ resumed: true }, IN_CALL);
   assert.deepEqual(world.socket.types, ["hello"]);
 });
 
@@ -84,7 +87,7 @@ test("a frame said on a socket that is closing is kept", async () => {
   assert.deepEqual(world.socket.types, ["hello"]);
   world.socket.hangUp(1006);
   await clock.pass(400);
-  await world.welcome({ resumed: true });
+  await world.welcome({ resumed: true }, IN_CALL);
   assert.deepEqual(world.socket.types, ["hello", "skip"]);
 });
 
@@ -96,6 +99,15 @@ test("pings after a heartbeat of silence, and only then", async () => {
   assert.deepEqual(world.socket.types, ["hello", "cancel"]);
   await clock.pass(10_000);
   assert.deepEqual(world.socket.types, ["hello", "cancel", "ping"]);
+});
+
+test("a ping that is due while the socket closes is not sent: browsers complain about it", async () => {
+  const { world, clock } = await welcomed();
+  world.socket.readyState = 2;
+  await clock.pass(26_000);
+  assert.deepEqual(world.sockets[0]?.types, ["hello"]);
+  await clock.pass(7_000);
+  assert.equal(world.sockets.length, 2, "and the line is given up as without a pong");
 });
 
 test("a pong is enough to stay", async () => {
@@ -163,13 +175,37 @@ test("a connection that held starts again from the shortest wait", async () => {
 });
 
 test("a nudge tries at once, and asks an open line whether it holds", async () => {
-  const { world, signaling } = await welcomed();
+  const { world, signaling, clock } = await welcomed();
+  await clock.pass(10_000);
   signaling.nudge();
   assert.equal(world.socket.types.at(-1), "ping");
   world.socket.hangUp(1006);
   signaling.nudge();
   await settle();
   assert.equal(world.sockets.length, 2);
+});
+
+test("however often it is nudged, it tries once a second", async () => {
+  const { world, signaling, clock } = await welcomed();
+  await clock.pass(10_000);
+  world.socket.hangUp(1006);
+  for (let time = 0; time < 100; time++) {
+    signaling.nudge();
+    await clock.pass(100);
+    if (world.socket.readyState === 0) world.socket.hangUp(1006);
+  }
+  assert.ok(world.sockets.length <= 12, `${world.sockets.length - 1} tries in 10 s`);
+});
+
+test("no nudge shortens a wait that the server asked for, and the person is told why and until when", async () => {
+  const { world, signaling, links, clock } = await welcomed();
+  world.socket.hangUp(4429);
+  assert.deepEqual(links.at(-1), { status: "waiting", message: CLOSES.get(4429)?.message, until: 30_000 });
+  for (let time = 0; time < 19; time++) {
+    signaling.nudge();
+    await clock.pass(1_000);
+  }
+  assert.equal(world.sockets.length, 1);
 });
 
 for (const code of [1009, 4400, 4409]) {
@@ -194,27 +230,86 @@ test("4409: can be started again, as a fresh page", async () => {
   assert.equal(world.socket.sent[0].resume, undefined);
 });
 
-test("4401: gets a new identity at once, and does not resume the old one", async () => {
+test("4401: gets a new identity at once, and still resumes if the actor lives", async () => {
   const { world, identified, clock } = await welcomed();
   world.socket.hangUp(4401);
   await clock.pass(1);
   world.socket.open();
   assert.deepEqual(identified, [false, true]);
-  assert.deepEqual(world.socket.sent[0], { type: "hello", version: 1, token: "token 2" });
+  assert.deepEqual(world.socket.sent[0], {
+    type: "hello",
+    version: 1,
+    token: "token 2",
+    resume: { key: "key", seq: 2 },
+  });
 });
 
-test("4401 again and again: does not hammer", async () => {
-  const { world, clock } = await welcomed();
-  for (let time = 0; time < 5; time++) {
-    world.socket.hangUp(4401);
-    await clock.pass(1);
-  }
+test("4401 again for the new identity: says so, and makes no third", async () => {
+  const { world, identified, links, clock } = await welcomed();
+  world.socket.hangUp(4401);
+  await clock.pass(1);
+  world.socket.hangUp(4401);
+  await clock.pass(600_000);
+  assert.deepEqual(identified, [false, true]);
+  assert.deepEqual(links.at(-1), { status: "stopped", code: 4401, message: CLOSES.get(4401)?.message });
   assert.equal(world.sockets.length, 2);
+  assert.equal(clock.running, 0);
+});
+
+test("4401, with a line that could not be had in between: it is still the second time", async () => {
+  const { world, identified, links, clock } = await welcomed();
+  world.socket.hangUp(4401);
+  await clock.pass(1);
+  world.socket.hangUp(1006);
+  await clock.pass(1_000);
+  world.socket.hangUp(4401);
+  await clock.pass(1);
+  assert.deepEqual(identified, [false, true, false]);
+  assert.equal(links.at(-1).status, "stopped");
+});
+
+test("4401 long after a welcome is the first time again", async () => {
+  const { world, clock } = await welcomed();
+  for (let time = 0; time < 3; time++) {
+    world.socket.hangUp(4401);
+    await clock.pass(3_000);
+    await world.welcome({ resumed: true });
+  }
+  assert.equal(world.sockets.length, 4);
+});
+
+test("whoever asks for an identity too often asks no sooner than the server says, and tells why", async () => {
+  const world = new FakeWorld();
+  /** @type {number[]} */
+  const asked = [];
+  /** @type {any[]} */
+  const links = [];
+  const signaling = new Signaling({
+    url: "ws://hall/ws",
+    identify: async () => {
+      asked.push(world.clock.now());
+      if (asked.length === 1) throw Object.assign(new Error("Please wait."), { wait_ms: 42_000 });
+      return "token";
+    },
+    onFrame: () => {},
+    onLink: (link) => links.push(link),
+    surroundings: world.surroundings,
+  });
+  signaling.start();
+  await settle();
+  assert.deepEqual(links.at(-1), { status: "waiting", message: "Please wait.", until: 42_000 });
+  for (let time = 0; time < 50; time++) {
+    signaling.nudge();
+    await world.clock.pass(1_000);
+  }
+  assert.deepEqual(asked, [0, 42_000]);
 });
 
 test("an identity that cannot be had now is asked for again later", async () => {
   const world = new FakeWorld();
   let times = 0;
+  /** @type {any[]} */
+  const links = [];
   const signaling = new Signaling({
     url: "ws://hall/ws",
     identify: async () => {
@@ -223,15 +318,15 @@ test("an identity that cannot be had now is asked for again later", async () => 
       return "token";
     },
     onFrame: () => {},
-    onLink: () => {},
+    onLink: (link) => links.push(link),
     surroundings: world.surroundings,
   });
   signaling.start();
   await settle();
-  assert.equal(signaling.status, "waiting");
+  assert.equal(links.at(-1).status, "waiting");
   await world.clock.pass(400);
   await world.welcome();
-  assert.equal(signaling.status, "open");
+  assert.equal(links.at(-1).status, "open");
 });
 
 for (const [code, least, most] of /** @type {const} */ ([
@@ -270,7 +365,7 @@ test("what is no frame changes nothing", async () => {
   }
   assert.deepEqual(
     frames.map((frame) => frame.type),
-    ["welcome"],
+    ["welcome", "state"],
   );
 });
 

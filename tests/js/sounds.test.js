@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import { Sounds } from "../../web/static/js/sounds.js";
-import { settle } from "./support/clock.js";
+import { FakeClock, settle } from "./support/clock.js";
 
 class FakeAudio {
   paused = true;
@@ -28,18 +28,34 @@ class FakeAudio {
   }
 }
 
+/** @type {Map<string, string>} */
+const storage = new Map();
+Object.defineProperty(globalThis, "localStorage", {
+  value: {
+    /** @param {string} name */
+    getItem: (name) => storage.get(name) ?? null,
+    /** @param {string} name @param {string} value */
+    setItem: (name, value) => void storage.set(name, value),
+  },
+  configurable: true,
+});
+beforeEach(() => storage.clear());
+
 const RING = { name: "ring", volume: 0.4 };
 
 function hall() {
   /** @type {FakeAudio[]} */
   const elements = [];
-  const sounds = new Sounds("/sounds/", (url) => {
+  const clock = new FakeClock();
+  /** @param {string} url */
+  const create = (url) => {
     const element = new FakeAudio(url);
     elements.push(element);
     return /** @type {any} */ (element);
-  });
+  };
+  const sounds = new Sounds("/sounds/", create, clock.now);
   const playing = () => elements.filter(({ paused }) => !paused).map(({ url }) => url);
-  return { sounds, elements, playing };
+  return { sounds, elements, playing, clock };
 }
 
 test("the loop is the one that the state has, at its volume", () => {
@@ -91,4 +107,53 @@ test("a blocked loop is no error, and starts with the first click", async () => 
   sounds.unblock();
   assert.deepEqual(playing(), ["/sounds/ring.wav"]);
   assert.equal(elements.length, 1);
+});
+
+for (const [what, make] of /** @type {[string, (sounds: Sounds) => void][]} */ ([
+  ["the loop", (sounds) => sounds.loop(RING)],
+  ["the loop, after a click", (sounds) => (sounds.loop(RING), sounds.unblock())],
+  ["a cue", (sounds) => sounds.cue("chime")],
+  ["a message", (sounds) => sounds.message()],
+])) {
+  test(`switched off, ${what} makes no sound; switched off while it sounds, it stops`, () => {
+    const silent = hall();
+    silent.sounds.switch(false);
+    make(silent.sounds);
+    assert.deepEqual(silent.playing(), []);
+    const stopped = hall();
+    stopped.sounds.switch(true);
+    make(stopped.sounds);
+    assert.equal(stopped.playing().length, 1);
+    stopped.sounds.switch(false);
+    assert.deepEqual(stopped.playing(), []);
+  });
+}
+
+test("switched on again, the loop of the present state is heard", () => {
+  const { sounds, playing } = hall();
+  sounds.switch(false);
+  sounds.loop({ name: "chime", volume: 1 });
+  sounds.loop(RING);
+  sounds.switch(true);
+  assert.deepEqual(playing(), ["/sounds/ring.wav"]);
+});
+
+test("the switch is as it was left at the next visit", () => {
+  assert.equal(hall().sounds.on, true);
+  hall().sounds.switch(false);
+  assert.equal(hall().sounds.on, false);
+  hall().sounds.switch(true);
+  assert.equal(hall().sounds.on, true);
+});
+
+test("many messages are heard once in four seconds, quieter than a cue", async () => {
+  const { sounds, elements, playing, clock } = hall();
+  const heard = [];
+  for (let second = 0; second < 9; second++) {
+    sounds.message();
+    if (playing().length > 0) heard.push(second);
+    elements[0]?.pause();
+    await clock.pass(1000);
+  }
+  assert.deepEqual([heard, elements.length, elements[0]?.volume], [[0, 4, 8], 1, 0.25]);
 });

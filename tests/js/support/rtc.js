@@ -96,6 +96,7 @@ export class FakeConnection {
   async setRemoteDescription(description) {
     await null;
     if (!description?.sdp) throw new TypeError("expected a description");
+    if (description.sdp.startsWith("garbage")) throw new Error("OperationError");
     if (description.type === "answer" && this.signalingState !== "have-local-offer") {
       throw new Error("InvalidStateError");
     }
@@ -109,7 +110,7 @@ export class FakeConnection {
   /** @param {any} candidate */
   async addIceCandidate(candidate) {
     await null;
-    if (!this.remoteDescription || candidate.bad) throw new Error("OperationError");
+    if (!this.remoteDescription || candidate.candidate === "bad") throw new Error("OperationError");
     this.candidates.push(candidate);
   }
 

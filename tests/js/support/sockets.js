@@ -82,11 +82,16 @@ export class FakeWorld {
     return socket;
   }
 
-  /** The server takes the newest socket, and welcomes. @param {object} [change] */
-  async welcome(change = {}) {
+  /**
+   * The server takes the newest socket, welcomes, and says how it is.
+   * @param {object} [change] to the welcome
+   * @param {object} [state] change to what follows
+   */
+  async welcome(change = {}, state = {}) {
     await settle();
     this.socket.open();
     this.socket.say({ ...WELCOME, ...change });
+    this.socket.say({ ...IDLE, ...state });
   }
 }
 
@@ -100,3 +105,6 @@ export const WELCOME = {
   ice_servers: [],
   heartbeat_ms: 25000,
 };
+
+/** What follows a welcome. */
+export const IDLE = { type: "state", seq: 2, state: "idle", session: null, cause: null };

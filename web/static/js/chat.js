@@ -1,42 +1,86 @@
 /**
  * The chat beside a call: a panel of what the two wrote in this session, forgotten with it.
- * It owns the panel's elements and whether it is open. Sending is not its business: `onSay` gets the text.
+ * It owns the panel's elements, whether it is open, and how many texts wait to be read: a text is read when the panel
+ * is open and the page can be seen. Sending is not its business: `onSay` gets the text.
  */
 
 import { CHAT_MAX } from "./protocol.js";
+import { followKeyboard } from "./viewport.js";
+import { unreadCount } from "./words.js";
+
+/** @typedef {import("./said.js").Fate} Fate */
+
+/** Older ones are taken from the panel, so that a partner who writes without end fills no memory. */
+const MESSAGES_MAX = 300;
+/** So near to its end, in CSS pixels, the panel counts as read to the end. */
+const END_PX = 8;
+
+/** What is read below a text that the server has not heard at once. @type {Record<Fate, string>} */
+const NOTES = {
+  waits: "Sending…",
+  heard: "Sent",
+  refused: "Not sent",
+  lost: "Not sent",
+  unsure: "Perhaps not sent",
+};
 
 export class Chat {
   #panel;
   #opener;
   #messages;
+  #newest;
   #text;
   #badge;
   #onSay;
+  #onUnread;
   #unread = 0;
+  /** Does the panel stay at its end? Not while somebody reads further up. */
+  #follows = true;
+  /** Of the texts, and of what is seen of them, when the panel was last put where it belongs. */
+  #sizes = "";
   /** @type {string | null} */
   #session = null;
 
   /**
    * @param {(id: string) => any} element finds an element of the page
-   * @param {(text: string) => boolean} onSay returns false if the text could not be sent: it is kept in the field
+   * @param {(text: string, onFate: (fate: Fate) => void) => boolean} onSay returns false if nothing can be said now:
+   *   the text is kept in the field. `onFate` is told what becomes of it.
+   * @param {(unread: number) => void} onUnread how many texts wait to be read; told when it changes
    */
-  constructor(element, onSay) {
+  constructor(element, onSay, onUnread) {
     this.#panel = element("chat");
     this.#opener = element("chat-open");
     this.#messages = element("messages");
+    this.#newest = element("chat-newest");
     this.#text = element("chat-text");
     this.#badge = element("unread");
     this.#onSay = onSay;
+    this.#onUnread = onUnread;
     this.#opener.onclick = () => this.#show(this.#panel.hidden);
     element("chat-close").onclick = () => this.#show(false);
+    this.#newest.onclick = () => this.#goToEnd();
+    this.#messages.onscroll = () => this.#scrolled();
+    // A keyboard that opens takes its room from the panel, and the newest message stays in sight.
+    new ResizeObserver(() => this.#keepUp()).observe(this.#messages);
+    followKeyboard();
     element("chat-form").onsubmit = (/** @type {Event} */ event) => this.#submit(event);
     this.#panel.onkeydown = (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Escape") this.#show(false);
     };
+    document.addEventListener("visibilitychange", () => this.#look());
+  }
+
+  get isOpen() {
+    return !this.#panel.hidden;
+  }
+
+  /** The session to which it belongs; null: there is none. */
+  get session() {
+    return this.#session;
   }
 
   /**
-   * Belong to this session from now on; a new one starts with an empty, closed panel.
+   * Belong to this session from now on; a new one starts with an empty, closed panel. What was being written stays.
    * @param {string | null} session
    * @param {boolean} open can anything be said now?
    */
@@ -44,7 +88,7 @@ export class Chat {
     if (session !== this.#session) {
       this.#session = session;
       this.#messages.replaceChildren();
-      this.#text.value = "";
+      this.#keepUp(true);
       this.#panel.hidden = true;
       this.#count(0);
     }
@@ -52,46 +96,107 @@ export class Chat {
     this.#opener.ariaExpanded = String(!this.#panel.hidden);
   }
 
-  /** @param {string} name who wrote it @param {string} text */
+  /** @param {string} name who wrote it @param {string} text @returns {boolean} is it read at once? */
   hear(name, text) {
-    this.#append("theirs", name, text);
-    if (this.#panel.hidden) this.#count(this.#unread + 1);
+    this.#append(message("theirs", name, text));
+    this.#newest.hidden = this.#follows;
+    this.#keepUp();
+    if (!this.#isSeen) this.#count(this.#unread + 1);
+    return this.#isSeen;
+  }
+
+  get #isSeen() {
+    return this.isOpen && document.visibilityState === "visible";
+  }
+
+  /** The panel or the page was shown or hidden: what is seen is read. */
+  #look() {
+    if (this.#isSeen) this.#count(0);
   }
 
   /** @param {boolean} open */
   #show(open) {
     this.#panel.hidden = !open;
     this.#opener.ariaExpanded = String(open);
-    if (open) this.#count(0);
+    this.#look();
     (open ? this.#text : this.#opener).focus();
-    this.#messages.scrollTop = this.#messages.scrollHeight;
+    this.#keepUp(true);
+  }
+
+  /** Where the newest message is read; the keyboard of a phone stays closed. */
+  #goToEnd() {
+    this.#messages.focus({ preventScroll: true });
+    this.#keepUp(true);
+  }
+
+  /** The browser scrolls as well, when sizes change: only somebody who scrolls leaves the end. */
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#messages;
+    if (this.#sizes !== `${scrollHeight} ${clientHeight}`) return this.#keepUp();
+    this.#follows = scrollHeight - scrollTop - clientHeight <= END_PX;
+    if (this.#follows) this.#newest.hidden = true;
+  }
+
+  /** Show the end, if that is where the panel was, or if it should be now. @param {boolean} [follows] */
+  #keepUp(follows = this.#follows) {
+    this.#follows = follows;
+    this.#newest.hidden ||= follows;
+    const { scrollHeight, clientHeight } = this.#messages;
+    this.#sizes = `${scrollHeight} ${clientHeight}`;
+    if (follows) this.#messages.scrollTop = scrollHeight;
   }
 
   /** @param {Event} event */
   #submit(event) {
     event.preventDefault();
     const text = [...this.#text.value.trim()].slice(0, CHAT_MAX).join("");
-    if (!text || !this.#onSay(text)) return;
-    this.#append("mine", "You", text);
+    if (!text) return;
+    const item = message("mine", "You", text);
+    if (!this.#onSay(text, (fate) => this.#mark(item, fate))) return;
+    this.#append(item);
+    this.#keepUp(true);
     this.#text.value = "";
   }
 
-  /** @param {"mine" | "theirs"} whose @param {string} name @param {string} text */
-  #append(whose, name, text) {
-    const author = document.createElement("span");
-    author.className = "unseen";
-    author.textContent = `${name}: `;
-    const item = document.createElement("p");
-    item.className = whose;
-    item.append(author, text);
+  /** Show what became of a text of one's own. What is heard at once needs no note. @param {HTMLElement} item @param {Fate} fate */
+  #mark(item, fate) {
+    let note = item.querySelector(".fate");
+    if (!note && fate === "heard") return;
+    if (!note) {
+      note = document.createElement("span");
+      note.className = "fate";
+      item.append(note);
+    }
+    item.dataset.fate = fate;
+    note.textContent = NOTES[fate];
+    this.#keepUp();
+  }
+
+  /** @param {HTMLElement} item */
+  #append(item) {
     this.#messages.append(item);
-    item.scrollIntoView({ block: "end" });
+    while (this.#messages.childElementCount > MESSAGES_MAX) this.#messages.firstElementChild.remove();
   }
 
   /** @param {number} unread */
   #count(unread) {
+    if (unread === this.#unread) return;
     this.#unread = unread;
     this.#badge.hidden = unread === 0;
-    this.#badge.textContent = String(unread);
+    this.#badge.textContent = unreadCount(unread);
+    this.#onUnread(unread);
   }
+}
+
+/** @param {"mine" | "theirs"} whose @param {string} name @param {string} text */
+function message(whose, name, text) {
+  const author = document.createElement("span");
+  author.className = "unseen";
+  author.dir = "auto";
+  author.textContent = `${name}: `;
+  const item = document.createElement("p");
+  item.className = whose;
+  item.dir = "auto";
+  item.append(author, text);
+  return item;
 }

@@ -2,73 +2,69 @@
  * Wires the page together: frames to the picture, the call and the sounds; what people press to frames.
  *
  * The server decides everything about the encounter, so there is no state machine here: each snapshot is taken as
- * it comes, and what belongs to it (the call, the devices, the loop) is made to fit. What is decided here is only
- * what the server cannot know: whether devices open, and under which name to come in.
+ * it comes, and what belongs to it (the call, the devices, the loop) is made to fit. Two things are decided here, since
+ * the server cannot know of them: what happens before a search begins (`Finding`), and what the person has left before
+ * the server has heard of it (`Leaving`).
  */
 
-import { Chat } from "./chat.js";
-import { Identity, IdentityError } from "./identity.js";
+import { comeAlive } from "./alive.js";
+import { DeviceWatch } from "./device_watch.js";
+import { Encounter } from "./encounter.js";
+import { Finding, STEPS } from "./finding.js";
+import { Identity } from "./identity.js";
+import { Leaving } from "./leaving.js";
 import { Devices } from "./media.js";
-import { Peer } from "./peer.js";
+import { isolateIn } from "./names.js";
+import { broughtBy, keepCounted } from "./presence.js";
+import { NOWHERE } from "./protocol.js";
+import { Reopening } from "./reopening.js";
 import { Signaling } from "./signaling.js";
 import { Sounds } from "./sounds.js";
-import { element, View } from "./view.js";
+import { Talk } from "./talk.js";
+import { Version } from "./version.js";
+import { BLANK, element, View, written } from "./view.js";
+import { Waits } from "./waits.js";
+import { isLongWait, mayBeNetwork, placeLost, rests } from "./words.js";
 
 /** @typedef {import("./protocol.js").ServerFrame} ServerFrame */
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
 /** @typedef {import("./media.js").Want} Want */
 
-/** Said to somebody who comes back too late to resume, and finds themselves at the entrance. */
-const GIVEN_UP =
-  "Your connection was gone for too long, so your place was given up. Press Find Partner to go on.";
-
-const EVERYTHING = { audio: true, video: true };
-
-/** What is drawn before the server has said anything. @type {Snapshot} */
-const NOWHERE = {
-  type: "state",
-  seq: 0,
-  state: "idle",
-  session: null,
-  partner: null,
-  sound: null,
-  cue: null,
-  since_ms: 0,
-  deadline_ms: null,
-  search_again_in: null,
-  cause: null,
-  message: null,
-};
+/** Where somebody is whose search the server may have heard, until it tells. @type {Snapshot} */
+const ASKED = { ...NOWHERE, state: "searching" };
 
 class Page {
   #identity = new Identity();
+  #waits = new Waits(() => this.#redraw({}));
   #devices = new Devices(() => this.#devicesChanged());
+  #deviceWatch = new DeviceWatch(this.#devices, (text) => this.#view.say(text));
   #sounds = new Sounds(new URL("../sounds/", import.meta.url).href);
+  #version = new Version({
+    own: document.documentElement.dataset.build,
+    look: () => ({ ...this.#picture, ...written() }),
+    say: (text) => this.#view.say(text),
+  });
+  #reopening = new Reopening({
+    waits: this.#waits,
+    devices: this.#devices,
+    onProblem: (problem) => this.#tellProblem(problem),
+  });
   #signaling;
   #view;
-  #chat;
-  /** @type {Peer | null} */
-  #peer = null;
-  /** The session of the present peer. @type {string | null} */
-  #session = null;
-  /** @type {RTCIceServer[]} */
-  #iceServers = [];
+  #talk;
+  #encounter;
+  #finding;
+  #leaving;
+  /** When the server last said something, on a clock that goes on while the computer sleeps. */
+  #heard_at = 0;
   /** @type {import("./view.js").Picture} */
   #picture = {
-    snapshot: NOWHERE,
-    arrived_at: 0,
-    link: { status: "off" },
-    welcomed: false,
-    presence: null,
-    name: "",
-    nameProblem: "",
-    asking: false,
-    problem: null,
+    ...BLANK,
+    presence: broughtBy(element("presence")),
     own: this.#devices.stream,
     sending: this.#devices.sending,
-    partner: null,
-    partnerSending: null,
-    interrupted: false,
+    choice: this.#devices.choice,
+    ring: this.#sounds.on,
   };
 
   constructor() {
@@ -80,16 +76,39 @@ class Page {
       onFrame: (frame) => this.#hear(frame),
       onLink: (link) => this.#linkChanged(link),
     });
+    this.#finding = new Finding(this.#means());
+    this.#leaving = new Leaving({
+      waits: this.#waits,
+      send: (frame, onFate) => this.#signaling.send(frame, onFate),
+      onOverdue: () => this.#enter(),
+    });
+    this.#encounter = new Encounter({
+      signaling: this.#signaling,
+      waits: this.#waits,
+      devices: this.#devices,
+      onChange: (seen) => this.#redraw(seen),
+      onProblem: (problem) => this.#redraw({ problem }),
+    });
     this.#view = new View(this.#handlers());
-    this.#chat = new Chat(element, (text) => this.#say(text));
+    this.#talk = new Talk({
+      element,
+      signaling: this.#signaling,
+      view: this.#view,
+      sounds: this.#sounds,
+      onUnread: (unread) => this.#redraw({ unread }),
+    });
     this.#listen();
   }
 
-  /** Come in: under the name that this tab had, if it had one. */
+  /** Come in: under the name that this tab had, if it had one, and back into the call that a reload interrupted. */
   async open() {
     this.#view.offerName(this.#identity.name);
     this.#redraw({ name: this.#identity.name });
-    if (await this.#identity.restore()) this.#signaling.start();
+    comeAlive();
+    const place = this.#identity.takePlace();
+    if (!(await this.#identity.restore()) || this.#finding.underway) return;
+    this.#encounter.returns = place !== null;
+    this.#enter(place);
   }
 
   /** @returns {import("./view.js").Handlers} */
@@ -97,15 +116,33 @@ class Page {
     return {
       onFind: (name) => this.#find(name),
       onCancel: () => this.#cancel(),
-      onSkip: () => this.#session && this.#signaling.send({ type: "skip", session: this.#session }),
-      onEnd: () => this.#session && this.#signaling.send({ type: "end", session: this.#session }),
+      onSkip: () => this.#skip(),
+      onEnd: () => this.#leave(),
       onMicrophone: async (on) => this.#tellProblem(await this.#devices.setMicrophone(on)),
       onCamera: async (on) => this.#tellProblem(await this.#devices.setCamera(on)),
-      onTryAgain: () => this.#search(EVERYTHING),
-      onContinueWithout: () => this.#search(this.#picture.problem?.fallback ?? EVERYTHING),
+      onRing: (on) => this.#ring(on),
+      onTryAgain: () => this.#search(this.#devices.choice),
+      onContinueWithout: () => this.#search(this.#picture.problem?.fallback ?? this.#devices.choice),
       onNotNow: () => this.#redraw({ problem: null }),
       onUseThisTab: () => this.#signaling.start(),
       onReload: () => location.reload(),
+    };
+  }
+
+  /** @returns {import("./finding.js").Means} */
+  #means() {
+    return {
+      waits: this.#waits,
+      isIn: (name) => this.#identity.enters(name) && this.#signaling.isComing,
+      comeIn: (name, signal) => this.#comeIn(name, signal),
+      lineIsUp: () => this.#signaling.up(),
+      left: () => this.#leaving.left(),
+      cannotCall: () => this.#encounter.problem,
+      openDevices: (want) => this.#devices.open(want),
+      closeDevices: () => this.#devices.close(),
+      ask: (onFate) => this.#signaling.send({ type: "search", criteria: {} }, onFate),
+      takeBack: () => this.#signaling.takeBackSearch() || this.#leaving.begin(ASKED),
+      report: (error) => reportError(error),
     };
   }
 
@@ -117,8 +154,9 @@ class Page {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.#signaling.nudge();
     });
-    // Closing a tab is a goodbye: say so, rather than have the partner wait for somebody who has gone.
-    addEventListener("pagehide", () => this.#leave());
+    const isOff = () => this.#picture.link.status === "off";
+    keepCounted(isOff, (presence) => this.#redraw({ presence }));
+    addEventListener("pagehide", () => this.#hide());
     // A page that the browser kept and brings back has no call and no line any more: start afresh.
     addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
   }
@@ -127,63 +165,81 @@ class Page {
 
   /** @param {string} name */
   async #find(name) {
-    if (this.#picture.asking) return;
     if (!name) return this.#redraw({ nameProblem: "Please enter your name." });
-    this.#redraw({ asking: true, nameProblem: "", name });
-    if (!(await this.#comeIn(name))) return;
-    this.#redraw({ asking: false });
-    await this.#search(EVERYTHING);
+    this.#redraw({ nameProblem: "", name });
+    await this.#search(this.#devices.choice);
   }
 
-  /**
-   * Be connected under this name.
-   * @param {string} name
-   * @returns {Promise<boolean>} false: it was refused, and the person was told
-   */
-  async #comeIn(name) {
-    const known = name === this.#identity.name;
-    if (known && ["open", "connecting", "waiting"].includes(this.#signaling.status)) return true;
-    try {
-      await this.#identity.become(name);
-    } catch (error) {
-      if (!(error instanceof IdentityError)) throw error;
-      this.#redraw({ asking: false, nameProblem: error.message });
-      return false;
-    }
-    this.#redraw({ welcomed: false });
-    this.#signaling.start();
-    return true;
-  }
-
-  /**
-   * Open the devices, then search: a partner should not sit before somebody who is still being asked.
-   * @param {Want} want
-   */
+  /** @param {Want} want the devices to come with */
   async #search(want) {
-    if (this.#picture.asking) return;
-    this.#redraw({ asking: true, problem: null });
-    const problem = await this.#devices.open(want);
-    if (problem) return this.#redraw({ asking: false, problem });
-    this.#signaling.send({ type: "search", criteria: {} });
+    if (this.#finding.underway) return;
+    this.#redraw({ problem: null });
+    const outcome = await this.#finding.begin(this.#picture.name, want);
+    switch (outcome.kind) {
+      case "name":
+        this.#redraw({ nameProblem: outcome.message });
+        break;
+      case "problem":
+        this.#redraw({ problem: outcome.problem });
+        break;
+      case "refused":
+        if (outcome.message) this.#view.say(outcome.message);
+        break;
+      default:
+    }
+    this.#rest();
+    this.#redraw({});
+  }
+
+  /** Be somebody with this name, and begin to connect. @param {string} name @param {AbortSignal} signal */
+  async #comeIn(name, signal) {
+    await this.#identity.become(name, signal);
+    if (!signal.aborted) this.#enter();
+  }
+
+  /** @param {import("./signaling.js").Place | null} [place] */
+  #enter(place = null) {
+    this.#redraw({ welcomed: false });
+    this.#signaling.start(place);
   }
 
   #cancel() {
-    const { state, session } = this.#picture.snapshot;
-    if (state === "ended" && session) this.#signaling.send({ type: "end", session });
-    else this.#signaling.send({ type: "cancel" });
+    if (!this.#finding.underway) return this.#leave();
+    this.#finding.withdraw();
+    this.#rest();
+    this.#redraw({});
   }
 
-  /** @param {string} text */
-  #say(text) {
-    const { state, session } = this.#picture.snapshot;
-    if (state !== "connected" || !session) return false;
-    this.#signaling.send({ type: "chat", session, text });
-    return true;
-  }
-
+  /** Be at the entrance at once, and let the server know as soon as it can be told. */
   #leave() {
-    if (this.#session) this.#signaling.send({ type: "end", session: this.#session });
-    else if (this.#picture.snapshot.state === "searching") this.#signaling.send({ type: "cancel" });
+    this.#leaving.begin(this.#picture.snapshot);
+    if (this.#leaving.underway) this.#show(NOWHERE);
+  }
+
+  #skip() {
+    const { session } = this.#encounter;
+    if (session === null) return;
+    let told = false;
+    this.#signaling.send({ type: "skip", session }, (fate) => {
+      if (fate !== "waits" || told) return;
+      told = true;
+      this.#view.say("Skip will be done as soon as the connection is back.");
+    });
+  }
+
+  /** @param {boolean} on */
+  #ring(on) {
+    this.#sounds.switch(on);
+    this.#redraw({ ring: on });
+  }
+
+  /**
+   * The page goes: it is closed, or reloaded. The browser tells the server so, by its way of closing the socket. In a
+   * call the server keeps the place for a moment, so the page that a reload brings can come back.
+   */
+  #hide() {
+    const { place } = this.#signaling;
+    if (this.#encounter.session !== null && place) this.#identity.keepPlace(place);
   }
 
   // What the server says
@@ -195,13 +251,13 @@ class Page {
         this.#welcomed(frame);
         break;
       case "state":
-        this.#take(frame);
+        if (!this.#leaving.covers(frame)) this.#take(frame);
         break;
       case "signal":
-        if (frame.session === this.#session) this.#peer?.receive(frame.data);
+        this.#encounter.hear(frame);
         break;
       case "chat":
-        if (frame.session === this.#session) this.#hearChat(frame.text);
+        this.#talk.hear(frame);
         break;
       case "partner":
         this.#partnerChanged(frame);
@@ -215,39 +271,67 @@ class Page {
       default:
       // A newer server may say more than this page knows.
     }
+    this.#heard_at = Date.now();
   }
 
   /** @param {import("./protocol.js").Welcome} welcome */
-  #welcomed({ ice_servers, user, resumed }) {
-    this.#iceServers = ice_servers;
-    if (resumed) this.#peer?.resync();
-    else if (this.#picture.welcomed && this.#picture.snapshot.state !== "idle") this.#view.say(GIVEN_UP);
+  #welcomed({ ice_servers, user, resume, resumed, token, build }) {
+    this.#version.hear(build);
+    const { welcomed, snapshot } = this.#picture;
+    this.#encounter.iceServers = ice_servers;
+    if (token) this.#identity.renew(token, user);
     this.#redraw({ welcomed: true, name: user.name });
+    const back = this.#encounter.returns;
+    this.#encounter.returns = back && resumed;
+    if (resumed) return this.#encounter.resync();
+    if (back) return this.#view.say("The call that you were in is over.");
+    if (welcomed && snapshot.state !== "idle") this.#placeLost(snapshot, resume.grace_ms);
   }
 
-  /** @param {Snapshot} snapshot */
-  #take(snapshot) {
-    const { state, session } = snapshot;
+  /** The server does not know this page any more: a search goes on, a session cannot. @param {Snapshot} snapshot @param {number} grace_ms */
+  #placeLost(snapshot, grace_ms) {
+    const why = placeLost(Date.now() - this.#heard_at, grace_ms);
+    const searched = snapshot.state === "searching" || (snapshot.state === "ended" && !rests(snapshot));
+    this.#view.say(`${why} ${searched ? "Your search begins again." : "Press Find Partner to go on."}`);
+    if (searched) this.#search(this.#devices.choice);
+  }
+
+  /** @param {Snapshot} told */
+  #take(told) {
+    const { state, session } = told;
+    const { snapshot: before, failedCalls } = this.#picture;
+    const message = isolateIn(told.message, before.partner?.name);
+    const snapshot = { ...told, message };
+    if (state !== "idle" && state !== "ended") this.#finding.begun();
+    if (state === "connected") this.#picture.failedCalls = 0;
+    const isNews = before.state !== "ended" || before.session !== session;
+    if (isNews && mayBeNetwork(told)) this.#picture.failedCalls = failedCalls + 1;
+    this.#show(snapshot);
+    const stays = state === "ended" && (rests(snapshot) || isLongWait(snapshot)); // it can be read for as long as it is so
+    if (message && !stays) this.#view.say(message);
+  }
+
+  /** Have everything be as this snapshot says. @param {Snapshot} snapshot */
+  #show(snapshot) {
+    const { state } = snapshot;
+    const together = state === "connecting" || state === "connected";
     this.#sounds.loop(snapshot.sound);
     this.#sounds.cue(snapshot.cue);
-    this.#call(state === "connecting" || state === "connected" ? session : null, snapshot);
-    this.#chat.draw(this.#session, state === "connected");
-    const rests = snapshot.search_again_in === null;
-    if (snapshot.message && !(state === "ended" && rests)) this.#view.say(snapshot.message);
-    this.#redraw({
-      snapshot,
-      arrived_at: performance.now(),
-      asking: this.#picture.asking && state !== "searching",
-    });
+    this.#encounter.follow(snapshot);
+    this.#talk.follow(snapshot);
+    this.#redraw({ snapshot, arrived_at: performance.now() });
     this.#rest();
+    const lacks = !this.#devices.inUse && !this.#finding.underway;
+    if ((together || state === "searching") && lacks) this.#reopening.begin();
   }
 
   /** The devices are let go of when nobody is looked for and nobody is there. */
   #rest() {
-    const { snapshot, asking } = this.#picture;
-    const rests =
-      snapshot.state === "idle" || (snapshot.state === "ended" && snapshot.search_again_in === null);
-    if (rests && !asking) this.#devices.close();
+    const { snapshot } = this.#picture;
+    const isOver = snapshot.state === "idle" || rests(snapshot);
+    if (!isOver || this.#finding.underway) return;
+    this.#reopening.stop();
+    this.#devices.close();
   }
 
   /** @param {import("./protocol.js").PartnerFrame} frame */
@@ -257,77 +341,33 @@ class Page {
     this.#redraw({ snapshot: { ...snapshot, partner: { ...snapshot.partner, away } } });
   }
 
-  /** @param {string} text */
-  #hearChat(text) {
-    const name = this.#picture.snapshot.partner?.name ?? "Your partner";
-    this.#chat.hear(name, text);
-    this.#view.whisper(`${name} wrote: ${text}`);
-  }
-
   /** @param {import("./protocol.js").ErrorFrame} error */
   #refused({ code, message, about }) {
-    if (about === "search") this.#redraw({ asking: false });
-    this.#rest();
+    if (about === "search") this.#finding.refused();
     // Pressed a moment too late: the next snapshot shows how it is.
     if (code !== "not_now") this.#view.say(message);
   }
 
   /** @param {import("./signaling.js").Link} link */
   #linkChanged(link) {
-    if (link.status === "stopped") {
-      this.#call(null, NOWHERE);
-      this.#sounds.loop(null);
-      this.#devices.close();
-      this.#redraw({ link, asking: false, problem: null, presence: null, welcomed: false });
-    } else {
-      this.#redraw({ link });
-    }
+    const { welcomed } = this.#picture;
+    const down = link.status === "waiting" || link.status === "connecting";
+    if (down && welcomed) this.#waits.begin("link");
+    if (!down) this.#waits.end("link");
+    this.#redraw({ link });
+    if (link.status !== "stopped") return;
+    this.#finding.withdraw();
+    this.#leaving.stop();
+    this.#show(NOWHERE);
+    this.#redraw({ problem: null, presence: null, welcomed: false });
   }
 
-  // The call
-
-  /**
-   * Be in the call of this session, and in no other.
-   * @param {string | null} session
-   * @param {Snapshot} snapshot
-   */
-  #call(session, snapshot) {
-    if (session !== this.#session) {
-      this.#peer?.close();
-      this.#session = session;
-      this.#picture = { ...this.#picture, partner: null, partnerSending: null, interrupted: false };
-      this.#peer = session === null ? null : this.#meet(session, snapshot.initiator === true);
-    } else if (snapshot.state === "connecting" && this.#peer?.flowed && session) {
-      // We have said so; but the line dropped since, and it may have been lost.
-      this.#signaling.send({ type: "connected", session });
-    }
-  }
-
-  /**
-   * @param {string} session
-   * @param {boolean} initiator
-   */
-  #meet(session, initiator) {
-    const options = {
-      initiator,
-      iceServers: this.#iceServers,
-      send: (/** @type {unknown} */ data) => this.#signaling.send({ type: "signal", session, data }),
-      onStream: (/** @type {MediaStream} */ partner) => this.#redraw({ partner }),
-      onFlow: () => this.#signaling.send({ type: "connected", session }),
-      onFailed: (/** @type {string} */ code) => this.#signaling.send({ type: "failed", session, code }),
-      onPartnerMedia: (/** @type {import("./flow.js").Sending} */ partnerSending) =>
-        this.#redraw({ partnerSending }),
-      onInterrupted: (/** @type {boolean} */ interrupted) => this.#redraw({ interrupted }),
-    };
-    return new Peer(options, this.#devices.tracks, this.#devices.sending);
-  }
+  // The picture
 
   #devicesChanged() {
-    const { tracks, sending } = this.#devices;
-    this.#peer?.replace("audio", tracks.audio);
-    this.#peer?.replace("video", tracks.video);
-    this.#peer?.tell(sending);
-    this.#redraw({ sending });
+    this.#encounter.devicesChanged();
+    this.#deviceWatch.changed();
+    this.#redraw({ sending: this.#devices.sending, choice: this.#devices.choice });
   }
 
   /** @param {import("./media.js").Problem | null} problem */
@@ -337,8 +377,15 @@ class Page {
 
   /** @param {Partial<import("./view.js").Picture>} change */
   #redraw(change) {
-    this.#picture = { ...this.#picture, ...change };
+    const waits = { link: this.#waits.get("link"), mend: this.#waits.get("mend") };
+    this.#picture = { ...this.#picture, ...change, waits, step: this.#step() };
     this.#view.draw(this.#picture);
+  }
+
+  /** What the attempt to search waits for. Between two steps it is drawn as before. */
+  #step() {
+    if (!this.#finding.underway) return null;
+    return STEPS.find((what) => this.#waits.get(what) !== null) ?? this.#picture.step ?? "guest";
   }
 }
 

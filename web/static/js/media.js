@@ -1,23 +1,18 @@
 /**
- * This person's camera and microphone, and their failures in plain English.
- * It owns the local tracks: opened when somebody looks for a partner, stopped when nobody does. No call and no
- * drawing here.
+ * This person's camera and microphone, and what the person wants of them.
+ * It owns the local tracks: opened when somebody looks for a partner, stopped when nobody does. What was switched off
+ * stays off until the person switches it on again, over skips, ends and visits; what went away by itself while it was
+ * in use is remembered, so that it can be opened again. No call and no drawing here.
  */
 
-/** @typedef {"camera" | "microphone" | "both"} Device */
-/** @typedef {"busy" | "refused" | "missing" | "insecure" | "broken"} Reason */
-/** @typedef {{ audio: boolean, video: boolean }} Want */
+import { recall, remember } from "./preferences.js";
+import { describe } from "./problems.js";
+import { browserClock } from "./waits.js";
 
-/**
- * Why a device did not open, what to do about it, and what one can go on with instead.
- * @typedef {object} Problem
- * @property {Device} device
- * @property {Reason} reason
- * @property {string} title
- * @property {string} advice
- * @property {Want} fallback
- * @property {string} fallbackLabel
- */
+/** @typedef {import("./problems.js").Device} Device */
+/** @typedef {import("./problems.js").Problem} Problem */
+/** @typedef {import("./problems.js").Reason} Reason */
+/** @typedef {import("./problems.js").Want} Want */
 
 /** A study partner needs a face, not a cinema; and half the phones out there encode this without getting warm. */
 const VIDEO = {
@@ -27,6 +22,12 @@ const VIDEO = {
   facingMode: "user",
 };
 const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+
+const KINDS = /** @type {const} */ (["audio", "video"]);
+/** @type {Readonly<Want>} */
+const NOTHING = { audio: false, video: false };
+/** Under load a camera may pause for a second or two. One that is mute for longer was muted by something. */
+const SILENCE_MS = 3_000;
 
 /** What browsers call it. Firefox says AbortError where others say NotReadableError. @type {Record<string, Reason>} */
 const REASONS = {
@@ -38,15 +39,21 @@ const REASONS = {
   OverconstrainedError: "missing",
 };
 
-/** @type {Record<Device, string>} */
-const NAMES = { camera: "camera", microphone: "microphone", both: "camera and microphone" };
-
 export class Devices {
   #mediaDevices;
   #secure;
   #onChange;
+  #clock;
   #stream = new MediaStream();
-  #muted = false;
+  /** @type {Want} */
+  #choice;
+  #inUse = false;
+  /** What went away by itself while it was in use, and is still wanted. */
+  #lost = NOTHING;
+  /** What is open and gives nothing. */
+  #silent = NOTHING;
+  /** @type {{ audio: any, video: any }} */
+  #silences = { audio: null, video: null };
   /** Rises with every closing, so that a device that opens too late is closed again at once. */
   #era = 0;
 
@@ -54,11 +61,30 @@ export class Devices {
    * @param {() => void} onChange a track came, went, or was switched on or off
    * @param {MediaDevices | undefined} mediaDevices undefined on a page that is not secure
    * @param {boolean} secure
+   * @param {import("./waits.js").Clock} clock
    */
-  constructor(onChange, mediaDevices = navigator.mediaDevices, secure = isSecureContext) {
+  constructor(
+    onChange,
+    mediaDevices = navigator.mediaDevices,
+    secure = isSecureContext,
+    clock = browserClock(),
+  ) {
     this.#onChange = onChange;
+    this.#clock = clock;
     this.#mediaDevices = mediaDevices;
     this.#secure = secure;
+    const kept = recall("devices");
+    this.#choice = { audio: kept?.audio !== false, video: kept?.video !== false };
+  }
+
+  /** What this person wants to be seen and heard by. */
+  get choice() {
+    return this.#choice;
+  }
+
+  /** Have they been opened, and not closed since? */
+  get inUse() {
+    return this.#inUse;
   }
 
   /** What is seen and heard of this person: one stream for as long as the page lives. */
@@ -77,19 +103,45 @@ export class Devices {
   /** What is being sent: a muted microphone is none. @returns {import("./flow.js").Sending} */
   get sending() {
     const { audio, video } = this.tracks;
-    return { audio: audio !== null && !this.#muted, video: video !== null };
+    return { audio: audio !== null && this.#choice.audio, video: video !== null };
+  }
+
+  /** What went away by itself while it was in use (it was unplugged, or another program took it), and is still wanted. */
+  get lost() {
+    return this.#lost;
+  }
+
+  /** What is switched on here, but muted by the device, the system or the browser. @returns {Want} */
+  get silenced() {
+    const { audio, video } = this.sending;
+    return { audio: audio && this.#silent.audio, video: video && this.#silent.video };
+  }
+
+  /** What the partner is told of it: what is silenced neither. @returns {import("./flow.js").Sending} */
+  get told() {
+    const { sending, silenced } = this;
+    return { audio: sending.audio && !silenced.audio, video: sending.video && !silenced.video };
   }
 
   /**
-   * Open what is wanted, in place of what was open.
+   * Have open what is wanted, and nothing else.
    * @param {Want} want
    * @returns {Promise<Problem | null>} null: it is open
    */
   async open(want) {
-    this.close();
-    if (!want.audio && !want.video) return null;
-    const reason = await this.#add(want);
-    return reason === null ? null : describe(reason, want, await this.#culprit(reason, want));
+    const { audio, video } = this.tracks;
+    if (audio && !want.audio) this.#remove(audio);
+    if (video && !want.video) this.#remove(video);
+    this.#inUse = true;
+    this.#onChange();
+    const lacking = { audio: want.audio && !audio, video: want.video && !video };
+    if (!lacking.audio && !lacking.video) return null;
+    const era = this.#era;
+    const reason = await this.#add(lacking);
+    if (reason === null || era !== this.#era) return null;
+    const problem = describe(reason, want, await this.#culprit(reason, lacking));
+    if (era === this.#era) this.close();
+    return problem;
   }
 
   /**
@@ -97,15 +149,13 @@ export class Devices {
    * @returns {Promise<Problem | null>} a microphone that was not there until now may still not open
    */
   async setMicrophone(on) {
+    this.#choose({ ...this.#choice, audio: on });
     const { audio } = this.tracks;
-    if (on && !audio) {
-      const reason = await this.#add({ audio: true, video: false });
-      if (reason !== null) return describe(reason, { audio: true, video: false }, "microphone");
-    }
-    this.#muted = !on;
     if (audio) audio.enabled = on;
     this.#onChange();
-    return null;
+    if (!on || audio || !this.#inUse) return null;
+    const reason = await this.#add({ audio: true, video: false });
+    return reason && describe(reason, { audio: true, video: false }, "microphone");
   }
 
   /**
@@ -114,21 +164,37 @@ export class Devices {
    * @returns {Promise<Problem | null>}
    */
   async setCamera(on) {
+    this.#choose({ ...this.#choice, video: on });
     const { video } = this.tracks;
-    if (on && !video) {
-      const reason = await this.#add({ audio: false, video: true });
-      if (reason !== null) return describe(reason, { audio: false, video: true }, "camera");
-    } else if (!on && video) {
-      this.#remove(video);
-      this.#onChange();
+    if (video && !on) this.#remove(video);
+    this.#onChange();
+    if (!on || video || !this.#inUse) return null;
+    const reason = await this.#add({ audio: false, video: true });
+    return reason && describe(reason, { audio: false, video: true }, "camera");
+  }
+
+  /** Try to open again what went away. That it is still gone is no news; after a refusal it is not asked for again. */
+  async regain() {
+    for (const kind of KINDS) {
+      if (!this.#lost[kind]) continue;
+      const reason = await this.#add({ ...NOTHING, [kind]: true });
+      if (reason === "refused") this.#lost = { ...this.#lost, [kind]: false };
     }
-    return null;
+  }
+
+  /** @param {Want} choice */
+  #choose(choice) {
+    this.#choice = choice;
+    this.#lost = { audio: this.#lost.audio && choice.audio, video: this.#lost.video && choice.video };
+    remember("devices", choice);
   }
 
   /** Let go of every device. */
   close() {
+    if (!this.#inUse) return;
     this.#era += 1;
-    this.#muted = false;
+    this.#inUse = false;
+    this.#lost = NOTHING;
     for (const track of this.#stream.getTracks()) this.#remove(track);
     this.#onChange();
   }
@@ -151,8 +217,9 @@ export class Devices {
     }
     for (const track of stream.getTracks()) {
       // Too late, or asked for twice: one of a kind is enough.
-      const kept = this.tracks[track.kind === "audio" ? "audio" : "video"];
-      if (era === this.#era && !kept) this.#keep(track);
+      // Or switched off while the browser asked.
+      const kind = kindOf(track);
+      if (era === this.#era && !this.tracks[kind] && this.#choice[kind]) this.#keep(track);
       else track.stop();
     }
     this.#onChange();
@@ -161,16 +228,43 @@ export class Devices {
 
   /** @param {MediaStreamTrack} track */
   #keep(track) {
+    const kind = kindOf(track);
+    this.#lost = { ...this.#lost, [kind]: false };
     this.#stream.addTrack(track);
-    track.onended = () => {
-      this.#remove(track);
-      this.#onChange();
-    };
+    track.onended = () => this.#lose(track);
+    track.onmute = track.onunmute = () => this.#heed(track);
+    if (track.muted) this.#heed(track);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #lose(track) {
+    const kind = kindOf(track);
+    this.#remove(track);
+    this.#lost = { ...this.#lost, [kind]: this.#choice[kind] };
+    this.#onChange();
+  }
+
+  /** It was muted from outside, or is not any more. @param {MediaStreamTrack} track */
+  #heed(track) {
+    const kind = kindOf(track);
+    this.#clock.clearTimeout(this.#silences[kind]);
+    if (!track.muted) return this.#silence(kind, false);
+    this.#silences[kind] = this.#clock.setTimeout(() => this.#silence(kind, true), SILENCE_MS);
+  }
+
+  /** @param {"audio" | "video"} kind @param {boolean} silent */
+  #silence(kind, silent) {
+    if (this.#silent[kind] === silent) return;
+    this.#silent = { ...this.#silent, [kind]: silent };
+    this.#onChange();
   }
 
   /** @param {MediaStreamTrack} track */
   #remove(track) {
-    track.onended = null;
+    const kind = kindOf(track);
+    this.#clock.clearTimeout(this.#silences[kind]);
+    this.#silent = { ...this.#silent, [kind]: false };
+    track.onended = track.onmute = track.onunmute = null;
     track.stop();
     this.#stream.removeTrack(track);
   }
@@ -203,76 +297,7 @@ export class Devices {
   }
 }
 
-/**
- * @param {Reason} reason
- * @param {Want} want what was asked for
- * @param {Device} device what is to blame
- * @returns {Problem}
- */
-export function describe(reason, want, device) {
-  const fallback = without(reason, want, device);
-  return {
-    device,
-    reason,
-    ...sentences(reason, NAMES[device]),
-    fallback,
-    fallbackLabel: label(fallback),
-  };
-}
-
-/**
- * A refusal is mostly about the camera: the microphone alone is still worth a question.
- * @param {Reason} reason
- * @param {Want} want
- * @param {Device} device
- * @returns {Want}
- */
-function without(reason, want, device) {
-  if (device === "both") return { audio: reason === "refused" && want.audio, video: false };
-  return { audio: want.audio && device !== "microphone", video: want.video && device !== "camera" };
-}
-
-/** @param {Want} fallback */
-function label(fallback) {
-  if (fallback.audio) return "Continue without camera";
-  if (fallback.video) return "Continue without microphone";
-  return "Continue without camera and microphone";
-}
-
-/**
- * @param {Reason} reason
- * @param {string} device
- * @returns {{ title: string, advice: string }}
- */
-function sentences(reason, device) {
-  const are = device.includes("and") ? "are" : "is";
-  switch (reason) {
-    case "busy":
-      return {
-        title: `Your ${device} ${are} busy`,
-        advice: "Another program or browser tab is using it. Close that call or program, then try again.",
-      };
-    case "refused":
-      return {
-        title: `Your ${device} ${are} blocked`,
-        advice:
-          "The browser was told not to share with this page. Click the icon beside the address, allow it, then try again.",
-      };
-    case "missing":
-      return {
-        title: `No ${device} found`,
-        advice: "Plug one in or switch it on, then try again.",
-      };
-    case "insecure":
-      return {
-        title: "Cameras need a secure page",
-        advice:
-          "Browsers share a camera or microphone only with pages whose address begins with https:// (or on localhost). Open this page that way.",
-      };
-    default:
-      return {
-        title: `Your ${device} did not start`,
-        advice: "Unplug it and plug it in again, or restart the browser, then try again.",
-      };
-  }
+/** @param {MediaStreamTrack} track */
+function kindOf({ kind }) {
+  return kind === "audio" ? "audio" : "video";
 }

@@ -8,15 +8,20 @@
  * audio and one video line, both going both ways; who has no camera sends nothing on its line. So turning a camera
  * on, off or losing it never needs a new offer, and the only later offers are ICE restarts.
  *
- * What the partner sends is handled strictly one after the other (`#turn`). A `Peer` belongs to one session and is
+ * What the partner sends is handled strictly one after the other (`#work`). A `Peer` belongs to one session and is
  * closed with it: what arrives for it afterwards is ignored, so nothing of an old session reaches a new one.
- * The sockets of either side may drop while signals are under way, and a client never learns which of its signals
- * were lost; `resync` makes both sides say again what matters.
+ * The sockets of either side may drop while signals are under way; `resync` makes both sides say again what matters.
+ *
+ * The server relays signals unread, and hangs up on a page that says too much. So what comes is bounded by an `Inbox`,
+ * and what is done because of it has rates of its own, far below the 30 frames a second that the server allows.
  *
  * It owns the connection and its timers, and nothing else: tracks are lent to it, drawing is not its business.
  */
 
+import { Budget, Throttle } from "./budget.js";
 import { arrived, flows } from "./flow.js";
+import { Inbox } from "./inbox.js";
+import { Trickle } from "./trickle.js";
 
 /** @typedef {import("./flow.js").Sending} Sending */
 
@@ -53,8 +58,12 @@ import { arrived, flows } from "./flow.js";
  * @property {() => number} now
  */
 
-/** Candidates come in bursts of a few per interface; one frame for a burst instead of a frame each. */
-const BATCH_MS = 40;
+/** How often a `resync` is answered, and how often one is asked for. It repeats up to three frames. */
+const ANSWERS = { per_s: 1, burst: 1 };
+/** How often a description of the partner is taken up. A call takes one or two, and one more for each ICE restart. */
+const DESCRIPTIONS = { per_s: 1, burst: 5 };
+/** How often the partner is told what this side sends: as fast as a person presses Mute, and not as fast as a stuck key. */
+const TELLINGS = { per_s: 3, burst: 5 };
 /** How often to look whether media flows, while it does not yet. */
 const LOOK_MS = 150;
 /** "disconnected" often mends itself within a second or two; after this long it is helped along. */
@@ -85,10 +94,13 @@ export class Peer {
   #sending;
   /** @type {Sending | null} */
   #partner = null;
-  /** @type {RTCIceCandidateInit[]} */
-  #candidates = [];
-  /** @type {Promise<void>} */
-  #turn = Promise.resolve();
+  #inbox = new Inbox();
+  #working = false;
+  #descriptions;
+  #answers;
+  #resyncs;
+  #tellings;
+  #trickle;
   #offering = false;
   #tookUp = false;
   #flowed = false;
@@ -96,11 +108,11 @@ export class Peer {
   #failures = 0;
   #up_at = 0;
   /** @type {any} */
-  #batch = null;
-  /** @type {any} */
   #look = null;
   /** @type {any} */
   #mend = null;
+  /** @type {any} */
+  #later = null;
 
   /**
    * @param {PeerOptions} options
@@ -114,6 +126,11 @@ export class Peer {
     this.#sending = sending;
     this.#local = new this.#world.MediaStream();
     this.#remote = new this.#world.MediaStream();
+    this.#descriptions = new Budget(DESCRIPTIONS, this.#world.now());
+    this.#answers = new Throttle(() => this.#sayAgain(), ANSWERS, this.#world);
+    this.#resyncs = new Throttle(() => this.#askAgain(), ANSWERS, this.#world);
+    this.#tellings = new Throttle(() => this.#sayMedia(), TELLINGS, this.#world);
+    this.#trickle = new Trickle(options.send, this.#world);
     this.#pc = new this.#world.RTCPeerConnection({ iceServers: options.iceServers });
     this.#listen();
     this.tell(sending);
@@ -135,9 +152,9 @@ export class Peer {
    * @param {any} signal unread by the server, so it may be anything
    */
   receive(signal) {
-    this.#turn = this.#turn
-      .then(() => (this.#closed ? undefined : this.#handle(signal)))
-      .catch(() => this.#fail("negotiation_failed"));
+    if (this.#closed) return;
+    this.#inbox.put(signal);
+    this.#work();
   }
 
   /**
@@ -160,22 +177,21 @@ export class Peer {
    */
   tell(sending) {
     this.#sending = sending;
-    if (!this.#closed) this.#options.send({ kind: "media", ...sending });
+    if (!this.#closed) this.#tellings.ask();
   }
 
   /** This side's socket was down and is back: signals may have been lost on the way. */
   resync() {
-    if (this.#closed) return;
-    this.tell(this.#sending);
-    this.#options.send({ kind: "resync" });
-    this.#sayAgain();
+    if (!this.#closed) this.#resyncs.ask();
   }
 
   /** End it: nothing is left running, and nothing that still arrives has an effect. */
   close() {
     if (this.#closed) return;
     this.#closed = true;
-    for (const timer of [this.#batch, this.#look, this.#mend]) this.#world.clearTimeout(timer);
+    for (const timer of [this.#look, this.#mend, this.#later]) this.#world.clearTimeout(timer);
+    for (const waiting of [this.#answers, this.#resyncs, this.#tellings, this.#trickle]) waiting.stop();
+    this.#inbox.clear();
     this.#pc.onnegotiationneeded =
       this.#pc.onicecandidate =
       this.#pc.ontrack =
@@ -186,7 +202,7 @@ export class Peer {
 
   #listen() {
     this.#pc.onnegotiationneeded = () => this.#offer();
-    this.#pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
+    this.#pc.onicecandidate = ({ candidate }) => candidate && this.#trickle.add(candidate.toJSON());
     this.#pc.ontrack = ({ track }) => {
       const first = this.#remote.getTracks().length === 0;
       this.#remote.addTrack(track);
@@ -208,6 +224,7 @@ export class Peer {
 
   /** Offer or answer, whichever is due. */
   async #describe() {
+    this.#trickle.again();
     await this.#pc.setLocalDescription();
     this.#sayDescription();
   }
@@ -221,33 +238,51 @@ export class Peer {
     });
   }
 
-  /** @param {RTCIceCandidate | null} candidate */
-  #trickle(candidate) {
-    if (!candidate) return;
-    this.#candidates.push(candidate.toJSON());
-    this.#batch ??= this.#world.setTimeout(() => {
-      this.#batch = null;
-      this.#options.send({ kind: "candidates", candidates: this.#candidates });
-      this.#candidates = [];
-    }, BATCH_MS);
+  /** Deal with what the partner said, as long as there is something that may be dealt with now. */
+  async #work() {
+    if (this.#working) return;
+    this.#working = true;
+    for (let more = true; more && !this.#closed;) {
+      try {
+        await null; // what comes in one go is dealt with in one go
+        more = await this.#handle();
+      } catch {
+        this.#fail("negotiation_failed");
+      }
+    }
+    this.#working = false;
   }
 
-  /** @param {any} signal */
-  async #handle(signal) {
-    switch (signal?.kind) {
-      case "description":
-        return this.#hearDescription(signal.description);
-      case "candidates":
-        return this.#hearCandidates(signal.candidates);
-      case "media":
-        this.#partner = { audio: signal.audio === true, video: signal.video === true };
-        return this.#options.onPartnerMedia(this.#partner);
-      case "resync":
-        this.tell(this.#sending);
-        return this.#sayAgain();
-      default:
-      // A newer page may say more than this one knows.
+  /** @returns {Promise<boolean>} whether there was something to do */
+  async #handle() {
+    const media = this.#inbox.takeMedia();
+    if (media) {
+      this.#partner = media;
+      this.#options.onPartnerMedia(media);
     }
+    const candidates = this.#inbox.takeCandidates();
+    await this.#hearCandidates(candidates);
+    const description = this.#nextDescription();
+    if (description) {
+      await this.#hearDescription(description);
+      return true;
+    }
+    if (this.#closed) return false;
+    const resync = this.#inbox.takeResync();
+    if (resync) this.#answers.ask();
+    return media !== null || candidates.length > 0 || resync;
+  }
+
+  /** The partner's next description, unless there were too many: then it is dealt with later. */
+  #nextDescription() {
+    const now = this.#world.now();
+    if (!this.#inbox.hasDescription || this.#closed) return null;
+    if (this.#descriptions.take(now)) return this.#inbox.takeDescription();
+    this.#later ??= this.#world.setTimeout(() => {
+      this.#later = null;
+      this.#work();
+    }, this.#descriptions.wait_ms(now));
+    return null;
   }
 
   /** @param {RTCSessionDescriptionInit} description */
@@ -292,8 +327,19 @@ export class Peer {
     }
   }
 
+  #sayMedia() {
+    this.#options.send({ kind: "media", ...this.#sending });
+  }
+
+  /** Signals of this side may have been lost: say them again, and have the partner do the same. */
+  #askAgain() {
+    this.#options.send({ kind: "resync" });
+    this.#sayAgain();
+  }
+
   /** Signals may have been lost: repeat the offer that nobody has answered, or make a new one. */
   #sayAgain() {
+    this.#sayMedia();
     if (this.#pc.signalingState === "have-local-offer") this.#sayDescription();
     else if (this.#options.initiator && this.#pc.connectionState !== "connected") this.#pc.restartIce();
   }

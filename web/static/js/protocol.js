@@ -37,19 +37,22 @@ export const STATES = ["idle", "searching", "connecting", "connected", "ended"];
  * @property {boolean} resumed
  * @property {RTCIceServer[]} ice_servers
  * @property {number} heartbeat_ms
+ * @property {number} [heard] the number of the last frame of this client that the server has dealt with
+ * @property {string | null} [token] a fresh one, for the next hello
+ * @property {string} [build] of the page that the server serves now
  */
 
 /** @typedef {{ type: "signal", seq: number, session: string, data: any }} SignalFrame */
 /** @typedef {{ type: "chat", seq: number, session: string, from: string, text: string }} ChatFrame */
 /** @typedef {{ type: "partner", seq: number, session: string, away: boolean }} PartnerFrame */
 /** @typedef {{ type: "presence", seq: number, online: number, searching: number }} PresenceFrame */
-/** @typedef {{ type: "error", seq: number, code: string, message: string, about?: string }} ErrorFrame */
-/** @typedef {{ type: "pong", seq: number }} PongFrame */
+/** @typedef {{ type: "error", seq: number, code: string, message: string, about?: string | null, n?: number | null }} ErrorFrame */
+/** @typedef {{ type: "pong", seq: number, heard?: number }} PongFrame */
 
 /** @typedef {Welcome | Snapshot | SignalFrame | ChatFrame | PartnerFrame | PresenceFrame | ErrorFrame | PongFrame} ServerFrame */
 
 /**
- * What a client may say after its `hello`.
+ * What a client may say after its `hello`. All but `ping` and `leaving` have a number `n`, which `said.js` gives them.
  * @typedef {{ type: "search", criteria: object }
  *   | { type: "cancel" }
  *   | { type: "signal", session: string, data: unknown }
@@ -58,8 +61,25 @@ export const STATES = ["idle", "searching", "connecting", "connected", "ended"];
  *   | { type: "skip", session: string }
  *   | { type: "end", session: string }
  *   | { type: "chat", session: string, text: string }
+ *   | { type: "leaving" }
  *   | { type: "ping" }} ClientFrame
  */
+
+/** What is drawn before the server has said anything. @type {Snapshot} */
+export const NOWHERE = {
+  type: "state",
+  seq: 0,
+  state: "idle",
+  session: null,
+  partner: null,
+  sound: null,
+  cue: null,
+  since_ms: 0,
+  deadline_ms: null,
+  search_again_in: null,
+  cause: null,
+  message: null,
+};
 
 export const VERSION = 1;
 
@@ -83,12 +103,28 @@ export const CLOSES = new Map([
       message: "This page and the server do not understand each other. Reload the page to go on.",
     },
   ],
-  [4401, { then: "renew" }],
+  [
+    4401,
+    {
+      then: "renew",
+      message:
+        "The server does not let this page in, not even as a new guest. Its clock or its settings may be wrong." +
+        " Please try again in a few minutes.",
+    },
+  ],
   [4408, { then: "soon" }],
   [4409, { then: "stop", message: "You came in with another tab, and each person has one at a time." }],
-  [4429, { then: "later" }],
+  [
+    4429,
+    {
+      then: "later",
+      message: "Too much came from this page or from your network, so the server asks it to wait.",
+    },
+  ],
   [4503, { then: "scattered" }],
 ]);
 
+/** Not even a new token was taken. */
+export const REFUSED = 4401;
 /** The newest connection of a person won, and it was not this one. */
 export const REPLACED = 4409;

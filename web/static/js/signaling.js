@@ -1,21 +1,27 @@
 /**
  * The one WebSocket to the server: says hello, resumes, keeps the line alive and comes back when it drops.
- * It owns the socket, its timers, the resume key (in memory only) and what waits to be sent. It draws nothing
- * and decides nothing about the encounter: frames go to `onFrame` as they come.
+ * It owns the socket, its timers, the resume key and what waits to be heard (`Said`). It draws nothing and decides nothing
+ * about the encounter: frames go to `onFrame` as they come.
  */
 
+import { Budget } from "./budget.js";
 import { CLOSES, VERSION } from "./protocol.js";
+import { KEPT_MAX, Said } from "./said.js";
 
 /** @typedef {import("./protocol.js").ServerFrame} ServerFrame */
 /** @typedef {import("./protocol.js").ClientFrame} ClientFrame */
 /** @typedef {import("./protocol.js").AfterClose} AfterClose */
 
 /**
- * How the line is: `off` (not started), `connecting` (no welcome yet), `open`, `waiting` (for the next try),
- * `stopped` (for good, until `start` is called again; `code` and `message` say why).
- * @typedef {{ status: "off" | "connecting" | "open" | "waiting" }
+ * How the line is: `off` (not started), `connecting` (no welcome yet), `open`, `waiting` (for the next try; with a
+ * `message` if the server asked for it, and `until` when, on the clock of `now`), `stopped` (for good, until `start` is
+ * called again; `code` and `message` say why).
+ * @typedef {{ status: "off" | "connecting" | "open" }
+ *   | { status: "waiting", message: string, until: number }
  *   | { status: "stopped", code: number, message: string }} Link
  */
+
+/** Which actor to come back to, and the number of the last frame that came from it. @typedef {{ key: string, seq: number }} Place */
 
 /**
  * What signaling needs of its surroundings; tests bring their own.
@@ -31,7 +37,8 @@ import { CLOSES, VERSION } from "./protocol.js";
  * @typedef {object} SignalingOptions
  * @property {string} url
  * @property {(refused: boolean) => Promise<string>} identify gives the token to say hello with; `refused`: the
- *   last one was, so a new identity is needed. May reject: it is asked again with the next try.
+ *   last one was, so a new identity is needed. May reject: it is asked again with the next try, and no sooner than
+ *   after the `wait_ms` of the error, if it has any; then its `message` is a sentence for the person.
  * @property {(frame: ServerFrame) => void} onFrame
  * @property {(link: Link) => void} onLink
  * @property {Surroundings} [surroundings]
@@ -50,8 +57,12 @@ const SCATTER_MS = 3_000;
 const LATER_MS = 20_000;
 /** A connection that lived this long was a good one: the next failure starts from the shortest wait. */
 const GOOD_AFTER_MS = 5_000;
-/** What may wait to be sent while the line is down. An encounter needs a few dozen frames at most. */
-const OUTBOX_MAX = 200;
+/** Half of what the server allows in the long run, and less than a third at once: nobody is ever told `too_fast`. */
+const FRAMES = { per_s: 15, burst: 60 };
+/** After this long without an answer the page asks what was heard, so that a dead line is found while one can resume. */
+const ASK_MS = 1_000;
+/** Events that suggest that the network has changed come in flocks: at most one try for so long. */
+const NUDGE_MS = 1_000;
 
 /** `WebSocket.OPEN`. */
 const OPEN = 1;
@@ -72,15 +83,24 @@ export class Signaling {
   #world;
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {{ key: string, seq: number } | null} */
+  /** @type {Place | null} */
   #resume = null;
-  /** @type {ClientFrame[]} */
-  #outbox = [];
+  /** Who wants to know when the line is up. @type {(() => void)[]} */
+  #waiting = [];
+  #said = new Said();
+  #pace;
+  /** Has this line said how it is? Before, nobody knows which session is over. */
+  #settled = false;
   /** @type {Link["status"]} */
   #status = "off";
+  /** How often in a row the token was refused, and whether a new one is due. */
+  #refusals = 0;
   #refused = false;
   #failures = 0;
   #opened_at = 0;
+  #tried_at = 0;
+  /** Did the server ask for the present wait? Then nothing shortens it. */
+  #asked = false;
   #heartbeat_ms = 25_000;
   /** Rises with every try, so that an answer to an abandoned one is recognised. */
   #attempt = 0;
@@ -90,22 +110,45 @@ export class Signaling {
   #deadline = null;
   /** @type {any} */
   #retry = null;
+  /** @type {any} */
+  #turn = null;
+  /** @type {any} */
+  #ask = null;
 
   /** @param {SignalingOptions} options */
   constructor(options) {
     this.#options = options;
     this.#world = options.surroundings ?? browser();
+    this.#pace = new Budget(FRAMES, this.#world.now());
   }
 
-  get status() {
-    return this.#status;
+  /** Is the line up, or about to be? */
+  get isComing() {
+    return this.#status !== "off" && this.#status !== "stopped";
   }
 
-  /** Connect as somebody new: whatever was resumable or waiting to be sent is forgotten. */
-  start() {
+  /** What it takes to come back to the present actor; null: there is none. */
+  get place() {
+    return this.#resume && { ...this.#resume };
+  }
+
+  /** Has this line been welcomed, and told how it is? Resolves as soon as it has. @returns {Promise<void>} */
+  up() {
+    if (this.#status === "open" && this.#settled) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /**
+   * Connect afresh: what was resumable or waiting to be sent is forgotten.
+   * @param {Place | null} [place] come back to this actor, if it still lives; otherwise as somebody new
+   */
+  start(place = null) {
+    if (this.#writable) this.#write({ type: "leaving" });
     this.#drop();
-    this.#resume = null;
-    this.#outbox = [];
+    this.#resume = place;
+    this.#status = "off";
+    this.#said.clear();
+    this.#refusals = 0;
     this.#refused = false;
     this.#failures = 0;
     this.#connect();
@@ -113,44 +156,53 @@ export class Signaling {
 
   /** Hang up and stay silent until `start`. */
   stop() {
-    this.#drop();
-    this.#resume = null;
-    this.#outbox = [];
-    this.#tell({ status: "off" });
+    this.#leave({ status: "off" });
   }
 
   /**
-   * Say this to the server: at once, or after the next welcome. A frame that is late by then does no harm:
-   * the server drops what belongs to another session, and refuses politely what it cannot use.
+   * Say this to the server: now, or when the line is up again.
    * @param {ClientFrame} frame
+   * @param {import("./said.js").OnFate} [onFate] told what becomes of it, each time that this changes
    */
-  send(frame) {
-    // What is sent on a socket that is closing vanishes in silence.
-    if (this.#status === "open" && this.#socket?.readyState === OPEN) {
-      this.#write(frame);
-    } else if (this.#status !== "stopped" && this.#status !== "off") {
-      this.#outbox.push(frame);
-      if (this.#outbox.length > OUTBOX_MAX) this.#outbox.shift();
-    }
+  send(frame, onFate = () => {}) {
+    if (this.#status === "stopped" || this.#status === "off") return onFate("lost");
+    if (!this.#writable) onFate("waits");
+    this.#said.add(frame, onFate);
+    this.#pump();
   }
 
   /** Something suggests that the network has changed: try now instead of later, or see whether the line holds. */
   nudge() {
-    if (this.#status === "waiting") this.#connect();
-    else if (this.#status === "open") this.#ping();
+    if (this.#status === "open") this.#ping();
+    if (this.#status !== "waiting" || this.#asked) return;
+    const wait_ms = this.#tried_at + NUDGE_MS - this.#world.now();
+    if (wait_ms <= 0) return void this.#connect();
+    this.#world.clearTimeout(this.#retry);
+    this.#retry = this.#world.setTimeout(() => this.#connect(), wait_ms);
+  }
+
+  /** Do not say a search that was not written yet. @returns {boolean} false: it may have been heard */
+  takeBackSearch() {
+    return this.#said.takeBackSearch();
+  }
+
+  /** What is written on a socket that is closing vanishes in silence. */
+  get #writable() {
+    return this.#status === "open" && this.#settled && this.#socket?.readyState === OPEN;
   }
 
   async #connect() {
     this.#forgetTimers();
     const attempt = ++this.#attempt;
+    this.#tried_at = this.#world.now();
     this.#tell({ status: "connecting" });
     this.#deadline = this.#world.setTimeout(() => this.#lost("soon"), WELCOME_LIMIT_MS);
     let token;
     try {
       token = await this.#options.identify(this.#refused);
       this.#refused = false;
-    } catch {
-      if (attempt === this.#attempt) this.#lost("soon");
+    } catch (error) {
+      if (attempt === this.#attempt) this.#lost("soon", asAsked(error));
       return;
     }
     if (attempt === this.#attempt) this.#open(token);
@@ -178,7 +230,14 @@ export class Signaling {
       this.#resume.seq = frame.seq;
     }
     this.#stillThere();
-    if (frame.type !== "pong") this.#options.onFrame(frame);
+    if (frame.type === "pong") return this.#said.heard(frame.heard ?? 0);
+    if (frame.type === "state") this.#said.at(frame);
+    this.#options.onFrame(frame);
+    if (frame.type === "error" && frame.n) this.#said.refused(frame.n);
+    if (frame.type !== "state") return;
+    this.#settled = true;
+    for (const tell of this.#waiting.splice(0)) tell();
+    this.#pump();
   }
 
   /** @param {import("./protocol.js").Welcome} welcome */
@@ -186,16 +245,42 @@ export class Signaling {
     this.#resume = { key: welcome.resume.key, seq: welcome.seq };
     this.#heartbeat_ms = welcome.heartbeat_ms;
     this.#opened_at = this.#world.now();
+    this.#refusals = 0;
     this.#tell({ status: "open" });
-    const waiting = this.#outbox;
-    this.#outbox = [];
-    for (const frame of waiting) this.#write(frame);
+    this.#said.up(welcome.resumed, welcome.heard);
     this.#beat();
+  }
+
+  /** Write what waits, as fast as the server likes it. */
+  #pump() {
+    while (this.#writable && this.#said.waits && this.#turn === null) {
+      const now = this.#world.now();
+      if (this.#pace.take(now)) {
+        this.#write(/** @type {ClientFrame} */ (this.#said.next()));
+        this.#askLater();
+      } else {
+        this.#turn = this.#world.setTimeout(() => {
+          this.#turn = null;
+          this.#pump();
+        }, this.#pace.wait_ms(now));
+      }
+    }
+  }
+
+  /** Learn what was heard: after a while, or at once when much is kept for not being known. */
+  #askLater() {
+    const { unheard } = this.#said;
+    if (unheard >= KEPT_MAX / 2 && this.#deadline === null) this.#ping();
+    if (unheard === 0) return;
+    this.#ask ??= this.#world.setTimeout(() => {
+      this.#ask = null;
+      if (this.#said.unheard > 0) this.#ping();
+    }, ASK_MS);
   }
 
   /** @param {ClientFrame} frame */
   #write(frame) {
-    this.#socket?.send(JSON.stringify(frame));
+    if (this.#socket?.readyState === OPEN) this.#socket.send(JSON.stringify(frame));
     this.#beat();
   }
 
@@ -220,33 +305,38 @@ export class Signaling {
 
   /** @param {number} code */
   #closed(code) {
-    const close = CLOSES.get(code);
-    const then = close?.then ?? "soon";
-    if (then === "stop") {
-      this.#drop();
-      this.#resume = null;
-      this.#outbox = [];
-      this.#tell({ status: "stopped", code, message: close?.message ?? "" });
-      return;
-    }
-    if (then === "renew") {
-      this.#refused = true;
-      this.#resume = null;
-    }
-    this.#lost(then);
+    const { then = "soon", message = "" } = CLOSES.get(code) ?? {};
+    if (then === "renew") this.#refusals += 1;
+    // A new guest who is refused like the one before will not be the last: there is something wrong over there.
+    if (then === "stop" || this.#refusals > 1) return this.#leave({ status: "stopped", code, message });
+    // The key is kept: it is good for as long as the actor lives, whoever the token says that this is.
+    if (then === "renew") this.#refused = true;
+    this.#lost(then, then === "later" ? { message } : {});
   }
 
   /**
    * The line is down: come back after the wait that the reason asks for.
    * @param {AfterClose} then
+   * @param {{ message?: string, wait_ms?: number }} asked why the server asked for a wait, if it did, and for how long
    */
-  #lost(then) {
-    if (this.#status === "open" && this.#world.now() - this.#opened_at >= GOOD_AFTER_MS) this.#failures = 0;
-    const wait_ms = this.#wait_ms(then);
+  #lost(then, { message = "", wait_ms = 0 } = {}) {
+    const now = this.#world.now();
+    if (this.#status === "open" && now - this.#opened_at >= GOOD_AFTER_MS) this.#failures = 0;
+    const wait = Math.max(wait_ms, this.#wait_ms(then));
     this.#failures += 1;
     this.#drop();
-    this.#tell({ status: "waiting" });
-    this.#retry = this.#world.setTimeout(() => this.#connect(), wait_ms);
+    this.#asked = message !== "";
+    this.#tell({ status: "waiting", message, until: now + wait });
+    this.#retry = this.#world.setTimeout(() => this.#connect(), wait);
+    this.#said.down();
+  }
+
+  /** Give up who this page was, and what it wanted to say. @param {Link} link */
+  #leave(link) {
+    this.#drop();
+    this.#resume = null;
+    this.#tell(link);
+    this.#said.clear();
   }
 
   /** @param {AfterClose} then */
@@ -266,14 +356,16 @@ export class Signaling {
     this.#forgetTimers();
     const socket = this.#socket;
     this.#socket = null;
+    this.#settled = false;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
   }
 
   #forgetTimers() {
-    for (const timer of [this.#heartbeat, this.#deadline, this.#retry]) this.#world.clearTimeout(timer);
-    this.#heartbeat = this.#deadline = this.#retry = null;
+    const timers = [this.#heartbeat, this.#deadline, this.#retry, this.#turn, this.#ask];
+    for (const timer of timers) this.#world.clearTimeout(timer);
+    this.#heartbeat = this.#deadline = this.#retry = this.#turn = this.#ask = null;
   }
 
   /** @param {Link} link */
@@ -295,4 +387,9 @@ function parse(text) {
   } catch {
     return null;
   }
+}
+
+/** What an error of `identify` says about when to ask again. @param {any} error */
+function asAsked(error) {
+  return error?.wait_ms > 0 ? { message: error.message, wait_ms: error.wait_ms } : {};
 }

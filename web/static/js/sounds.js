@@ -1,18 +1,28 @@
 /**
- * What is heard of the study hall: the loop that belongs to a state, and cues that play once.
- * It owns its audio elements; a state that has no sound leaves none playing. A browser may block sound until the
- * first click, and that is no error: the loop starts with the click, a cue is missed.
+ * What is heard of the study hall: the loop that belongs to a state, cues that play once, and messages.
+ * It owns its audio elements; a state that has no sound leaves none playing. One switch silences all of them, like the
+ * ringer switch of a phone, and its position is kept. A browser may block sound until the first click, and that is no
+ * error: the loop starts with the click, a cue is missed.
  */
+
+import { Budget } from "./budget.js";
+import { recall, remember } from "./preferences.js";
 
 /** @typedef {{ name: string, volume: number }} Loop */
 
 /** Cues are quieter than the ring's clicks of attention: they confirm, they do not call. */
 const CUE_VOLUME = 0.5;
-const NAMES = ["ring", "chime", "hangup"];
+const MESSAGE_VOLUME = 0.25;
+/** Somebody who writes many lines is heard once in four seconds. */
+const MESSAGES = { per_s: 0.25, burst: 1 };
+const NAMES = ["ring", "chime", "hangup", "message"];
 
 export class Sounds {
   #base;
   #create;
+  #now;
+  #messages;
+  #on = recall("ring") !== false;
   /** @type {Map<string, HTMLAudioElement>} */
   #elements = new Map();
   /** @type {HTMLAudioElement | null} */
@@ -21,10 +31,26 @@ export class Sounds {
   /**
    * @param {string} base the folder of the sounds
    * @param {(url: string) => HTMLAudioElement} create
+   * @param {() => number} now milliseconds
    */
-  constructor(base, create = (url) => new Audio(url)) {
+  constructor(base, create = (url) => new Audio(url), now = () => performance.now()) {
     this.#base = base;
     this.#create = create;
+    this.#now = now;
+    this.#messages = new Budget(MESSAGES, now());
+  }
+
+  /** Does the person want to hear any of it? */
+  get on() {
+    return this.#on;
+  }
+
+  /** Switch all sounds on or off, also for the next visit. @param {boolean} on */
+  switch(on) {
+    this.#on = on;
+    remember("ring", on);
+    if (on) return this.unblock();
+    for (const element of this.#elements.values()) silence(element);
   }
 
   /**
@@ -38,21 +64,31 @@ export class Sounds {
     if (!element) return;
     element.loop = true;
     element.volume = wanted.volume;
-    play(element);
+    this.unblock();
   }
 
   /** @param {string | null} name */
   cue(name) {
-    const element = name === null ? null : this.#element(name);
-    if (!element) return;
-    element.volume = CUE_VOLUME;
-    element.currentTime = 0;
-    play(element);
+    if (name !== null) this.#once(name, CUE_VOLUME);
+  }
+
+  /** Somebody wrote something that is not read at once. */
+  message() {
+    if (this.#messages.take(this.#now())) this.#once("message", MESSAGE_VOLUME);
   }
 
   /** The person has clicked: a browser that blocked the loop allows it now. */
   unblock() {
-    if (this.#loop?.paused) play(this.#loop);
+    if (this.#on && this.#loop) play(this.#loop);
+  }
+
+  /** @param {string} name @param {number} volume */
+  #once(name, volume) {
+    const element = this.#on ? this.#element(name) : null;
+    if (!element) return;
+    element.volume = volume;
+    element.currentTime = 0;
+    play(element);
   }
 
   /** A server may name a sound that this page does not have. @param {string} name */

@@ -1,14 +1,19 @@
 /**
  * Draws the picture it is given, and only that: what is on the page depends on the last picture and on nothing
- * that was drawn before. It owns the page's elements and the timer of the running time. It decides nothing; what
+ * that was drawn before. It owns the page's elements, but for those of the chat and the videos, and the timer of the running time. It decides nothing; what
  * people press goes to the handlers.
  */
 
 import { spell } from "./clock.js";
-import { REPLACED } from "./protocol.js";
+import { markFrames } from "./frames.js";
+import { fill, isolate } from "./names.js";
+import { NOWHERE, REFUSED, REPLACED } from "./protocol.js";
+import { Screens } from "./screens.js";
+import * as words from "./words.js";
 
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
 /** @typedef {import("./flow.js").Sending} Sending */
+/** @typedef {import("./waits.js").Wait} Wait */
 
 /**
  * Everything that can be seen.
@@ -20,13 +25,17 @@ import { REPLACED } from "./protocol.js";
  * @property {{ online: number, searching: number } | null} presence
  * @property {string} name
  * @property {string} nameProblem what is wrong with the name, for the person; "" if nothing is
- * @property {boolean} asking Find Partner was pressed, and the search has not begun yet
+ * @property {import("./waits.js").What | null} step what a search that was asked for still waits for; null: none was
+ * @property {{ link: Wait | null, mend: Wait | null }} waits for the line, and for a call that does not flow
+ * @property {{ audio: boolean, video: boolean }} choice what the person wants to be heard and seen by
  * @property {import("./media.js").Problem | null} problem with a device, that the person has to decide about
  * @property {MediaStream} own
  * @property {Sending} sending
  * @property {MediaStream | null} partner
  * @property {Sending | null} partnerSending what the partner says it sends; null: not known yet
- * @property {boolean} interrupted the call does not flow at the moment
+ * @property {number} failedCalls how many calls in a row did not come about
+ * @property {number} unread how many texts of the partner wait to be read
+ * @property {boolean} ring does the page make sounds?
  */
 
 /**
@@ -37,6 +46,7 @@ import { REPLACED } from "./protocol.js";
  * @property {() => void} onEnd
  * @property {(on: boolean) => void} onMicrophone
  * @property {(on: boolean) => void} onCamera
+ * @property {(on: boolean) => void} onRing
  * @property {() => void} onTryAgain
  * @property {() => void} onContinueWithout
  * @property {() => void} onNotNow
@@ -44,17 +54,40 @@ import { REPLACED } from "./protocol.js";
  * @property {() => void} onReload
  */
 
-/** Where the keyboard goes when the scene in which it was is over: to what is safe to press there. */
+/** What is seen before anything has happened. */
+export const BLANK = {
+  snapshot: NOWHERE,
+  arrived_at: 0,
+  link: /** @type {import("./signaling.js").Link} */ ({ status: "off" }),
+  welcomed: false,
+  presence: null,
+  name: "",
+  nameProblem: "",
+  step: null,
+  waits: { link: null, mend: null },
+  problem: null,
+  partner: null,
+  partnerSending: null,
+  failedCalls: 0,
+  unread: 0,
+};
+
+/** Where the keyboard goes when the scene in which it was is over: to a heading, where no key does anything. */
 const LANDINGS = {
-  welcome: "find",
+  welcome: "welcome-title",
   devices: "problem-title",
-  hall: "cancel",
-  call: "mute",
+  hall: "hall-title",
+  call: "partner-name",
   stopped: "stopped-title",
 };
 
+/** What is pressed in the first moments of a scene was meant for the one before. */
+const HELD_MS = 400;
 /** How long a passing notice stays: two short sentences can be read twice. */
 const NOTICE_MS = 6_000;
+/** Sentences that come together are read together, up to so many characters. */
+const TOGETHER_MS = 500;
+const NOTICE_MAX_CHARS = 240;
 /** The running time is looked at a little more often than it changes. */
 const TICK_MS = 250;
 
@@ -65,13 +98,25 @@ export function element(id) {
   return found;
 }
 
+/** What is written on the page at the moment, by the person and for them. */
+export function written() {
+  const notice = element("notice").textContent;
+  return { typed: element("name").value.trim(), draft: element("chat-text").value, notice };
+}
+
 export class View {
   /** @type {Picture | null} */
   #picture = null;
-  /** @type {number | null} */
+  #screens = new Screens(element);
+  /** @type {any} */
   #ticker = null;
-  /** @type {number | null} */
+  /** @type {any} */
   #notice = null;
+  #noticed_at = 0;
+  /** What the notice says, or said. */
+  #noticed = "";
+  /** @type {any} */
+  #held = null;
 
   /** @param {Handlers} handlers */
   constructor(handlers) {
@@ -80,19 +125,21 @@ export class View {
       handlers.onFind(element("name").value.trim());
     };
     element("find-again").onclick = () => handlers.onFind(element("name").value.trim());
-    element("cancel").onclick = () => handlers.onCancel();
-    element("skip").onclick = () => handlers.onSkip();
+    for (const id of ["cancel", "stop-finding"]) element(id).onclick = () => handlers.onCancel();
+    for (const id of ["skip", "go-on"]) element(id).onclick = () => handlers.onSkip();
     element("end").onclick = () => handlers.onEnd();
     element("mute").onclick = () => handlers.onMicrophone(!this.#picture?.sending.audio);
     element("camera").onclick = () => handlers.onCamera(!this.#picture?.sending.video);
+    element("come-heard").onclick = () => handlers.onMicrophone(!this.#picture?.choice.audio);
+    element("come-seen").onclick = () => handlers.onCamera(!this.#picture?.choice.video);
+    element("ring").onclick = () => handlers.onRing(!this.#picture?.ring);
     element("try-again").onclick = () => handlers.onTryAgain();
     element("continue-without").onclick = () => handlers.onContinueWithout();
     element("not-now").onclick = () => handlers.onNotNow();
     element("use-this-tab").onclick = () => handlers.onUseThisTab();
     element("reload").onclick = () => handlers.onReload();
-    element("allow-sound").onclick = () => this.#play(element("partner-video"));
-    element("partner-video").onresize = (/** @type {any} */ { target }) =>
-      target.classList.toggle("upright", target.videoHeight > target.videoWidth);
+    markFrames(document);
+    addEventListener("keydown", ignoreRepeats, { capture: true });
   }
 
   /** Fill in the name that this tab had before. @param {string} name */
@@ -105,22 +152,25 @@ export class View {
     const before = this.#picture;
     this.#picture = { ...picture };
     const scene = sceneOf(picture);
-    const { body } = document;
+    const { body, activeElement: focused } = document;
+    const moved = before === null ? body.dataset.scene !== scene : placeOf(picture) !== placeOf(before);
     body.dataset.state = picture.snapshot.state;
     body.dataset.again = String(picture.snapshot.search_again_in !== null);
-    const scenery = body.dataset.scene;
     body.dataset.scene = scene;
     drawBar(picture);
+    write("link", words.linkNote(picture));
     drawWelcome(picture);
     drawHall(picture);
     drawDevices(picture.problem);
     drawStopped(picture.link);
     drawCall(picture);
-    this.#drawVideos(picture, scene);
-    this.#keepTime(scene, picture.snapshot.state);
+    this.#screens.draw(picture, scene);
+    this.#keepTime(scene, picture.snapshot);
     if (before && picture.nameProblem && !before.nameProblem) element("name").focus();
-    if (scene !== scenery) land(scene, picture);
-    if (before && before.snapshot.state !== picture.snapshot.state) announce(picture.snapshot);
+    if (moved) this.#land(scene);
+    else if (isHidden(focused)) element(LANDINGS[scene]).focus({ preventScroll: true });
+    const news = before ? words.news(before, picture) : [];
+    if (news.length > 0) this.whisper(news.join(" "));
   }
 
   /**
@@ -128,45 +178,36 @@ export class View {
    * @param {string} text
    */
   say(text) {
+    const now = performance.now();
+    const before = now - this.#noticed_at < TOGETHER_MS ? this.#noticed : "";
+    const fits = before !== "" && before !== text && before.length + text.length < NOTICE_MAX_CHARS;
     if (this.#notice !== null) clearTimeout(this.#notice);
-    element("notice").textContent = text;
+    this.#noticed_at = now;
+    this.#noticed = fits ? `${before} ${text}` : text;
+    write("notice", this.#noticed);
     this.#notice = setTimeout(() => (element("notice").textContent = ""), NOTICE_MS);
   }
 
-  /** Something that is seen already, for those who do not see it. @param {string} text */
+  /** Something that is seen already, for those who do not see it. The same may be said again later. @param {string} text */
   whisper(text) {
-    element("announcer").textContent = text;
+    element("announcer").replaceChildren(text);
   }
 
-  /** @param {Picture} picture @param {string} scene */
-  #drawVideos({ snapshot, own, sending, partner, partnerSending }, scene) {
-    const inCall = scene === "call";
-    screen("preview", scene === "hall" && sending.video ? own : null);
-    screen("self-video", inCall && sending.video ? own : null);
-    const theirs = snapshot.state === "connected" ? partner : null;
-    const video = element("partner-video");
-    video.classList.toggle("on", theirs !== null && partnerSending?.video !== false);
-    if (video.srcObject === theirs) return;
-    video.srcObject = theirs;
-    element("allow-sound").hidden = true;
-    if (theirs) this.#play(video);
+  /** @param {keyof typeof LANDINGS} scene */
+  #land(scene) {
+    element(LANDINGS[scene]).focus({ preventScroll: true });
+    const groups = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-acts]"));
+    for (const group of groups) group.inert = true;
+    clearTimeout(this.#held);
+    this.#held = setTimeout(() => groups.forEach((group) => (group.inert = false)), HELD_MS);
   }
 
-  /** @param {HTMLVideoElement} video */
-  async #play(video) {
-    try {
-      await video.play();
-      element("allow-sound").hidden = true;
-    } catch (error) {
-      // Blocked until the person presses something: so give them something to press.
-      const blocked = error instanceof Error && error.name === "NotAllowedError";
-      element("allow-sound").hidden = !(blocked && video.srcObject);
-    }
-  }
-
-  /** The time runs only where it is shown. @param {string} scene @param {import("./protocol.js").State} state */
-  #keepTime(scene, state) {
-    const runs = (scene === "hall" && state === "searching") || (scene === "call" && state === "connected");
+  /** The time runs only where it is shown. @param {string} scene @param {Snapshot} snapshot */
+  #keepTime(scene, snapshot) {
+    const { state } = snapshot;
+    const runs =
+      (scene === "hall" && (state === "searching" || words.isLongWait(snapshot))) ||
+      (scene === "call" && state === "connected");
     if (runs) this.#tick();
     if (runs && this.#ticker === null) this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     if (runs || this.#ticker === null) return;
@@ -177,7 +218,9 @@ export class View {
   #tick() {
     if (!this.#picture) return;
     const { snapshot, arrived_at } = this.#picture;
-    const time = spell(snapshot.since_ms + performance.now() - arrived_at);
+    const passed_ms = performance.now() - arrived_at;
+    if (snapshot.state === "ended") return write("hall-title", words.hallTitle(snapshot, passed_ms));
+    const time = spell(snapshot.since_ms + passed_ms);
     write(snapshot.state === "searching" ? "waited" : "call-time", time);
   }
 }
@@ -202,50 +245,56 @@ function sceneOf({ link, problem, snapshot }) {
   }
 }
 
+/** What is pressed was meant for one place: two calls in a row are two, and so are a search and its end. @param {Picture} picture */
+function placeOf(picture) {
+  const { snapshot } = picture;
+  const scene = sceneOf(picture);
+  return `${scene} ${words.rests(snapshot)} ${scene === "call" ? snapshot.session : ""}`;
+}
+
 /** @param {Picture} picture */
-function drawBar({ link, welcomed, presence, snapshot }) {
-  const down = link.status === "waiting" || (link.status === "connecting" && welcomed);
-  write("link", down ? "Reconnecting…" : "");
+function drawBar(picture) {
+  const { presence, snapshot } = picture;
   const together = snapshot.state === "connecting" || snapshot.state === "connected";
-  write("presence", presence && !together ? crowd(presence) : "");
-  document.title = titleOf(snapshot);
-}
-
-/** @param {{ online: number, searching: number }} presence */
-function crowd({ online, searching }) {
-  return `${online} ${online === 1 ? "person" : "people"} here, ${searching} searching`;
-}
-
-/** @param {Snapshot} snapshot */
-function titleOf({ state, partner }) {
-  if (state === "searching") return "Finding a Partner… · studymatch";
-  if (state === "connecting") return "Waiting for partner… · studymatch";
-  if (state === "connected") return `${partner?.name} · studymatch`;
-  return "studymatch";
+  write("presence", presence && !together ? words.crowd(presence) : "");
+  document.title = words.pageTitle(picture);
 }
 
 /** @param {Picture} picture */
-function drawWelcome({ asking, nameProblem, welcomed }) {
-  for (const id of ["find", "find-again"]) element(id).ariaBusy = String(asking);
+function drawWelcome(picture) {
+  const { step, nameProblem, choice } = picture;
+  const finding = step !== null;
+  for (const id of ["find", "find-again"]) element(id).ariaBusy = String(finding);
+  element("stop-finding").hidden = !finding;
   element("name").ariaInvalid = String(nameProblem !== "");
   write("name-error", nameProblem);
-  const waitsFor = welcomed ? "Allow your camera and microphone when the browser asks." : "One moment…";
-  write("find-hint", asking ? waitsFor : "This turns on your camera and microphone.");
+  write("find-hint", words.findHint(picture));
+  control("come-heard", choice.audio, "mic", ["Microphone on", "Microphone off"]);
+  control("come-seen", choice.video, "camera", ["Camera on", "Camera off"]);
 }
 
 /** @param {Picture} picture */
-function drawHall({ snapshot, name }) {
+function drawHall(picture) {
+  const { snapshot, name, step, failedCalls, ring } = picture;
   const { state, message, search_again_in } = snapshot;
-  const again = search_again_in !== null;
   write("own-initial", initial(name));
-  if (state === "searching") write("hall-title", "Finding a Partner…");
-  if (state === "ended") {
-    write("hall-title", again ? "Searching again…" : "Session over");
-    // With a new search half a second away, the message is a passing notice instead.
-    write("waited", again ? "" : (message ?? ""));
+  if (state === "searching" || (state === "ended" && !words.isLongWait(snapshot))) {
+    write("hall-title", words.hallTitle(snapshot, 0));
   }
-  element("cancel").hidden = state === "ended" && !again;
-  element("find-again").hidden = !(state === "ended" && !again);
+  const rests = words.rests(snapshot);
+  if (rests && step !== null) write("waited", words.findHint(picture));
+  // With a new search half a second away, the message is a passing notice instead.
+  else if (state === "ended") {
+    write("waited", search_again_in !== null && !words.isLongWait(snapshot) ? "" : (message ?? ""));
+  }
+  write("network-advice", words.networkAdvice(failedCalls));
+  write("cancel", rests && step === null ? "Back" : "Cancel");
+  element("find-again").hidden = !rests;
+  // The heading gets the focus: with it, it is heard why the session is over.
+  if (rests) element("hall-title").setAttribute("aria-describedby", "waited");
+  else element("hall-title").removeAttribute("aria-describedby");
+  element("ring").hidden = rests;
+  control("ring", ring, "sound", ["Ring on", "Ring off"]);
 }
 
 /** @param {import("./media.js").Problem | null} problem */
@@ -254,20 +303,23 @@ function drawDevices(problem) {
   write("problem-title", problem.title);
   write("problem-advice", problem.advice);
   write("continue-without", problem.fallbackLabel);
+  element("continue-without").hidden = problem.fallback === null;
 }
 
 /** @param {import("./signaling.js").Link} link */
 function drawStopped(link) {
   if (link.status !== "stopped") return;
   const elsewhere = link.code === REPLACED;
-  write("stopped-title", elsewhere ? "You are in another tab" : "The connection has ended");
+  write("stopped-title", words.stoppedTitle(link));
   write("stopped-why", link.message);
   element("use-this-tab").hidden = !elsewhere;
   element("reload").hidden = elsewhere;
+  write("reload", link.code === REFUSED ? "Try again" : "Reload");
 }
 
 /** @param {Picture} picture */
-function drawCall({ snapshot, name, sending, partnerSending, interrupted }) {
+function drawCall(picture) {
+  const { snapshot, name, sending, partnerSending, waits } = picture;
   const { state, partner } = snapshot;
   if (state !== "connecting" && state !== "connected") return;
   const theirName = partner?.name ?? "Your partner";
@@ -276,23 +328,14 @@ function drawCall({ snapshot, name, sending, partnerSending, interrupted }) {
   write("partner-initial", initial(theirName));
   write("self-initial", initial(name));
   if (state === "connecting") write("call-time", "");
-  write("seat-note", state === "connecting" ? "Waiting for partner…" : seatNote(theirName, partnerSending));
-  write("stage-note", stageNote(theirName, partner?.away === true, state === "connected" && interrupted));
+  const them = isolate(theirName);
+  write("seat-note", words.seatNote(them, snapshot, partnerSending));
+  write("seat-status", state === "connecting" ? "Waiting for partner…" : "");
+  write("stage-note", words.stageNote(them, picture));
+  element("go-on").hidden = !(state === "connected" && waits.mend?.overdue);
   element("partner-muted").toggleAttribute("hidden", partnerSending?.audio !== false);
   control("mute", sending.audio, "mic", ["Mute", "Unmute"]);
   control("camera", sending.video, "camera", ["Camera off", "Camera on"]);
-}
-
-/** @param {string} name @param {Sending | null} sending */
-function seatNote(name, sending) {
-  if (!sending || sending.video) return "";
-  return sending.audio ? `${name}'s camera is off` : `${name}'s camera and microphone are off`;
-}
-
-/** @param {string} name @param {boolean} away @param {boolean} interrupted */
-function stageNote(name, away, interrupted) {
-  if (away) return `${name}'s connection dropped. Waiting for them to come back…`;
-  return interrupted ? "The call is interrupted. Bringing it back…" : "";
 }
 
 /**
@@ -308,19 +351,14 @@ function control(id, on, icon, labels) {
   if (label.textContent !== text) label.textContent = text;
 }
 
-/** Text is written only when it changes, so that screen readers say it once. @param {string} id @param {string} text */
-function write(id, text) {
-  const target = element(id);
-  if (target.textContent !== text) target.textContent = text;
+/** Was what has the focus just hidden? Some browsers forget it at once, so it is asked for before. @param {Element | null} focused */
+function isHidden(focused) {
+  return focused !== null && focused !== document.body && focused.getClientRects().length === 0;
 }
 
-/** Show this stream, or let go of the one that was shown. @param {string} id @param {MediaStream | null} stream */
-function screen(id, stream) {
-  const video = element(id);
-  video.classList.toggle("on", stream !== null);
-  if (video.srcObject === stream) return;
-  video.srcObject = stream;
-  if (stream) video.play().catch(() => {}); // taken away before it began
+/** Text is written only when it changes, so that screen readers say it once. @param {string} id @param {string} text */
+function write(id, text) {
+  fill(element(id), text);
 }
 
 /** @param {string} name */
@@ -328,23 +366,8 @@ function initial(name) {
   return [...name.trim()][0]?.toUpperCase() ?? "";
 }
 
-/** @param {keyof typeof LANDINGS} scene @param {Picture} picture */
-function land(scene, { snapshot }) {
-  const rests = snapshot.state === "ended" && snapshot.search_again_in === null;
-  element(scene === "hall" && rests ? "hall-title" : LANDINGS[scene]).focus({ preventScroll: true });
-}
-
-/**
- * What those hear who do not see. In other words than what is seen, so that nobody reads the same twice.
- * @param {Snapshot} snapshot
- */
-function announce({ state, search_again_in }) {
-  const said = {
-    idle: "You are back at the entrance.",
-    searching: "Looking for somebody to study with.",
-    connecting: "Somebody was found. Setting up the call.",
-    connected: "You are face to face.",
-    ended: search_again_in === null ? "The session is over." : "The session is over. The next search begins.",
-  };
-  write("announcer", said[state]);
+/** A key that is held down presses a button once. @param {KeyboardEvent} event */
+function ignoreRepeats(event) {
+  const onButton = event.target instanceof HTMLButtonElement && event.key === " ";
+  if (event.repeat && (event.key === "Enter" || onButton)) event.preventDefault();
 }

@@ -1,0 +1,33 @@
+/**
+ * Names inside sentences. A name may run from right to left in a sentence that does not, so it is marked where the
+ * sentence is made (U+2068 and U+2069, which text without elements understands too) and is a `bdi` where it is shown.
+ */
+
+const MARKED = /\u2068([^\u2069]*)\u2069/u;
+
+/** The name, for use in a sentence. @param {string} name */
+export function isolate(name) {
+  return `\u2068${name}\u2069`;
+}
+
+/**
+ * A sentence of the server, in which the name is not marked yet.
+ * @param {string | null} sentence @param {string | undefined} name
+ */
+export function isolateIn(sentence, name) {
+  return sentence && name ? sentence.replace(name, () => isolate(name)) : sentence;
+}
+
+/** Show this sentence; if it is shown already, nothing is touched. @param {HTMLElement} target @param {string} text */
+export function fill(target, text) {
+  const parts = text.split(MARKED);
+  if (target.textContent !== parts.join("")) target.replaceChildren(...parts.map(asNode));
+}
+
+/** Every other part is a name. @param {string} part @param {number} place */
+function asNode(part, place) {
+  if (place % 2 === 0) return part;
+  const name = document.createElement("bdi");
+  name.textContent = part;
+  return name;
+}
