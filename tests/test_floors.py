@@ -32,10 +32,10 @@ MAY_IMPORT = {
 # Parts of the standard library that belong to the edge, or to another event loop.
 EDGE_ONLY = words("asyncio html http socket socketserver ssl wsgiref xmlrpc")
 
-PURE_MODULES = ("studymatch.lifecycle", "studymatch.pool", "studymatch.protocol")
+PURE_MODULES = ("studymatch.lifecycle", "studymatch.names", "studymatch.pool", "studymatch.protocol")
 PURE_MAY_IMPORT = words(
     "__future__ abc bisect collections dataclasses enum functools heapq itertools json math operator re"
-    " string types typing msgspec sortedcontainers"
+    " string types typing unicodedata msgspec sortedcontainers"
 )
 
 

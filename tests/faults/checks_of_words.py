@@ -90,8 +90,9 @@ class AwayIsTold(Check):
 class ArrivesOnce(Check):
     """What one says reaches their partner in that session and nobody else: once, in order, without a hole.
 
-    A hole is only one if both sides of it were said on the same connection: what was on its way when a
-    connection broke never reached the server.
+    What was on its way when a connection broke never reached the server. So for people who do not number
+    their frames, a hole is only one if both sides of it were said on the same connection. Those who do say it
+    again, so that nothing may be missing.
     """
 
     promise = 6
@@ -127,9 +128,40 @@ class ArrivesOnce(Check):
             yield f"{person} got in {told} what {payload['by']} said, who is not their partner"
 
     def _links(self, transcript: Transcript) -> dict[tuple[str, int], int]:
-        """On which connection a person said which number in which session."""
+        """On which connection a person said which number in which session; 0: on any, until it was heard."""
         payloads = ((entry, payload_of(entry, What.SAID)) for entry in transcript.entries)
-        return {(said["in"], said["n"]): entry.link for entry, said in payloads if said is not None}
+        return {
+            (said["in"], said["n"]): 0 if "n" in entry.frame else entry.link
+            for entry, said in payloads
+            if said is not None
+        }
+
+
+class HeardIsTold(Check):
+    """What the server says to have heard was said, never becomes less, and covers what preceded a ping."""
+
+    promise = 6
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for transcript in evidence.transcripts:
+            said = said_here = told = 0
+            pings: list[int] = []  # for each that is unanswered, the last number before it on its connection
+            for entry in transcript.entries:
+                frame, kind = entry.frame, entry.frame.get("type")
+                if entry.what is What.OPENED:
+                    said_here, pings = 0, []
+                elif entry.what is What.SAID:
+                    if kind == "ping":
+                        pings.append(said_here)
+                    elif "n" in frame:
+                        said_here, said = frame["n"], max(said, frame["n"])
+                elif entry.what is What.HEARD and "heard" in frame:
+                    if kind == "welcome" and not frame["resumed"]:
+                        said = told = 0
+                    least = max(told, pings.pop(0) if kind == "pong" and pings else 0)
+                    told = frame["heard"]
+                    if not least <= told <= said:
+                        yield f"{transcript.person} was told of {told}, not of {least} to {said}: {entry}"
 
 
 def payload_of(entry: Entry, what: What) -> Frame | None:

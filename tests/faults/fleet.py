@@ -4,7 +4,8 @@ A `Visitor` is one person at one browser: it opens a tab, lives through it, and 
 former was closed for good. A `Tab` is one person to the server; it owns the resume key, what it was last
 told, and its `Transcript`. It says hello, searches, exchanges numbered signals, reports that media flow,
 chats, skips, ends, keeps its heartbeat, and comes back with backoff and the resume key after whatever ends
-its connection. What it heard is judged afterwards, by the auditor, and not here.
+its connection. Two in three number their frames and say again what the server has not heard; the others are
+of before there were numbers. What a tab heard is judged afterwards, by the auditor, and not here.
 
 Each visitor has a chance of its own, drawn from the fleet's seed; sockets make a run only nearly repeatable.
 """
@@ -34,6 +35,9 @@ CANDIDATES = 3
 PONG_LIMIT_S = 6.0
 BACKOFF_S = (0.2, 1.5)
 """First and longest wait before a connection is tried again."""
+
+COUNT_FRAMES = 2 / 3
+"""How likely somebody's frames are numbered."""
 
 FINAL = frozenset({4400, 4409, 1009})
 """Close codes after which the page stops; 4401 has it get a new identity."""
@@ -145,6 +149,9 @@ class Tab:
         self.is_closed = False
         self._token = guest["token"]
         self._resume: Frame | None = None
+        self._counts_frames = chance.random() < COUNT_FRAMES
+        self._said = 0
+        self._unheard: list[Frame] = []
         self._numbers: Counter[str] = Counter()
         self._ready: set[str] = set()
         self._failures = 0
@@ -201,8 +208,12 @@ class Tab:
     async def _listen(self, wire: Wire) -> None:
         while True:
             frame = await wire.hear()
+            if "heard" in frame:
+                self._unheard = [said for said in self._unheard if said["n"] > frame["heard"]]
             if frame["type"] == "welcome":
                 self._welcomed(frame)
+                for said in self._unheard:
+                    await wire.say(said)
             elif self._resume is not None:
                 self._resume["seq"] = frame["seq"]
             match frame["type"]:
@@ -222,10 +233,18 @@ class Tab:
             self.is_closed = True  # a person who finds everything gone may as well begin anew
             raise Hopeless
         if not frame["resumed"]:
-            self.page = {}
+            self.page, self._said, self._unheard = {}, 0, []
         self._resume = {"key": frame["resume"]["key"], "seq": frame["seq"]}
         self._heartbeat_s = frame["heartbeat_ms"] / 1000
         self._failures = 0
+
+    async def _say(self, wire: Wire, frame: Frame) -> None:
+        """Say it; if it is numbered, until it was heard."""
+        if self._counts_frames:
+            self._said += 1
+            frame = frame | {"n": self._said}
+            self._unheard.append(frame)
+        await wire.say(frame)
 
     # The call
 
@@ -237,7 +256,7 @@ class Tab:
         """A match: the initiator makes its offer. One that we know already: say again what may be lost."""
         session = frame["session"]
         if session in self._ready:
-            await wire.say({"type": "connected", "session": session})
+            await self._say(wire, {"type": "connected", "session": session})
         elif frame["initiator"] and not self._numbers[session]:
             await self._describe(wire, "offer")
 
@@ -255,7 +274,7 @@ class Tab:
 
     async def _signal(self, wire: Wire, kind: str, text: str = "") -> None:
         data = self._numbered(kind) | {"text": text}
-        await wire.say({"type": "signal", "session": self.page["session"], "data": data})
+        await self._say(wire, {"type": "signal", "session": self.page["session"], "data": data})
 
     def _numbered(self, kind: str) -> Frame:
         """A payload that can be told from any other: who, in which session, the how manieth."""
@@ -280,11 +299,17 @@ class Tab:
         session, luck, manners = self.page["session"], self.chance.random(), self.fleet.manners
         if self.fleet.quiet.is_set() or luck > manners.never_report + manners.fail:
             self._ready.add(session)
-            await wire.say({"type": "connected", "session": session})
+            await self._say(wire, {"type": "connected", "session": session})
         elif luck < manners.fail:
-            await wire.say({"type": "failed", "session": session, "code": "ice"})
+            await self._say(wire, {"type": "failed", "session": session, "code": "ice"})
 
     # What people do by themselves
+
+    async def _search(self, wire: Wire) -> None:
+        """Ask once for each state that the server has told."""
+        if not wire.has_asked_to_search:
+            wire.has_asked_to_search = True
+            await self._say(wire, {"type": "search", "criteria": self.transcript.criteria})
 
     async def _act(self, wire: Wire) -> None:
         manners = self.fleet.manners
@@ -317,9 +342,9 @@ class Tab:
         """Close the tab as a browser does, or as a power cut does."""
         if self.is_welcome and self.chance.random() < 0.5:
             if self._in_session:
-                await wire.say({"type": "end", "session": self.page["session"]})
+                await self._say(wire, {"type": "end", "session": self.page["session"]})
             elif self.page.get("state") == "searching":
-                await wire.say({"type": "cancel"})
+                await self._say(wire, {"type": "cancel"})
         raise Hopeless
 
     async def _press(self, wire: Wire, is_quiet: bool) -> None:
@@ -328,19 +353,21 @@ class Tab:
         session = self.page.get("session")
         match self.page.get("state"):
             case "idle":
-                await wire.search(self.transcript.criteria)
+                await self._search(wire)
             case "ended" if self.page["search_again_in"] is None:
-                await wire.search(self.transcript.criteria)
+                await self._search(wire)
             case "searching" if not is_quiet and luck < manners.cancel:
-                await wire.say({"type": "cancel"})
+                await self._say(wire, {"type": "cancel"})
             case "connecting" if is_quiet and session not in self._ready:
                 self._ready.add(str(session))
-                await wire.say({"type": "connected", "session": session})
+                await self._say(wire, {"type": "connected", "session": session})
             case "connected" if not is_quiet and luck < manners.leave:
-                await wire.say({"type": self.chance.choice(("skip", "skip", "end")), "session": session})
+                await self._say(
+                    wire, {"type": self.chance.choice(("skip", "skip", "end")), "session": session}
+                )
             case "connected" if luck > 1 - manners.chat:
                 text = json.dumps(self._numbered("chat"))
-                await wire.say({"type": "chat", "session": session, "text": text})
+                await self._say(wire, {"type": "chat", "session": session, "text": text})
 
 
 def seen(transcripts: list[Transcript]) -> Counter[Any]:

@@ -37,6 +37,7 @@ ENDS_LIMIT_S = 45.0
 
 OPTIONS = {
     "grace-s": RULES.grace_s,
+    "reload-grace-s": 2,
     "apart-s": RULES.apart_s,
     "heartbeat-s": RULES.heartbeat_s,
     "connect-limit-s": 4,

@@ -35,6 +35,7 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self._pgdata = folder / "data" / "pgdata"
+        self._standby = self._pgdata / "standby.signal"
         self._sockets = folder / "sockets"
         self._log = folder / "log"
         self._account = account_for(self._pgdata.stat().st_uid)
@@ -94,19 +95,26 @@ class Postgres:
     def freeze(self) -> None:
         """Stop all its processes in their tracks: connections stay, and nobody answers."""
         self._is_frozen = True
-        for pid in self._family():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal_family(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let them go on."""
         self._is_frozen = False
-        for pid in self._family():
-            os.kill(pid, signal.SIGCONT)
+        self._signal_family(signal.SIGCONT)
+
+    def become_standby(self) -> None:
+        """Start again as a standby, which lets people in and nobody write."""
+        self.stop()
+        self._standby.touch()
+        self.start()
 
     def recover(self) -> None:
         """Be as in the beginning, whatever was done."""
         if self._is_frozen:
             self.thaw()
+        if self._standby.exists():
+            self.stop()
+            self._standby.unlink()
         self.start()
         self.wait_for_standby(False)
 
@@ -115,6 +123,11 @@ class Postgres:
         how = "alter system set synchronous_standby_names = 'nobody'" if on else "alter system reset all"
         query(self.conninfo(), how)
         query(self.conninfo(), "select pg_reload_conf()")
+
+    def _signal_family(self, what: signal.Signals) -> None:
+        for pid in self._family():
+            with suppress(ProcessLookupError):  # it has ended, and the first one has noticed
+                os.kill(pid, what)
 
     def _family(self) -> list[int]:
         """Its processes, the first one first."""

@@ -21,6 +21,7 @@ class Page:
     def __init__(self, name: str, at: float, **criteria: str) -> None:
         self.transcript = Transcript(name, criteria)
         self._seq = 0
+        self.count = 0  # of the frames that the server has heard
         self.comes(at)
         self.told(at, "idle")
 
@@ -28,7 +29,7 @@ class Page:
         self.transcript.links += 1
         self._add(at, What.OPENED)
         self.says(at, "hello", **hello)
-        self.hears(at, "welcome", resumed="resume" in hello)
+        self.hears(at, "welcome", resumed="resume" in hello, heard=self.count)
 
     def says(self, at: float, kind: str, **fields: Any) -> None:
         self._add(at, What.SAID, {"type": kind, **fields})
@@ -39,7 +40,7 @@ class Page:
 
     def pings(self, at: float) -> None:
         self.says(at, "ping")
-        self.hears(at + 0.01, "pong")
+        self.hears(at + 0.01, "pong", heard=self.count)
 
     def told(self, at: float, state: str, session: str | None = None, **fields: Any) -> None:
         partner = fields.pop("partner", None)
@@ -66,14 +67,17 @@ def signal(by: str, number: int, session: str) -> dict[str, Any]:
 
 
 def ada_and_ben() -> list[Transcript]:
-    """They meet, it comes to nothing, they meet again; he drops out of the call and comes back."""
+    """They meet, it comes to nothing, they meet again; he drops out of the call and comes back.
+
+    He numbers his frames, and says again what was lost.
+    """
     ada, ben = Page("ada", 0), Page("ben", 3)
     ada.told(1, "searching")
     ben.told(4, "searching")
     for page, other in ((ada, "ben"), (ben, "ada")):
         page.told(4, "connecting", "s1", partner=other, initiator=page is ben, cause="matched")
     for number in (1, 2, 3):
-        ben.says(4.1, "signal", **signal("ben", number, "s1"))
+        ben.says(4.1, "signal", n=number, **signal("ben", number, "s1"))
         ada.hears(4.2, "signal", **signal("ben", number, "s1"))
     ben.told(5, "ended", "s1", partner="ada", cause="connect_failed")
     ada.told(5, "ended", "s1", partner="ben", cause="connect_failed", search_again_in=200)
@@ -83,12 +87,18 @@ def ada_and_ben() -> list[Transcript]:
         page.told(8, "connecting", "s2", partner=other, initiator=page is ada, cause="matched")
     for page, other in ((ada, "ben"), (ben, "ada")):
         page.told(9, "connected", "s2", partner=other, initiator=page is ada, cause="connected")
+    ben.count = 3
     ben.pings(9.9)
+    ben.says(9.95, "signal", n=4, **signal("ben", 1, "s2"))
     ben.goes(10)
     ada.hears(10.1, "partner", session="s2", away=True)
     ben.comes(12, resume={})
+    ben.says(12, "signal", n=4, **signal("ben", 1, "s2"))
     ben.told(12, "connected", "s2", partner="ada", cause="connected")
+    ben.says(12.1, "signal", n=5, **signal("ben", 2, "s2"))
     ada.hears(12.1, "partner", session="s2", away=False)
+    for number in (1, 2):
+        ada.hears(12.2, "signal", **signal("ben", number, "s2"))
     ada.told(20, "ended", "s2", partner="ben", cause="ended")
     ada.told(20, "idle", cause="ended")
     ben.told(20, "ended", "s2", partner="ada", cause="partner_ended", search_again_in=200)
@@ -246,6 +256,24 @@ def never_heard(evidence: Evidence) -> None:
     forget(evidence, "ada", heard(evidence, "ada", "signal", 1))
 
 
+def never_said_again(evidence: Evidence) -> None:
+    forget(evidence, "ada", heard(evidence, "ada", "signal", 3))
+    said = [entry for entry in evidence.of_person["ben"].frames(What.SAID, "signal") if entry.frame["n"] == 4]
+    forget(evidence, "ben", said[1])
+
+
+def heard_more_than_was_said(evidence: Evidence) -> None:
+    heard(evidence, "ben", "welcome", 1).frame["heard"] = 5
+
+
+def heard_less_than_came_before_the_ping(evidence: Evidence) -> None:
+    heard(evidence, "ben", "pong").frame["heard"] = 2
+
+
+def heard_less_than_was_told(evidence: Evidence) -> None:
+    heard(evidence, "ben", "welcome", 1).frame["heard"] = 2
+
+
 def not_recorded(evidence: Evidence) -> None:
     evidence.rows = [row for row in evidence.rows if row.id != "s2"]
 
@@ -320,6 +348,10 @@ LIES: list[tuple[str, Callable[[Evidence], None]]] = [
     ("ArrivesOnce", heard_in_the_wrong_session),
     ("ArrivesOnce", heard_twice),
     ("ArrivesOnce", never_heard),
+    ("ArrivesOnce", never_said_again),
+    ("HeardIsTold", heard_more_than_was_said),
+    ("HeardIsTold", heard_less_than_came_before_the_ping),
+    ("HeardIsTold", heard_less_than_was_told),
     ("RecordedOnce", not_recorded),
     ("RecordedOnce", recorded_twice),
     ("RecordedOnce", no_end),

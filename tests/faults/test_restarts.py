@@ -67,8 +67,8 @@ async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> 
 
 def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
     entries = tab.transcript.entries
-    closes = [entry.code for entry in entries if entry.what is What.CLOSED]
-    assert set(closes) == {4503}, tab.transcript.story()
+    codes = {entry.code for entry in entries if entry.what is What.CLOSED}
+    assert codes == {4503}, tab.transcript.story()
     *_, welcome = tab.transcript.frames(What.HEARD, "welcome")
     assert welcome.frame["resumed"] is True
     assert (tab.page["state"], tab.page["session"]) == (page["state"], page["session"])

@@ -91,7 +91,7 @@ class Wire:
         self._transcript = transcript
         self._link = transcript.opened()
         self._pings: list[float] = []
-        self._asked_to_search = False
+        self.has_asked_to_search = False
         self.pinged_at = trio.current_time()
 
     @property
@@ -108,15 +108,9 @@ class Wire:
         self._pings.append(self.pinged_at)
         await self.say({"type": "ping"})
 
-    async def search(self, criteria: dict[str, str]) -> None:
-        """Ask once for each state that the server has told."""
-        if not self._asked_to_search:
-            self._asked_to_search = True
-            await self.say({"type": "search", "criteria": criteria})
-
     def may_ask_again(self) -> None:
         """What was asked for has been answered, with a state or with a refusal."""
-        self._asked_to_search = False
+        self.has_asked_to_search = False
 
     @property
     def close_code(self) -> int | None:

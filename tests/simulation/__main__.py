@@ -1,6 +1,7 @@
 """Runs seeds: ``python -m tests.simulation`` (`make sim`).
 
     python -m tests.simulation --seeds 1000 --minutes 5     new seeds, until either is used up
+    python -m tests.simulation --from-commit 1f2e3d         those of a commit, which are others for the next
     python -m tests.simulation --seed 4711                  one seed: what was violated
     python -m tests.simulation --seed 4711 --story          and its story, as it happened
     python -m tests.simulation --seed 4711 --story --about P2 s17
@@ -14,6 +15,7 @@ Each failure is one line with the command that repeats it. The exit code is 1 if
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -24,6 +26,7 @@ from tests.simulation.outlines import renew
 from tests.simulation.plants import PLANTS
 from tests.simulation.report import Place, Report, Strike
 from tests.simulation.scripts import SCENES
+from tests.simulation.seeds import first_of
 from tests.simulation.sweep import find, play
 from tests.simulation.world import run
 
@@ -42,6 +45,9 @@ def main() -> int:
         return _scene(given)
     if given.seed is not None:
         return _one(run(given.seed), given)
+    if given.from_commit is not None:
+        given.first = first_of(given.from_commit)
+        print(f'to repeat it: make sim ARGS="--first {given.first} --seeds {given.seeds}"', flush=True)
     return _many(given)
 
 
@@ -49,6 +55,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
+    parser.add_argument(
+        "--from-commit", metavar="HASH", help="draw the first from the hash of a commit, and say which it is"
+    )
     parser.add_argument(
         "--minutes", type=float, default=10.0, help="at most this long (default: %(default)s)"
     )
@@ -67,6 +76,8 @@ def _arguments() -> argparse.Namespace:
         "--about", nargs="*", default=[], help="tell only what concerns these people or sessions"
     )
     given = parser.parse_args()
+    if given.from_commit is not None and not re.fullmatch("[0-9a-f]{6,64}", given.from_commit):
+        parser.error("--from-commit needs the hash of a commit, in hexadecimal")
     if given.strike and not (given.scene and given.strike[2].isdecimal()):
         parser.error("--strike needs a --scene, and as its last word a number: which time it is to happen")
     return given

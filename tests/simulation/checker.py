@@ -1,7 +1,7 @@
 """What a checker is: a small object that looks on at one run, and tells its world of a violation.
 
 It is told of moments: `step` (a task has run until it waits), `rest` (everybody waits, and time is about to
-pass), `told` (a frame has reached a page), `closed` (a
+pass), `told` (a frame has reached a page), `recorded` (the ledger is told something), `closed` (a
 connection has come to its end at the server), `calm` (faults have stopped and time has passed), `deserted`
 (everybody has left, and the hall is still open), `end` (the hall has closed). It raises nothing.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from studymatch.records import LedgerMessage
     from tests.simulation.network import Frame, Wire
     from tests.simulation.people import Page
     from tests.simulation.world import World
@@ -28,6 +29,7 @@ class Checker:
     def step(self) -> None: ...
     def rest(self) -> None: ...
     def told(self, page: Page, wire: Wire, frame: Frame) -> None: ...
+    def recorded(self, record: LedgerMessage) -> None: ...
     def closed(self, wire: Wire) -> None: ...
     def calm(self) -> None: ...
     def deserted(self) -> None: ...

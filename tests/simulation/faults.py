@@ -56,6 +56,7 @@ class Plan:
     shutdowns: tuple[tuple[float, str], ...]
     calm_s: float = CALM_S
     scripts: tuple[Script, ...] = ()
+    parting: float = 0.0
 
     @staticmethod
     def scripted(scripts: tuple[Script, ...]) -> Plan:
@@ -81,8 +82,11 @@ class Plan:
         )
 
     @staticmethod
-    def draw(chance: random.Random) -> Plan:
-        """Most seeds have few kinds of faults, so that what each does is seen; some have all at once."""
+    def draw(chance: random.Random, of_parting: random.Random) -> Plan:
+        """Most seeds have few kinds of faults, so that what each does is seen; some have all at once.
+
+        How often pages say that they go is of a chance of its own: the rest does not depend on it.
+        """
         duration_s = chance.choice([20.0, 40.0, 80.0])
 
         def sometimes(rate: float, share: float = 0.5) -> float:
@@ -114,6 +118,7 @@ class Plan:
             ),
             jumps=tuple((at, chance.uniform(1, 40)) for at in moments(2, 0.2)),
             shutdowns=tuple((at, chance.choice(["restart", "restart", "stop"])) for at in moments(2, 0.2)),
+            parting=of_parting.choice([0.0, 0.01, 0.05, 0.2]),
         )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from msgspec import structs
 
 from actors import Mailbox
+from studymatch import pairing as pairing_module
+from studymatch.accounts import Accounts
 from studymatch.browser import Browser
 from studymatch.hall import Hall
 from studymatch.matcher import Matcher
@@ -15,7 +17,7 @@ from studymatch.messages import ChatSent
 from studymatch.pairing import Pairing
 from studymatch.protocol import CloseCode
 from studymatch.session import Session
-from studymatch.stage import Stage
+from studymatch.stage import Stage, nothing
 from studymatch.user import User
 from tests.simulation.planting import Plant, on
 from web.socket import Reception
@@ -57,11 +59,27 @@ def door_is_not_taken_off_the_desk() -> Any:
 def reception_keeps_a_line() -> Any:
     original = Reception.begun
 
-    def begun(self: Reception, conversation: Any) -> None:
+    def begun(self: Reception, conversation: Any) -> Any:
         self.__dict__.setdefault("_seen", deque()).append(conversation)
-        original(self, conversation)
+        return original(self, conversation)
 
     return on(Reception, "begun", begun)
+
+
+def session_and_stage_hold_each_other() -> Any:
+    """What a session settles stays with the stage: only the collector finds who vanished in a call."""
+    original = Stage.next
+
+    async def wait(self: Stage, settle: Any = nothing) -> Any:
+        self.__dict__["_last_settle"] = settle
+        return await original(self, settle)
+
+    return on(Stage, "next", wait)
+
+
+def mailbox_keeps_what_nobody_reads() -> Any:
+    """News that came through a door leads back to the mailbox, whose reader has gone."""
+    return on(Mailbox, "discard", Mailbox.close)
 
 
 def chat_is_echoed() -> Any:
@@ -142,8 +160,8 @@ def rests_when_the_limit_and_the_loss_coincide() -> Any:
     """The first bug that a seed found: the limit passed in the moment in which the partner was lost."""
     original = Session._leave
 
-    async def leave(self: Session, cause: Any, wish: Any, overtaken: Any, **more: Any) -> Any:
-        return await original(self, cause, wish, wish, **more)
+    def leave(self: Session, cause: Any, wish: Any, overtaken: Any, **more: Any) -> Any:
+        return original(self, cause, wish, wish, **more)
 
     return on(Session, "_leave", leave)
 
@@ -157,11 +175,34 @@ def a_failed_match_costs_the_waiting_time() -> Any:
     return on(User, "_session", session)
 
 
+def partner_pays_for_the_skip() -> Any:
+    """Who was left is blamed, and whoever leaves goes on at once."""
+    return on(pairing_module, "_to_blame", lambda by, mate, left: (mate,))
+
+
+def coming_again_ends_the_wait() -> Any:
+    original = Accounts.here
+
+    def here(self: Accounts, person: str, address: str | None) -> None:
+        original(self, person, address)
+        for kept in (self.patience._by_person._left, self.patience._by_person._waits):
+            kept._full_at.pop(person, None)
+
+    return on(Accounts, "here", here)
+
+
+def search_is_let_before_the_wait_is_over() -> Any:
+    """The page is told how long to wait, and a search that is sent earlier begins all the same."""
+    return on(User, "_may_search", lambda self, search: True)
+
+
 LEAKS: tuple[Plant, ...] = (
     hall_keeps_who_has_left,
     matcher_remembers_a_ticket,
     door_is_not_taken_off_the_desk,
     reception_keeps_a_line,
+    session_and_stage_hold_each_other,
+    mailbox_keeps_what_nobody_reads,
     chat_is_echoed,
     chat_reaches_a_former_partner,
     chat_is_not_kept_for_who_is_away,
@@ -171,4 +212,7 @@ LEAKS: tuple[Plant, ...] = (
     words_in_flight_are_lost_in_a_restart,
     rests_when_the_limit_and_the_loss_coincide,
     a_failed_match_costs_the_waiting_time,
+    partner_pays_for_the_skip,
+    coming_again_ends_the_wait,
+    search_is_let_before_the_wait_is_over,
 )

@@ -20,6 +20,9 @@ import trio
 SEND_LIMIT_S = 10.0
 """How long the real server lets a send wait for a browser that does not read (`ServerLimits`)."""
 
+FAREWELL = json.dumps({"type": "leaving"})
+"""What a page says that goes."""
+
 Frame = dict[str, Any]
 
 
@@ -76,6 +79,8 @@ class Wire:
         self.delay_s = delay_s
         self.read_s = read_s
         self.slow = read_s > 0
+        self.farewell = False  # whether the last words that the server read are that the page goes
+        self.saved = False  # whether the next life of the server knows what was read: nothing more counts
         self.heard_at = -1.0  # when the server read its first words; before that, negative
         self.greeted = False
         self.busy = False
@@ -99,6 +104,8 @@ class Wire:
         message: str | bytes | None = await self._up.get()
         if self.heard_at < 0:
             self.heard_at = trio.current_time()
+        if not self.saved:
+            self.farewell = message == FAREWELL
         return message
 
     async def send(self, frame: str) -> None:

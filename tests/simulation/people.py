@@ -1,7 +1,8 @@
 """What simulated people do: search, cancel, skip, chat, vanish, come back, open a second tab, and nonsense.
 
 A `Page` is one browser tab with its connections, one after the other: it remembers what it was told, as a
-real page does, and keeps the transcript that the checkers read. When the world is quiet everybody means
+real page does, and keeps the transcript that the checkers read. Most pages number what they say, and say it
+again until it was heard; some are of before there were numbers. When the world is quiet everybody means
 well: they come back, search, and report that media flow.
 """
 
@@ -11,6 +12,7 @@ import json
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
+from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 LOCKSTEP_S = 0.5
 """In a seed of lockstep, people act at whole multiples of this, so that much happens at the same moment."""
 
+DANCE = '{"type":"dance"}'
 NONSENSE = (
     "",
     "[]",
-    '{"type":"dance"}',
+    DANCE,
     '{"type":"skip"}',
     '{"type":"chat","session":"x","text":""}',
     '{"type":"hello","version":1,"token":"again"}',
@@ -45,12 +48,38 @@ class Told:
     frame: Frame
 
 
+class Manner(Enum):
+    """How a page says things: the program that it is."""
+
+    NUMBERED = "it numbers its frames, and says again what the server has not heard"
+    HASTY = "the same, but it says again also what it could know to have been heard"
+    PLAIN = "it knows of no numbers"
+
+
+class Parting(Enum):
+    """What follows when a page has said that it goes."""
+
+    CLOSED = "it is closed for good"
+    RELOADED = "it comes back with its key"
+    STAYED = "the person changes their mind"
+
+
+@dataclass
+class Said:
+    """A frame that a page has said, and when."""
+
+    at: float
+    n: int
+    frame: Frame
+
+
 @dataclass
 class Page:
     """One tab of one person.
 
     `kinds` of frames has it sent, `left` are the sessions that it asked to end, `moved` the last two states
-    that it was told.
+    that it was told. `numbered` is what it has said to its present actor, `kept` what of it may not have been
+    heard; `greeted_on` is the connection on which it was welcomed last.
     """
 
     person: Person
@@ -65,16 +94,52 @@ class Page:
     old_key: str | None = None
     seq: int = 0
     wire: Wire | None = None
+    manner: Manner = Manner.NUMBERED
+    numbered: list[Said] = field(default_factory=list)
+    kept: list[Said] = field(default_factory=list)
+    greeted_on: Wire | None = None
+    greeted_at: float = 0.0
+    parting: Parting | None = None
+
+    def say(self, wire: Wire, frame: Frame) -> None:
+        """Say it now, or what is numbered, once there is a welcome on this connection."""
+        if self.manner is Manner.PLAIN or frame["type"] in ("ping", "leaving"):
+            wire.say(json.dumps(frame))
+            return
+        said = Said(trio.current_time(), len(self.numbered) + 1, frame)
+        self.numbered.append(said)
+        self.kept.append(said)
+        if self.greeted_on is wire:
+            self._write(wire, said)
+
+    def _write(self, wire: Wire, said: Said) -> None:
+        wire.say(json.dumps({**said.frame, "n": said.n}))
+
+    def _say_again(self, wire: Wire, welcome: Frame) -> None:
+        """After a welcome: what the actor has not heard; to a new actor nothing."""
+        self.greeted_on, self.greeted_at = wire, trio.current_time()
+        if not welcome["resumed"]:
+            self.numbered, self.kept = [], []
+        if self.manner is not Manner.HASTY:
+            self._forget(welcome["heard"])
+        for said in self.kept:
+            self._write(wire, said)
+
+    def _forget(self, heard: int) -> None:
+        self.kept = [said for said in self.kept if said.n > heard]
 
     def take(self, wire: Wire, frame: Frame) -> None:
         told = Told(trio.current_time(), wire.number, frame)
         self.told.append(told)
-        self.seq = frame["seq"]
+        self.seq = frame.get("seq", self.seq)  # who is turned away at the hello has no numbers yet
         match frame["type"]:
             case "welcome":
                 if self.key not in (None, frame["resume"]["key"]):
                     self.old_key = self.key
                 self.key = frame["resume"]["key"]
+                self._say_again(wire, frame)
+            case "pong":
+                self._forget(frame["heard"])
             case "state":
                 self.state = frame
                 self.moved = (self.moved[1], told)
@@ -88,6 +153,9 @@ class Human:
     forgetful = 0.15
     """How often a page that comes back has no key, a wrong one or an old one."""
 
+    manners: tuple[Manner, ...] = (Manner.NUMBERED, Manner.NUMBERED, Manner.HASTY, Manner.PLAIN)
+    """The programs that people come with; one of them is drawn."""
+
     def __init__(self, world: World, number: int) -> None:
         self.world = world
         self.name = f"P{number}"
@@ -95,6 +163,9 @@ class Human:
         self.subject = f"subject {self.chance.randrange(world.plan.subjects)}"
         self.flaky = self.chance.random() < world.plan.vanishing
         self.never_connects = self.chance.random() < world.plan.never_connects
+        # Of a chance of its own: what everybody does must not depend on which programs there are.
+        self.manner = random.Random(f"{world.seed} {self.name}").choice(self.manners)
+        self.parting = random.Random(f"{world.seed} {self.name} parting")
 
     async def live(self) -> None:
         """One tab after another until the world is over."""
@@ -106,6 +177,7 @@ class Human:
 
     async def use(self, page: Page) -> None:
         """A tab, from its first connection until it is closed for good."""
+        page.manner = self.manner
         while not self.world.over:
             page.wire = wire = self.world.connect(page)
             wire.say(json.dumps(self.hello(page)))
@@ -113,11 +185,13 @@ class Human:
                 closed = await self.sit(page, wire)
             finally:
                 page.wire = None
-            if closed or self.has_enough():
+            if closed or page.parting is Parting.CLOSED or self.has_enough():
                 self.world.story(f"{self.name} closes the tab")
                 return
             if self.world.quiet:
                 await trio.sleep(0.1)
+            elif page.parting is Parting.RELOADED:
+                await self.load_again()
             else:
                 await self.stay_away()
 
@@ -128,6 +202,12 @@ class Human:
     async def stay_away(self) -> None:
         """Until the page connects again."""
         await self.pause(0, self.chance.choice([1, 4] if self.flaky else [1, 4, 15, 40]))
+
+    async def load_again(self) -> None:
+        """Until the page has been reloaded: mostly within the grace for that."""
+        await trio.sleep(self.parting.choice([0.0, 0.1, 0.5, 3.0, 4.5, 8.0]))
+        if self.world.plan.lockstep:
+            await self.in_step()
 
     def hello(self, page: Page) -> Frame:
         frame: Frame = {"type": "hello", "version": 1, "token": page.token}
@@ -191,6 +271,9 @@ class Human:
         """Do one thing, or nothing. True: the connection was lost."""
         plan, wild = self.world.plan, 1.0 if self.world.quiet else self.chance.random()
         vanishing = plan.vanishing * (0.8 if self.flaky else 0.2)
+        page.parting = None
+        if not self.world.quiet and self.parting.random() < plan.parting:
+            return self.part(page, wire)
         if wild < vanishing:
             how = self.chance.choice(["close", "break", "silent"])
             self.world.story(f"{self.name} loses the network ({how})")
@@ -204,6 +287,15 @@ class Human:
         elif page.state is not None:
             self.sensible(page, wire, page.state)
         return False
+
+    def part(self, page: Page, wire: Wire) -> bool:
+        """The page says that it goes. True: it does."""
+        page.parting = self.parting.choice(list(Parting))
+        self.say(page, wire, "leaving")
+        if page.parting is Parting.STAYED:
+            return False
+        wire.lose("close")
+        return True
 
     def sensible(self, page: Page, wire: Wire, state: Frame) -> None:
         quiet, roll = self.world.quiet, self.chance.random()
@@ -240,7 +332,11 @@ class Human:
         sessions = [told.frame["session"] for told in page.told if told.frame.get("session")]
         match self.chance.randrange(7):
             case 0:
-                wire.say(self.chance.choice(NONSENSE))
+                nonsense = self.chance.choice(NONSENSE)
+                if nonsense == DANCE:
+                    page.say(wire, json.loads(nonsense))  # what is refused has a number, too
+                else:
+                    wire.say(nonsense)
             case 1 if sessions:
                 kind = self.chance.choice(["skip", "end", "failed", "connected"])
                 self.say(page, wire, kind, session=self.chance.choice(sessions))
@@ -276,4 +372,4 @@ class Human:
         if kind in ("skip", "end", "failed"):
             page.left.add(fields["session"])
         self.world.story(f"{self.name} says {kind}")
-        wire.say(json.dumps({"type": kind, **fields}))
+        page.say(wire, {"type": kind, **fields})

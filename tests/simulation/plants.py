@@ -1,11 +1,12 @@
 """Bugs to plant, so that the oracle is known to notice them.
 
 Each is a real mistake that somebody could make in the product, as a patch that is on for one run. Nothing
-here is reachable from the product. `leaks.py` has more of them.
+here is reachable from the product. `leaks.py`, `counts.py` and `crowds.py` have more of them.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from studymatch.scene import Scene
 from studymatch.session import Session
 from studymatch.stage import Stage
 from studymatch.user import User
+from tests.simulation.counts import COUNTS
+from tests.simulation.crowds import CROWDS
 from tests.simulation.leaks import LEAKS
 from tests.simulation.planting import Plant, on
 
@@ -128,10 +131,10 @@ def end_not_recorded_on_unwinding() -> Any:
 
 
 def resume_replays_twice() -> Any:
-    def catch_up(self: Outbox, seen: int) -> list[bytes]:
-        return [self.number(body) for seq, body in self._kept if seq is None or seq > seen]
+    def again(self: Outbox) -> list[bytes]:
+        return [self.number(body) for _, body in self._kept]
 
-    return on(Outbox, "catch_up", catch_up)
+    return on(Outbox, "again", again)
 
 
 def resume_forgets_what_was_said() -> Any:
@@ -139,8 +142,20 @@ def resume_forgets_what_was_said() -> Any:
 
 
 def resume_replays_what_was_seen() -> Any:
-    original = Outbox.catch_up
-    return on(Outbox, "catch_up", lambda self, seen: original(self, 0))
+    original = Outbox.back
+    return on(Outbox, "back", lambda self, seen: original(self, 0))
+
+
+def resume_knows_only_the_last_number_of_a_frame() -> Any:
+    original = Outbox.back
+
+    def back(self: Outbox, seen: int) -> int:
+        self._kept = deque((numbers[-1:], body) for numbers, body in self._kept)
+        self._connections.clear()
+        self._connections.append(0)
+        return original(self, seen)
+
+    return on(Outbox, "back", back)
 
 
 def timer_survives_its_state() -> Any:
@@ -151,7 +166,7 @@ def timer_survives_its_state() -> Any:
     async def connected(self: Session) -> Any:
         with trio.move_on_after(self._stage.settings.connect_limit_s):
             return await original(self)
-        return await self._leave(SessionCause.SKIPPED, None, None)
+        return self._leave(SessionCause.SKIPPED, None, None)
 
     return on(Session, "_connected", connected)
 
@@ -284,6 +299,7 @@ PLANTS: dict[str, Plant] = {
         resume_replays_twice,
         resume_forgets_what_was_said,
         resume_replays_what_was_seen,
+        resume_knows_only_the_last_number_of_a_frame,
         timer_survives_its_state,
         connected_when_one_side_says_so,
         call_begins_after_its_end,
@@ -296,6 +312,8 @@ PLANTS: dict[str, Plant] = {
         numbers_start_again_on_resuming,
         former_partners_are_never_matched_again,
         *LEAKS,
+        *COUNTS,
+        *CROWDS,
     )
 }
 """Every bug that can be planted, by name: a context manager that has it on."""

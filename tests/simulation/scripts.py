@@ -8,6 +8,7 @@ stop they mean well.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,13 @@ import trio
 
 from tests.simulation.faults import TICK_S, Script
 from tests.simulation.network import Wire
-from tests.simulation.people import Human, Page
+from tests.simulation.people import Human, Manner, Page
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+LATE_S = 4.5 * TICK_S
+"""How long the hello of a connection that was given up is on its way."""
 
 LOST = {"closes": "close", "breaks": "break", "vanishes": "silent"}
 """How the connection is lost. The next word but ``.`` brings it back."""
@@ -28,6 +32,7 @@ class Actor(Human):
     """Somebody who follows a script."""
 
     forgetful = 0.0
+    manners = (Manner.NUMBERED,)
 
     def __init__(self, world: World, script: Script) -> None:
         super().__init__(world, 0)
@@ -73,7 +78,7 @@ class Actor(Human):
         match word:
             case "." | "back":
                 pass
-            case "search" | "cancel":
+            case "search" | "cancel" | "leaving":
                 self.say(page, wire, word)
             case "signal":
                 self.signal(page, wire, session)
@@ -81,6 +86,12 @@ class Actor(Human):
                 self.chat(page, wire, session)
             case "connected" | "skip" | "end" | "failed":
                 self.say(page, wire, word, session=session)
+            case "dials":
+                self.world.story(f"{self.name} opens a connection and gives it up")
+                late = self.world.connect(page)
+                late.delay_s = LATE_S
+                late.say(json.dumps(self.hello(page)))
+                late.lose("close")
             case "tab":
                 self.world.second_tab(page)
             case _:
@@ -107,6 +118,10 @@ SCENES: Mapping[str, tuple[Script, ...]] = {
         Ada="search connected chat breaks . back chat .",
         Ben="search connected .    chat   chat . chat end",
     ),
+    "comes back while the partner speaks": _scene(
+        Ada="search connected chat breaks back                    .    .",
+        Ben="search connected chat .      chat+signal+chat+signal chat chat",
+    ),
     "somebody leaves while connecting": _scene(
         Ada="search signal    closes .    .    . . back search",
         Ben="search connected .      .    skip . . .    search",
@@ -131,12 +146,24 @@ SCENES: Mapping[str, tuple[Script, ...]] = {
     ),
     "changes of mind while another searches": _scene(
         Ada="search+cancel search        search+cancel",
-        Ben="search        search+cancel search+cancel",
-        Eve=".             search+cancel search",
+        Ben="search+cancel search+cancel search+cancel",
+        Eve="search        search+cancel search",
     ),
     "away while searching, and another connection": _scene(
         Ada="search breaks . back . tab .",
         Ben=".      .      search . . connected chat",
+    ),
+    "one reloads the page in a call, the other closes it": _scene(
+        Ada="search connected chat leaving+closes . back chat .",
+        Ben="search connected .    chat           . chat chat leaving+closes" + 12 * " .",
+    ),
+    "a hello arrives after that of a later connection": _scene(
+        Ada="search connected . dials+breaks back . breaks . . back chat .",
+        Ben="search connected . chat+signal  chat . chat   . . .    chat chat",
+    ),
+    "a chat and a skip while the line breaks": _scene(
+        Ada="search connected chat chat+skip+breaks . back .    .",
+        Ben="search connected chat .                . .    chat search",
     ),
 }
 """The scenes, by what happens in them."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
+from weakref import proxy
 
 import trio
 from trio.testing import MockClock
@@ -24,14 +25,18 @@ from studymatch.messages import (
     ChatSent,
     MatcherMessage,
     PairMessage,
+    Refused,
     Seeker,
     SignalSent,
     UserMessage,
 )
 from studymatch.pairing import Pairing
 from studymatch.pool import Pool, Ticket, TicketId
+from studymatch.protocol import Inbound, NumberedFrame
 from studymatch.records import LedgerMessage
-from studymatch.stage import Stage
+from studymatch.session import Session
+from studymatch.stage import Settle as SettleTurn
+from studymatch.stage import Stage, Turn, nothing
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -79,7 +84,7 @@ class UsersMailbox(Mailbox[UserMessage]):
     def __init__(self, world: World, stage: Stage) -> None:
         super().__init__()
         self._world = world
-        self._stage = stage
+        self._stage = proxy(stage)  # as the mailbox itself does not lead back to its stage
 
     def _put(self, door: Door[UserMessage] | None, message: UserMessage) -> bool:
         taken = super()._put(door, message)
@@ -159,6 +164,40 @@ def _watched_pool(world: World) -> type[Pool[Seeker]]:
 
 
 @contextmanager
+def watching_what_is_dealt_with(world: World) -> Iterator[None]:
+    """What a page said with a number is answered, passed on to the partner, or the next turn of its actor."""
+    is_meant, passes_on, next_turn = Stage._is_meant, Session._passes_on, Stage.next
+
+    def dealt_with(stage: Stage, said: Turn | Refused) -> None:
+        if isinstance(said, NumberedFrame | Refused) and said.n is not None:
+            world.dealt_with[stage.key, said.n] += 1
+
+    def watched_is_meant(stage: Stage, said: Inbound | Refused) -> bool:
+        meant = is_meant(stage, said)
+        if not meant:
+            dealt_with(stage, said)
+        return meant
+
+    def watched_passes_on(session: Session, turn: Turn) -> bool:
+        passed_on = passes_on(session, turn)
+        if passed_on:
+            dealt_with(session._stage, turn)
+        return passed_on
+
+    async def watched_next(stage: Stage, settle: SettleTurn = nothing) -> Turn:
+        turn = await next_turn(stage, settle)
+        dealt_with(stage, turn)
+        return turn
+
+    with (
+        patch.object(Stage, "_is_meant", watched_is_meant),
+        patch.object(Session, "_passes_on", watched_passes_on),
+        patch.object(Stage, "next", watched_next),
+    ):
+        yield
+
+
+@contextmanager
 def watching(world: World) -> Iterator[None]:
     """The product, with `world` looking on."""
     make_stage, tell = Stage.__init__, Pairing.tell
@@ -173,6 +212,7 @@ def watching(world: World) -> Iterator[None]:
             said = bytes(message.data) if isinstance(message, SignalSent) else message.text
             words = json.loads(said)
             world.accepted[words["session"], words["from"]].append(words["n"])
+            world.spoke_at.setdefault((words["session"], words["from"]), trio.current_time())
         tell(pairing, message)
 
     def watched_pair(
@@ -194,6 +234,7 @@ def watching(world: World) -> Iterator[None]:
         world.trouble.crash_here("the matcher", "crashes where it waits")
 
     with ExitStack() as patches:
+        patches.enter_context(watching_what_is_dealt_with(world))
         patches.enter_context(patch.object(Stage, "__init__", watched_stage))
         patches.enter_context(patch.object(Pairing, "tell", watched_tell))
         patches.enter_context(patch.object(Matcher, "run", watched_run))

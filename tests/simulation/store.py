@@ -37,6 +37,7 @@ class SimulatedStore:
     fails_after_commit: int = 0
     crashes: int = 0
     orphans: list[str] = field(default_factory=list)
+    nameless: list[str] = field(default_factory=list)
 
     async def write(self, batch: Sequence[Entry]) -> None:
         self.acts("crashes before it writes")
@@ -53,6 +54,8 @@ class SimulatedStore:
 
     def _keep(self, entry: Entry) -> None:
         match entry.record:
+            case SessionMatched(session, first_name=None) | SessionMatched(session, second_name=None):
+                self.nameless.append(session)
             case SessionMatched(session, first, second, at):
                 self.rows.setdefault(session, Row(first, second, at))
             case SessionConnected(session, at) if session not in self.rows:

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.simulation.outlines import HOW_TO_RENEW, kept
 from tests.simulation.outlines import SEEDS as OUTLINED
 from tests.simulation.plants import PLANTS
 from tests.simulation.report import Place, Strike
+from tests.simulation.seeds import FIXED, SPACE, first_of
 from tests.simulation.sweep import find, play
 from tests.simulation.world import run
 
 ROOT = Path(__file__).parent.parent.parent
-SEEDS = 200
 PORTION = 20
 CORPUS = json.loads((Path(__file__).parent / "corpus.json").read_text())
 """What once failed, each with what was wrong: seeds, and strikes in a scene."""
@@ -28,10 +30,40 @@ SEEDS_FOR_A_PLANT = 60
 """Within how many seeds every planted bug is found; most are found by the first."""
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, PORTION))
+@pytest.mark.parametrize("first", range(0, FIXED, PORTION))
 def test_seeds(first: int) -> None:
     for seed in range(first, first + PORTION):
         assert run(seed).violations == [], f"python -m tests.simulation --seed {seed} --story"
+
+
+@given(st.binary(min_size=20, max_size=32))
+def test_a_commit_has_seeds_of_its_own(commit: bytes) -> None:
+    """Beside the fixed ones, the same each time, and others for the next commit."""
+    first = first_of(commit.hex())
+    assert FIXED <= first < FIXED + SPACE
+    assert first == first_of(commit.hex())
+    following = (int.from_bytes(commit, "big") + 1) % 256 ** len(commit)
+    assert first != first_of(following.to_bytes(len(commit), "big").hex())
+
+
+def test_the_seeds_of_a_commit_can_be_repeated() -> None:
+    """The first of them is printed in the command that plays them again, also where they pass."""
+    commit = "8f14e45fceea167a5a36dedd4bea2543" + "0" * 8
+    command = [
+        sys.executable,
+        "-m",
+        "tests.simulation",
+        "--from-commit",
+        commit,
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+    ]
+    played = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    first, result = played.stdout.splitlines()
+    assert first == f'to repeat it: make sim ARGS="--first {first_of(commit)} --seeds 2"'
+    assert result.startswith("2 seeds, 0 failed")
 
 
 @pytest.mark.parametrize("entry", CORPUS, ids=lambda entry: entry["was"])

@@ -10,26 +10,35 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import trio
+
 from studymatch.lifecycle import EDGES, State
 from tests.simulation.checker import Checker
 
 if TYPE_CHECKING:
     from tests.simulation.network import Frame, Wire
-    from tests.simulation.people import Page
+    from tests.simulation.people import Page, Said
     from tests.simulation.world import World
 
 ELSEWHERE = 4409
 
 
 class NumbersRise(Checker):
-    """Over one connection frames are numbered without a gap; over all of a page's, they only rise."""
+    """Over one connection frames are numbered without a gap; over all of a page's, they only rise.
+
+    Only who is turned away at the hello, and so has no actor, is told something without a number.
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._last: dict[int, tuple[int, int]] = {}
 
     def told(self, page: Page, wire: Wire, frame: Frame) -> None:
-        seq = frame["seq"]
+        seq = frame.get("seq")
+        if seq is None:
+            if frame["type"] != "error" or frame["about"] != "hello" or page.greeted_on is wire:
+                self.violated(f"{page.person.id} got a {frame['type']} without a number")
+            return
         over, last = self._last.get(id(page), (wire.number, 0))
         if frame["type"] == "welcome" and not frame["resumed"]:
             last = seq - 1
@@ -91,6 +100,54 @@ class WordsArriveOnce(Checker):
             settled = accepted[: len(accepted) - page.wire.unread - 3]
             if page.wire.well and not set(settled) <= set(got):
                 self.violated(f"{page.person.id} lacks words of {session}: {set(settled) - set(got)}")
+
+
+class SaidIsHeard(Checker):
+    """What a page says with a number is dealt with once, and never again; nothing else counts as heard.
+
+    It is known not to be heard only by a welcome of a new actor. `settled_s` after a page was welcomed, and
+    has said something, that has arrived.
+    """
+
+    settled_s = 10.0
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        if frame["type"] not in ("welcome", "pong"):
+            return
+        for said in page.numbered[: frame["heard"]]:
+            self._see(page, said, "is told to have been heard")
+
+    def calm(self) -> None:
+        long_ago = trio.current_time() - self.settled_s
+        for page in self.world.pages:
+            user = self.world.users().get(page.person.id)
+            is_settled = page.wire is not None and page.wire.well and page.wire is page.greeted_on
+            if not is_settled or page.greeted_at > long_ago or user is None or user.key != page.key:
+                continue
+            for said in page.numbered:
+                if said.at < long_ago:
+                    self._see(page, said, "was said long ago")
+                    self._see_the_end(page, said)
+
+    def end(self) -> None:
+        for (key, n), times in self.world.dealt_with.items():
+            if times > 1:
+                self.violated(f"what the actor of {key} was told as number {n} was dealt with {times} times")
+
+    def _see(self, page: Page, said: Said, why: str) -> None:
+        assert page.key is not None
+        times = self.world.dealt_with[page.key, said.n]
+        if times != 1:
+            what = f"{said.frame['type']} number {said.n} of {page.person.id}"
+            self.violated(f"{what} {why}, and was dealt with {times} times")
+
+    def _see_the_end(self, page: Page, said: Said) -> None:
+        """Who has asked to leave a session is not in it any more."""
+        state = page.state
+        if state is None or said.frame["type"] not in ("skip", "end"):
+            return
+        if state["session"] == said.frame["session"] and state["state"] in ("connecting", "connected"):
+            self.violated(f"{page.person.id} has said {said.frame['type']} and is still {state['state']}")
 
 
 class EveryMatchEnds(Checker):

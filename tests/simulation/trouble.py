@@ -29,6 +29,7 @@ class Trouble:
     def __init__(self, world: World, strike: Strike | None) -> None:
         self.places: Counter[Place] = Counter()
         self.struck = False
+        self.jumped_at = 0.0
         self._world = world
         self._strike = strike
         self._user_crash = Countdown(world.plan.user_crashes)
@@ -50,6 +51,7 @@ class Trouble:
                     self._world.close_the_hall(kind)
                 case "jump":
                     self._world.clock.jump(much)
+                    self.jumped_at = trio.current_time()
                 case "down":
                     self._world.store.down = True
                 case "slow":

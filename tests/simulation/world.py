@@ -8,16 +8,20 @@ Scheduling is seeded too, so the same seed is the same run, step by step, on eve
     world.py        one run: the hall, its people, the faults, the checkers
     people.py       what simulated people do
     scripts.py      people who follow a script, and small scenes
+    partings.py     pages that say that they go, and what the oracle holds of them
     network.py      connections that delay, stall, break and go silent
     store.py        a store that is slow, down, or fails after it has committed
     faults.py       what goes wrong, and when: drawn by the seed
     trouble.py      brings it about
     sweep.py        scenes, with one thing going wrong at each possible moment
+    seeds.py        which seeds a commit draws
     seams.py        where the oracle looks on, and where crashes are planned
     checkers.py     the oracle: one small object for each thing that must hold
     transcripts.py  the part of it that reads what reaches people
     plants.py       bugs to plant, so that the oracle is known to notice them
-    leaks.py        more of them
+    leaks.py        more of them: what stays behind, and whom it reaches
+    counts.py       more of them: the numbers of frames
+    crowds.py       more of them: pages that go, and how many people are here
 """
 
 from __future__ import annotations
@@ -37,7 +41,8 @@ from studymatch.hall import Chance, Hall, open_hall
 from studymatch.handover import Memento
 from studymatch.ledger import Ledger, Pace
 from studymatch.lifecycle import SessionCause
-from studymatch.messages import Person, Seeker
+from studymatch.messages import Guest, Person, Seeker
+from studymatch.patience import Debt
 from studymatch.pool import Pool
 from studymatch.records import LedgerMessage, Node, SessionConnected, SessionEnded, SessionMatched
 from studymatch.settings import Settings
@@ -54,6 +59,9 @@ from tests.simulation.store import SimulatedStore
 from tests.simulation.trouble import Trouble
 from web.socket import Reception
 
+BURST, FIRST_WAIT_S = 2, 4.0
+"""So few matches cost nothing that people in here meet the limit."""
+
 PAST_MAX = 20
 """Violations kept of one run; more say nothing more."""
 
@@ -66,9 +74,13 @@ class World(trio.abc.Instrument):
     ) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
-        self.plan = plan or Plan.draw(self.chance)
-        self.settings = Settings()
+        self.plan = plan or Plan.draw(self.chance, random.Random(f"{seed} parting"))
+        self.settings = Settings(
+            skips_burst=BURST, skip_wait_s=FIRST_WAIT_S, skip_wait_max_s=2 * FIRST_WAIT_S
+        )
+        self.beginnings = 0
         self.clock = clock_that_tells(self._rest)
+        self.lives = 0
         self.trace: list[str] = []
         self.lines = WatchedLines(self.story)
         self.violations: list[str] = []
@@ -83,6 +95,8 @@ class World(trio.abc.Instrument):
         self.begins: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
         self.accepted: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self.spoke_at: dict[tuple[str, str], float] = {}
+        self.dealt_with: Counter[tuple[str, int]] = Counter()
         self.wires: dict[int, Wire] = {}
         self.trouble = Trouble(self, strike)
         # What there is
@@ -90,13 +104,14 @@ class World(trio.abc.Instrument):
         self._newest: dict[str, Wire] = {}
         self._numbers = count(1)
         self._ids = count(1)
-        self._tokens: dict[str, Person] = {}
+        self._tokens: dict[str, Guest] = {}
         self._hall: Hall | None = None
         self._reception: Reception | None = None
         self._nursery: trio.Nursery | None = None
         self._order: str | None = None
         self._ordered = trio.Event()
         self._left: tuple[Memento, ...] = ()
+        self._owed: tuple[Debt, ...] = ()
         self._checkers = [checker(self) for checker in checkers]
         self._steps = [it.step for it in self._checkers if type(it).step is not Checker.step]
 
@@ -111,8 +126,17 @@ class World(trio.abc.Instrument):
     def story(self, event: str) -> None:
         self.trace.append(f"{self.clock.current_time():.4f} {event}")
 
+    @property
+    def hall(self) -> Hall | None:
+        return self._hall
+
     def users(self) -> dict[str, User]:
         return {} if self._hall is None else self._hall._users
+
+    def waits(self, person: str) -> bool:
+        """Whether a person has been asked to wait before they search again."""
+        hall = self._hall
+        return hall is not None and hall.accounts.after_skip(person, trio.current_time()) is not None
 
     def wire_of(self, person: str) -> Wire | None:
         return self._newest.get(person)
@@ -144,7 +168,7 @@ class World(trio.abc.Instrument):
         number = next(self._ids)
         person = Person(f"{name}-{number}", name)
         page = Page(person, f"token of {person.id}")
-        self._tokens[page.token] = person
+        self._tokens[page.token] = Guest(person)
         self.pages.append(page)
         return page
 
@@ -245,13 +269,17 @@ class World(trio.abc.Instrument):
         chance = Chance(new_id=lambda: f"s{next(self._ids)}", new_key=lambda: f"key {next(self._ids)}")
         async with open_hall(self.settings, ledger, chance=chance, journal_for=self.lines.journal) as hall:
             self._hall = hall
-            self._reception = Reception(hall, self._tokens.get, self.settings)
-            hall.restore(self._left, away_s=0.0)
-            self._left = ()
+            self.lives += 1
+            self._reception = Reception(hall, self._tokens.get, self.settings, self.lines.journal)
+            hall.restore(self._left, away_s=0.0, debts=self._owed)
+            self._left, self._owed = (), ()
             if await self._next_order() == "restart":
-                self._left = hall.hand_over()
+                self._left, self._owed = hall.hand_over(), hall.debts()
+                for wire in self.wires.values():
+                    wire.saved = True
                 await self._reception.deserted()
             else:
+                self.beginnings += 1
                 self._reception = None
                 for wire in self.wires.values():
                     wire.lose("break")
@@ -271,6 +299,8 @@ class World(trio.abc.Instrument):
 
     def recorded(self, record: LedgerMessage) -> None:
         """The ledger is told something."""
+        for checker in self._checkers:
+            checker.recorded(record)
         if isinstance(record, SessionMatched):
             self.matched[record.session] = (record.first, record.second)
         elif isinstance(record, SessionConnected):
@@ -293,9 +323,13 @@ def run(
 ) -> Report:
     """Run one seed, with its own plan or another; `strike` is one thing more that goes wrong."""
     gc.freeze()  # what there is already is nobody's left-over, and need not be looked at
+    was_on = gc.isenabled()
+    gc.disable()  # nothing of a person may wait for it: see NothingIsLeft
     try:
         return _report(World(seed, plan, checkers, strike))
     finally:
+        if was_on:
+            gc.enable()
         gc.collect()  # the world is a knot of objects, which the next run would freeze for good
         gc.unfreeze()
 

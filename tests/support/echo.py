@@ -16,8 +16,9 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart import request, websocket
 from quart_trio import QuartTrio
 
-from web.server import DIRECT, ServerLimits, open_listeners, serve
+from web.server import DIRECT, OVERLOAD, ServerLimits, TrustedProxies, open_listeners, serve
 from web.server.direct import DirectSocket, Receiver
+from web.server.overload import Overseer
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CONTINUATION = 0
@@ -155,7 +156,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(app: ASGIFramework, limits: ServerLimits | None = None) -> AsyncIterator[Served]:
+async def serving(
+    app: ASGIFramework, limits: ServerLimits | None = None, proxies: TrustedProxies | None = None
+) -> AsyncIterator[Served]:
     """Serves `app` on a free port of loopback until the block ends.
 
     A guard ends what hangs: after a minute, or after 1000 s of a clock that jumps.
@@ -169,7 +172,14 @@ async def serving(app: ASGIFramework, limits: ServerLimits | None = None) -> Asy
         async with trio.open_nursery() as nursery:
 
             async def run(task_status: trio.TaskStatus[list[str]]) -> None:
-                await serve(app, listeners, limits=limits, stop=served.stop, task_status=task_status)
+                await serve(
+                    app,
+                    listeners,
+                    limits=limits,
+                    proxies=proxies,
+                    stop=served.stop,
+                    task_status=task_status,
+                )
                 served.ended.set()
 
             await nursery.start(run)
@@ -185,6 +195,11 @@ def echo_app() -> QuartTrio:
     @app.get("/")
     async def greet() -> str:
         return "hello"
+
+    @app.get("/client")
+    async def client() -> str:
+        assert request.scope["client"] is not None
+        return request.scope["client"][0]
 
     @app.post("/count")
     async def count() -> str:
@@ -229,11 +244,18 @@ def websocket_app(talk: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaita
 
 
 class DirectEcho:
-    """A receiver that echoes text at once, and binary messages as text in hexadecimal."""
+    """A receiver that echoes text at once, and binary messages as text in hexadecimal.
+
+    It is established when it has heard something.
+    """
+
+    is_established = False
 
     def __init__(self, read_limit_s: float = inf) -> None:
         self._read_limit_s = read_limit_s
         self.heard_of: list[str | bytes] = []
+        self.was_too_fast = self.was_flooding = 0
+        self.codes: list[int] = []
         self.has_gone = trio.Event()
         self.socket: DirectSocket
         self.deadline = trio.current_time() + read_limit_s
@@ -243,9 +265,19 @@ class DirectEcho:
 
     def heard(self, message: str | bytes, now: float) -> None:
         self.heard_of.append(message)
+        self.is_established = True
         self.deadline = now + self._read_limit_s
         self.socket.send(message.encode() if isinstance(message, str) else b"hex " + message.hex().encode())
         self.socket.flush()
+
+    def too_fast(self) -> None:
+        self.was_too_fast += 1
+
+    def closed(self, code: int) -> None:
+        self.codes.append(code)
+
+    def flooding(self) -> None:
+        self.was_flooding += 1
 
     def overdue(self) -> None:
         self.socket.close(1001, "nothing was heard")
@@ -263,6 +295,20 @@ def direct_app(new_receiver: Callable[[], Receiver]) -> ASGIFramework:
             assert (await receive())["type"] == "websocket.connect"
             scope["extensions"][DIRECT](new_receiver())  # type: ignore[operator]
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+
+    return app
+
+
+def overseen_app(new_overseer: Callable[[], Overseer]) -> ASGIFramework:
+    """An app that accepts every WebSocket on the ordinary path, and hears only of too much."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "websocket":
+            assert (await receive())["type"] == "websocket.connect"
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+            scope["extensions"][OVERLOAD](new_overseer())  # type: ignore[operator]
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
 
     return app
 

@@ -23,7 +23,8 @@ from actors.testing import Lines
 from studymatch.hall import Chance, Hall, open_hall
 from studymatch.handover import Memento
 from studymatch.ledger import Ledger, Pace
-from studymatch.messages import Person
+from studymatch.messages import Guest, Person, Refused
+from studymatch.patience import Debt
 from studymatch.protocol import CloseCode, ResumeRequest, decode
 from studymatch.records import Entry, LedgerMessage, Node, SessionConnected, SessionEnded, SessionMatched
 from studymatch.settings import Settings
@@ -34,6 +35,8 @@ Frame = dict[str, Any]
 
 class Tab:
     """A browser tab of one person, as the line that the hall writes to."""
+
+    build: str | None = "the build"
 
     def __init__(self, building: Building, name: str, person: Person | None = None) -> None:
         self.building = building
@@ -67,7 +70,7 @@ class Tab:
         request = None
         if resume is not None:
             request = ResumeRequest(key or resume.key, resume.seq if seq is None else seq)
-        self.user = await self.building.hall.arrive(self.person, self, request)
+        self.user = await self.building.hall.arrive(Guest(self.person), self, request)
         await settle()
         return self
 
@@ -89,6 +92,12 @@ class Tab:
     async def say(self, kind: str, **fields: Any) -> None:
         """Send a frame, and let everybody have their turn."""
         self.say_at_once(kind, **fields)
+        await settle()
+
+    async def refuse(self, code: str) -> None:
+        """A frame that the edge has refused."""
+        assert self.user is not None
+        self.user.heard(self, Refused(code, "no"))
         await settle()
 
     async def about(self, kind: str, **fields: Any) -> None:
@@ -160,6 +169,7 @@ class Building:
     session_ids: count[int] = field(default_factory=lambda: count(1))
     tabs: list[Tab] = field(default_factory=list)
     mementos: tuple[Memento, ...] = ()
+    debts: tuple[Debt, ...] = ()
 
     def new_id(self) -> str:
         return f"00000000-0000-7000-8000-{next(self.ids):012x}"
@@ -226,7 +236,7 @@ async def a_hall(
             building = Building(hall, store, lines, chosen, session_ids=ids)
             if after is not None:
                 building.ids = after.ids
-                hall.restore(after.mementos, away_s)
+                hall.restore(after.mementos, away_s, after.debts)
             yield building
-            building.mementos = hall.hand_over()
+            building.mementos, building.debts = hall.hand_over(), hall.debts()
             await hall.deserted()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from email.message import Message
 from pathlib import Path
@@ -20,8 +20,9 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 READY = "studymatch is ready at "
-START_LIMIT_S = 60
-STOP_LIMIT_S = 30
+STOP_LIMIT_S = 60
+LIMIT_S = 60
+"""For whatever comes at once on an idle machine: a limit that is reached means that it hangs."""
 Frame = dict[str, Any]
 
 
@@ -42,7 +43,7 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
                 return answer.status, answer.headers, answer.read().decode()
         except HTTPError as error:
             with error:
@@ -63,12 +64,20 @@ class Server:
 
 @contextmanager
 def running_server(
-    data_dir: Path, *options: str, module: str = "web.cli", **environment: str
+    data_dir: Path,
+    *options: str,
+    module: str = "web.cli",
+    through: Sequence[str] = (),
+    **environment: str,
 ) -> Iterator[Server]:
-    """Start a server on a free port; it has stopped when the block is left. `module`: a command line."""
+    """Start a server on a free port; it has stopped when the block is left.
+
+    `module` is a command line; `through` the beginning of a command that becomes the server, like nohup.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "journal"
-    command = [sys.executable, "-m", module, "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+    command = [*through, sys.executable, "-m", module, "serve", "--port", "0"]
+    command += ["--data-dir", str(data_dir), *options]
     with log.open("w") as stderr:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment
@@ -115,7 +124,7 @@ class Client:
 
     async def until(self, kind: str, **expected: Any) -> Frame:
         """Read until a frame of this kind has these values."""
-        with trio.fail_after(20):
+        with trio.fail_after(LIMIT_S):
             while True:
                 frame: Frame = json.loads(await self.socket.get_message())
                 self.frames.append(frame)
@@ -124,7 +133,7 @@ class Client:
 
     async def code(self) -> int:
         """Read until the server closes: the close code."""
-        with trio.fail_after(20):
+        with trio.fail_after(LIMIT_S):
             with suppress(ConnectionClosed):
                 while True:
                     self.frames.append(json.loads(await self.socket.get_message()))

@@ -1,20 +1,32 @@
-"""People at real Chromium tabs: what they press, what they see, and what their browser still runs.
+"""People at real tabs, of any browser: what they press, what they see, and what their browser still runs.
 
-A `Visitor` is one person at one tab, watched by `tests/browser/watch.js` from before the page starts.
+A `Visitor` is one person at one `Tab`, watched by `tests/browser/watch.js` from before the page starts;
+`tests/browser/look.js` finds for them what they look for. The tabs are in `tests.support.chromium` and
+`tests.support.firefox`. A test of what visitors do takes the fixture `come_in` of the browser tests, and runs
+with each pair of browsers:
+
+    def test_two_people_chat(come_in: ComeIn) -> None:
+        ada, bob = come_in("Ada"), come_in("Bob")
+        meet(ada, bob)
+        ada.press("Chat").types("Hello").key("Enter")
+        bob.click("#chat-open").until_is("look.texts('[role=log] p')", ["Ada: Hello"])
+
+With `@EACH` it runs once in each browser instead. `tab.evaluate` asks the page what else there is to ask.
+What only playwright can do is left to tests that take the fixture `visit` and run in Chromium only.
 """
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+BROWSER_TESTS = Path(__file__).parent.parent / "browser"
+SCRIPTS = tuple(BROWSER_TESTS / name for name in ("watch.js", "look.js", "layout.js"))
+"""What runs in each tab before the page does."""
 
-WATCH = Path(__file__).parent.parent / "browser" / "watch.js"
 LIMIT_MS = 30_000
 """What does not happen within this does not happen: these tests are about order and not about speed."""
 POLL_MS = 50
@@ -22,23 +34,7 @@ POLL_MS = 50
 INSECURE_HOST = "hall.test"
 """Leads to this machine, and is neither https nor localhost: a page from there gets no devices."""
 
-FAKE_CAMERA = "--use-file-for-fake-video-capture"
-"""With the path of a film: what the camera that is not real shows."""
-
-FLAGS = (
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-    f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",
-)
-NEEDS_CHROMIUM = "These tests need Chromium. Install it: apt-get install chromium"
-
-QUIET = {"tracks": 0, "connections": 0, "playing": 0, "shown": 0, "intervals": 0}
+QUIET = {"tracks": 0, "copies": 0, "connections": 0, "playing": 0, "shown": 0, "intervals": 0}
 """What runs in a tab in which nobody looks for a partner."""
 
 GO_HOME = """() => {
@@ -48,90 +44,187 @@ GO_HOME = """() => {
     return scene === "stopped" || state === "idle";
 }"""
 
-
-def chromium_path() -> str | None:
-    """Where this machine has Chromium."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+V = TypeVar("V", bound="Visitor")
 
 
-@contextmanager
-def running_playwright() -> Iterator[Callable[..., Browser]]:
-    """What launches Chromium (with these flags, too) with a camera and a microphone that are not real."""
-    with sync_playwright() as playwright:
+class Tab(Protocol):
+    """One tab of a browser, which nothing hides. `heard` is what its console and the page's errors said."""
 
-        def launch(*flags: str) -> Browser:
-            return playwright.chromium.launch(executable_path=chromium_path(), args=[*FLAGS, *flags])
+    heard: list[str]
 
-        yield launch
+    def open(self, url: str) -> None:
+        """Go there, until all of it is loaded."""
 
+    def begin(self, url: str) -> None:
+        """Go there, until the page has begun: what it needs may still be on its way."""
 
-@contextmanager
-def running_chromium() -> Iterator[Browser]:
-    """One Chromium."""
-    with running_playwright() as launch:
-        browser = launch()
-        yield browser
-        browser.close()
+    def reload(self) -> None: ...
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of JavaScript, or of what it promises, as JSON has it."""
+
+    def click(self, x: int, y: int) -> None: ...
+
+    def type(self, text: str) -> None:
+        """Press and let go the key of each character, in what has the focus."""
+
+    def press(self, key: str) -> None:
+        """Press and let go a key, like `Enter`; `Shift+Tab` holds the first one meanwhile."""
+
+    def hold(self, key: str) -> None:
+        """Press a key and keep it down; each time that it is called again, it repeats."""
+
+    def let_go(self, key: str) -> None: ...
+
+    def pause(self, milliseconds: int) -> None: ...
+
+    def resize(self, width: int, height: int) -> None:
+        """Have the page this large, in CSS pixels."""
+
+    def close(self) -> None:
+        """Close it. All that the page has stored goes with it."""
 
 
 class Visitor:
-    """One person at one tab. `heard` is what the console and the page's errors said: it must stay empty."""
+    """One person at one tab."""
 
-    def __init__(self, address: str, context: BrowserContext, name: str, page: Page | None = None) -> None:
+    def __init__(self, address: str, tab: Tab, name: str) -> None:
         self.name = name
         self.address = address
-        self.context = context
-        self.heard: list[str] = []
-        if page is None:
-            context.add_init_script(path=WATCH)
-            page = context.new_page()
-        self.page = page
-        self.page.set_default_timeout(LIMIT_MS)
-        self.page.on("console", lambda message: self.heard.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.heard.append(f"uncaught: {error}"))
+        self.tab = tab
 
-    def open(self, path: str = "/") -> Visitor:
-        self.page.goto(self.address + path)
+    @property
+    def heard(self) -> list[str]:
+        """What the console and the page's errors said: it must stay empty."""
+        return self.tab.heard
+
+    # What they do
+
+    def open(self: V, path: str = "/", **orders: Any) -> V:
+        """Come to the page. With orders, the watcher makes trouble from before the page starts."""
+        self.tab.open(self.address + path + fragment(orders))
         return self
 
-    def find(self) -> Visitor:
+    def begin(self: V, **orders: Any) -> V:
+        """The same, although something may not load."""
+        self.tab.begin(self.address + "/" + fragment(orders))
+        return self
+
+    def reload(self: V, **orders: Any) -> V:
+        """Load the page again. With orders, as with `open`."""
+        self.tab.evaluate(f"history.replaceState(null, '', {json.dumps('/' + fragment(orders))})")
+        self.tab.reload()
+        return self
+
+    def find(self: V) -> V:
         """Give a name, and press the one big button."""
-        self.page.get_by_label("Your name").fill(self.name)
-        return self.press("Find Partner")
+        return self.fill("#name", self.name).press("Find Partner")
 
-    def press(self, label: str) -> Visitor:
-        self.button(label).click()
+    def press(self: V, label: str) -> V:
+        """Click the button of this name, when it can be seen, is enabled and stands still."""
+        return self._click(f"look.button({json.dumps(label)})")
+
+    def click(self: V, selector: str) -> V:
+        """The same, with any element."""
+        return self._click(f"document.querySelector({json.dumps(selector)})")
+
+    def _click(self: V, element: str) -> V:
+        self.tab.click(*self._wait_for(f"look.spot({element})"))
         return self
 
-    def button(self, label: str) -> Locator:
-        return self.page.get_by_role("button", name=label, exact=True)
+    def fill(self: V, selector: str, text: str) -> V:
+        """Write this in a field, in place of what is there."""
+        self.click(selector)
+        self.tab.evaluate(f"document.querySelector({json.dumps(selector)}).select()")
+        return self.types(text) if text else self.key("Backspace")
 
-    def sees(self, text: str | re.Pattern[str]) -> Visitor:
-        """Wait until this can be read on the page, in exactly one place."""
-        expect(self.page.get_by_text(text).locator("visible=true")).to_be_visible(timeout=LIMIT_MS)
+    def types(self: V, text: str) -> V:
+        self.tab.type(text)
         return self
 
-    def until(self, state: str) -> Visitor:
+    def key(self: V, key: str) -> V:
+        self.tab.press(key)
+        return self
+
+    def hold(self: V, key: str, times: int = 5) -> V:
+        """Keep a key down for so long that it comes `times` times."""
+        for _ in range(times):
+            self.tab.hold(key)
+        return self
+
+    def let_go(self: V, key: str) -> V:
+        self.tab.let_go(key)
+        return self
+
+    def go_home(self: V) -> V:
+        """From wherever they are, back to the entrance; whose tab was replaced stays where they are."""
+        return self.until_true(f"({GO_HOME})()")
+
+    # What they wait for, and see
+
+    def sees(self: V, text: str | re.Pattern[str]) -> V:
+        """Wait until this can be read in exactly one place; the case of a plain text is ignored."""
+        source, flags = (re.escape(text), "i") if isinstance(text, str) else (text.pattern, "")
+        return self.until_is(f"look.places({json.dumps(source)}, {json.dumps(flags)})", 1)
+
+    def sees_buttons(self: V, *labels: str) -> V:
+        """Wait until each of these can be pressed."""
+        for label in labels:
+            self.until_true(f"look.spot(look.button({json.dumps(label)}))")
+        return self
+
+    def until(self: V, state: str) -> V:
         """Wait until the server has told this state, and it is the present one."""
-        expect(self.page.locator("body")).to_have_attribute("data-state", state, timeout=LIMIT_MS)
+        return self.until_is("document.body.dataset.state", state)
+
+    def until_true(self: V, condition: str) -> V:
+        """Wait until this holds in the tab."""
+        self._wait_for(condition)
         return self
 
-    def until_true(self, condition: str) -> Visitor:
-        """Wait until this holds in the tab. (Playwright's own way needs `eval`, which the page forbids.)"""
+    def until_is(self: V, expression: str, value: Any) -> V:
+        """Wait until this has that value in the tab."""
+        seen = None
         for _ in range(LIMIT_MS // POLL_MS):
-            if self.page.evaluate(condition):
+            if (seen := self.tab.evaluate(expression)) == value:
                 return self
-            self.page.wait_for_timeout(POLL_MS)
-        raise AssertionError(f"{self.name} waited in vain for {condition}; the states were {self.states}")
+            self.tab.pause(POLL_MS)
+        raise AssertionError(f"{self.name} waited in vain for {expression} to be {value!r}; it is {seen!r}")
+
+    def until_media_flows(self: V) -> V:
+        """Wait until sound has arrived from the partner, and pictures were decoded, and then more of both."""
+        have = json.dumps(self.asks("received()"))
+        more = f"""watch.received().then(now => {{
+            const had = {have};
+            if (now.connection !== had.connection) had.audio = had.video = 0;
+            return now.audio > had.audio + 20 && now.video > had.video + 5;
+        }})"""
+        return self.until_true(more)
+
+    def is_quiet(self) -> bool:
+        """Wait until nothing runs any more (a cue may sound for a second). False if something goes on."""
+        try:
+            self.until_is("watch.quiet()", QUIET)
+        except AssertionError:
+            return False
+        return True
+
+    def _wait_for(self, expression: str) -> Any:
+        for _ in range(LIMIT_MS // POLL_MS):
+            if found := self.tab.evaluate(expression):
+                return found
+            self.tab.pause(POLL_MS)
+        raise AssertionError(f"{self.name} waited in vain for {expression}; the states were {self.states}")
+
+    # What the watcher knows, and does
 
     def asks(self, expression: str) -> Any:
         """What is `watch.<expression>` in the tab?"""
-        return self.page.evaluate(f"watch.{expression}")
+        return self.tab.evaluate(f"watch.{expression}")
 
-    def tell(self, **orders: Any) -> Visitor:
-        """Have the watcher make trouble, now and after the next load: see watch.js."""
-        for name, value in orders.items():
-            self.page.evaluate("([name, value]) => { watch[name] = value }", [name, value])
+    def tell(self: V, **orders: Any) -> V:
+        """Have the watcher make trouble, until the next load: see watch.js."""
+        self.tab.evaluate(f"void Object.assign(watch, {json.dumps(orders)})")
         return self
 
     @property
@@ -146,23 +239,10 @@ class Visitor:
         frames: list[dict[str, Any]] = self.asks("frames.filter(frame => frame.type === 'state')")
         return frames
 
-    def until_media_flows(self) -> Visitor:
-        """Wait until sound has arrived from the partner, and pictures were decoded, and then more of both."""
-        have = self.asks("received()")
-        more = f"now.audio > {have['audio']} + 20 && now.video > {have['video']} + 5"
-        return self.until_true(f"watch.received().then(now => {more})")
 
-    def go_home(self) -> Visitor:
-        """From wherever they are, back to the entrance; whose tab was replaced stays where they are."""
-        return self.until_true(f"({GO_HOME})()")
-
-    def is_quiet(self) -> bool:
-        """Wait until nothing runs any more (a cue may sound for a second). False if something goes on."""
-        try:
-            self.until_true("Object.values(watch.quiet()).every(count => count === 0)")
-        except AssertionError:
-            return False
-        return True
+def fragment(orders: dict[str, Any]) -> str:
+    """What tells the watcher these orders when it starts."""
+    return "#" + quote(json.dumps(orders)) if orders else ""
 
 
 def meet(*visitors: Visitor) -> None:

@@ -10,7 +10,7 @@ import trio
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], T | None], *, limit_s: float = 20) -> T:
+async def eventually(look: Callable[[], T | None], *, limit_s: float = 60) -> T:
     """Call `look` in a thread until it finds something, and return that.
 
     Raises:

@@ -1,0 +1,247 @@
+"""What attackers do: one coroutine for each attack, which goes on until it is cancelled.
+
+    python -m tests.drill.attacks NAME HOST:PORT SECONDS SIZE
+
+runs one in a process of its own, of low priority, and prints what became of it as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import count
+
+import trio
+
+from tests.drill.attack import Attack, read_all
+from tests.drill.line import Closed, Frame, Line, Target
+from tests.drill.swarms import connections, many_direct, many_guests, many_small, places, silent
+from web import open_files
+from web.build import this_build
+from web.crowd.wire import PING, frame
+
+CHUNK_BYTES = 16 * 1024
+EMPTY_PINGS = frame(b"", PING) * (CHUNK_BYTES // 6)
+FULL_PINGS = frame(b"p" * 125, PING) * (CHUNK_BYTES // 131)
+EMPTY_CONTINUATION = b"\x00\x80mask"
+BEGINNING = b"\x01\x80mask"
+CONTINUATIONS = EMPTY_CONTINUATION * (CHUNK_BYTES // 6)
+NONSENSE = frame(b"{}") * (CHUNK_BYTES // 8)
+
+
+async def pings(attack: Attack) -> None:
+    """Sockets with a guest's token send nothing but empty pings."""
+    await attack.all_do(partial(attack.flood_with, EMPTY_PINGS))
+
+
+async def continuations(attack: Attack) -> None:
+    """Sockets with a guest's token send a message of endless empty fragments."""
+    await attack.all_do(partial(attack.flood_with, CONTINUATIONS, BEGINNING))
+
+
+async def unread(attack: Attack, data: bytes = FULL_PINGS) -> None:
+    """Clients send pings, and read a byte now and then of what comes back."""
+
+    async def one() -> None:
+        source = attack.source()
+        token = await attack.target.guest(source)
+        async with (
+            attack.target.line(source, token, receive_buffer=4096) as line,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(_read_a_little, line)
+            await attack.send(line, data)
+
+    await attack.all_do(one)
+
+
+async def _read_a_little(line: Line) -> None:
+    while True:
+        if not await line.stream.receive_some(64):
+            raise Closed(None)
+        await trio.sleep(0.1)
+
+
+async def unread_errors(attack: Attack) -> None:
+    """Clients send nonsense, each piece of which is answered by an error, and read hardly any."""
+    await unread(attack, NONSENSE)
+
+
+async def vanish(attack: Attack) -> None:
+    """Pairs meet, report a call, vanish, and never come back."""
+
+    async def gone(one: Line, other: Line, session: str) -> None:
+        attack.done["vanished"] += 2
+
+    await attack.all_do(partial(attack.two, gone))
+
+
+async def skips(attack: Attack) -> None:
+    """Guests search and skip whomever they get; now and then they come as somebody new."""
+
+    async def one() -> None:
+        source = attack.source()
+        async with attack.target.line(source, await attack.target.guest(source)) as line:
+            await line.say("search")
+            with trio.move_on_after(2.0):
+                while True:
+                    state = await line.until("state", state="connecting")
+                    attack.done["skipped"] += 1
+                    await line.say("skip", session=state["session"])
+                    await line.until("state", state="ended")
+                    await line.say("search")
+
+    await attack.all_do(one)
+
+
+async def headers(attack: Attack) -> None:
+    """Requests with as many headers as there is room for, which never end."""
+    line = b"x-%07d: " + b"y" * 60 + b"\r\n"
+
+    async def one() -> None:
+        async with attack.target.connection() as stream:
+            await stream.send_all(attack.target.head("GET", "/", attack.source())[:-2])
+            for number in count():
+                await stream.send_all(b"".join(line % (number * 100 + part) for part in range(100)))
+                attack.done["bytes"] += 100 * len(line)
+
+    await attack.all_do(one)
+
+
+async def guests(attack: Attack) -> None:
+    """One new guest after the other."""
+
+    async def one() -> None:
+        await attack.target.guest(attack.source())
+        attack.done["guests"] += 1
+
+    await attack.all_do(one)
+
+
+async def pages(attack: Attack) -> None:
+    """The page, its static files and the health of the server, over and over on the same connections."""
+
+    files = [this_build().path_of(name) for name in ("js/main.js", "fonts/newsreader.woff2")]
+
+    async def one() -> None:
+        async with attack.target.connection() as stream:
+            for path in ("/", "/readyz", *files) * 250:
+                status, _ = await attack.target.request(
+                    stream, attack.target.head("GET", path, attack.source())
+                )
+                attack.done[f"status {status}"] += 1
+
+    await attack.all_do(one)
+
+
+async def reconnects(attack: Attack) -> None:
+    """The same guests come back again and again, and say each time as much as a new connection may."""
+
+    async def one() -> None:
+        source = attack.source()
+        token = await attack.target.guest(source)
+        while True:
+            async with attack.target.line(source, token) as line:
+                await line.stream.send_all(frame(b'{"type": "ping"}') * 200)
+                attack.done["came"] += 1
+
+    await attack.all_do(one)
+
+
+async def signals(attack: Attack) -> None:
+    """Pairs in a call send each other signals of 40 KB."""
+
+    async def talk(one: Line, other: Line, session: str) -> None:
+        words = {"type": "signal", "session": session, "data": "x" * 40_000}
+        await _talk(attack, one, other, frame(json.dumps(words).encode()))
+
+    await attack.all_do(partial(attack.two, talk))
+
+
+async def chat(attack: Attack) -> None:
+    """Pairs in a call chat without a break."""
+
+    async def talk(one: Line, other: Line, session: str) -> None:
+        words = {"type": "chat", "session": session, "text": "y" * 200}
+        await _talk(attack, one, other, frame(json.dumps(words).encode()) * 16)
+
+    await attack.all_do(partial(attack.two, talk))
+
+
+async def _talk(attack: Attack, one: Line, other: Line, data: bytes) -> None:
+    async with trio.open_nursery() as nursery:
+        for line in (one, other):
+            nursery.start_soon(read_all, line)
+            nursery.start_soon(attack.send, line, data)
+
+
+async def resync(attack: Attack) -> None:
+    """One of two in a call asks the other's page again and again to say what it said; a page answers."""
+
+    async def ask(one: Line, other: Line, session: str) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_all, one)
+            nursery.start_soon(_answer, attack, other, session)
+            while True:
+                await one.say("signal", session=session, data={"kind": "resync"})
+                attack.done["asked"] += 1
+                await trio.sleep(1 / 25)
+
+    await attack.all_do(partial(attack.two, ask))
+
+
+async def _answer(attack: Attack, line: Line, session: str) -> None:
+    """What a page of version 1 does: two frames for each `resync`. It must not be hung up on for that."""
+    try:
+        while True:
+            heard: Frame = await line.hear()
+            if heard["type"] == "signal" and heard["data"] == {"kind": "resync"}:
+                for _ in range(2):
+                    await line.say("signal", session=session, data={"kind": "media"})
+    except Closed as closed:
+        attack.harmed[f"hung up on with {closed.code}"] += 1
+        raise
+
+
+ATTACKS: dict[str, Callable[[Attack], Awaitable[None]]] = {
+    attack.__name__: attack
+    for attack in (
+        pings,
+        continuations,
+        many_small,
+        many_guests,
+        unread,
+        unread_errors,
+        vanish,
+        skips,
+        silent,
+        connections,
+        headers,
+        guests,
+        pages,
+        reconnects,
+        signals,
+        chat,
+        resync,
+        many_direct,
+        places,
+    )
+}
+
+
+async def main(name: str, address: str, seconds: float, size: int) -> None:
+    """Attack for so long, then print what was done and who was harmed."""
+    host, _, port = address.rpartition(":")
+    attack = Attack(Target(host, int(port)), size)
+    with trio.move_on_after(seconds):
+        await ATTACKS[name](attack)
+    sys.stdout.write(json.dumps({"done": attack.done, "harmed": attack.harmed}) + "\n")
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    open_files.allow()
+    trio.run(main, sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,149 @@
+"""The people beside whom the drill attacks: pairs in calls who keep talking, and newcomers.
+
+They notice what a person would: how long a word takes to the partner, whether a line is lost, whether one who
+comes now is let in and finds somebody. Each has an address of their own, from 10.0.0.0/8.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from math import inf
+
+import trio
+
+from tests.drill.line import Closed, Line, Refused, Target
+
+SAY_EVERY_S = 1.0
+"""How often each says something to the partner."""
+
+LET_IN_LIMIT_S, MEET_LIMIT_S = 5.0, 20.0
+"""Within which a newcomer is let in, and then meets somebody."""
+
+
+@dataclass
+class Experience:
+    """What people noticed in one phase, in seconds: how long each word took, and newcomers until welcomed."""
+
+    delays: list[float] = field(default_factory=list)
+    welcomes: list[float] = field(default_factory=list)
+    lost: int = 0
+    came: int = 0
+    let_in: int = 0
+    met: int = 0
+
+    def delay_ms(self, share: float) -> float:
+        """The delay below which this share of words arrived."""
+        return _percentile_ms(self.delays, share)
+
+    def welcome_ms(self, share: float) -> float:
+        """Within how long this share of the newcomers who were let in was welcomed; inf if nobody was."""
+        return _percentile_ms(self.welcomes, share) if self.welcomes else inf
+
+
+def _percentile_ms(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class People:
+    """`count` people on `target`, two in each call."""
+
+    def __init__(self, target: Target, count: int) -> None:
+        self.experience = Experience()
+        self._target = target
+        self._count = count
+        self._addresses = iter(range(1, 2**24))
+        self._calling = trio.Event()
+        self._in_call = 0
+
+    def new_phase(self) -> Experience:
+        """Begin to notice afresh; returns what is noticed from now on."""
+        self.experience = Experience()
+        return self.experience
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be in calls until cancelled; started when all are."""
+        async with trio.open_nursery() as nursery:
+            for number in range(self._count // 2):
+                nursery.start_soon(self._call, f"pair {number}")
+                await trio.sleep(0.01)
+            with trio.fail_after(60):
+                await self._calling.wait()
+            task_status.started()
+
+    async def newcomers(self) -> None:
+        """Two people come every second, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                for _ in range(2):
+                    nursery.start_soon(self._come, self.experience)
+                await trio.sleep(1.0)
+
+    def _address(self) -> str:
+        number = next(self._addresses)
+        return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+    async def _call(self, subject: str) -> None:
+        """Two people meet and talk. A call that is lost stays lost, and is counted."""
+        sources = self._address(), self._address()
+        tokens = [await self._target.guest(source) for source in sources]
+        async with (
+            self._target.line(sources[0], tokens[0]) as one,
+            self._target.line(sources[1], tokens[1]) as other,
+        ):
+            for line in (one, other):
+                await line.say("search", criteria={"subject": subject})
+            for line in (one, other):
+                state = await line.until("state", state="connecting")
+                await line.say("connected", session=state["session"])
+            for line in (one, other):
+                await line.until("state", state="connected")
+            self._in_call += 2
+            if self._in_call >= self._count:
+                self._calling.set()
+            async with trio.open_nursery() as nursery:
+                for line in (one, other):
+                    nursery.start_soon(self._listen, line)
+                    nursery.start_soon(self._talk, line)
+
+    async def _talk(self, line: Line) -> None:
+        await trio.sleep(random.uniform(0, SAY_EVERY_S))
+        while line.state == "connected":
+            try:
+                await line.say("signal", session=line.session, data={"at": trio.current_time()})
+            except trio.BrokenResourceError:
+                return  # whoever listens notices
+            await trio.sleep(SAY_EVERY_S)
+
+    async def _listen(self, line: Line) -> None:
+        try:
+            while line.state == "connected":
+                heard = await line.hear()
+                if heard["type"] == "signal":
+                    self.experience.delays.append(trio.current_time() - heard["data"]["at"])
+        except (Closed, trio.BrokenResourceError):
+            pass
+        self.experience.lost += 1
+
+    async def _come(self, experience: Experience) -> None:
+        """One who comes now, searches, and goes when they have met somebody."""
+        experience.came += 1
+        began = trio.current_time()
+        source = self._address()
+        try:
+            with trio.move_on_after(LET_IN_LIMIT_S + MEET_LIMIT_S) as limit:
+                limit.deadline -= MEET_LIMIT_S
+                async with self._target.line(source, await self._target.guest(source)) as line:
+                    experience.let_in += 1
+                    experience.welcomes.append(trio.current_time() - began)
+                    limit.deadline += MEET_LIMIT_S
+                    await line.say("search")
+                    while line.state != "connected":
+                        heard = await line.hear()
+                        if heard["type"] == "state" and heard["state"] == "connecting":
+                            await line.say("connected", session=heard["session"])
+                    experience.met += 1
+                    await line.say("end", session=line.session)
+        except (Refused, Closed, trio.BrokenResourceError):
+            pass

@@ -1,0 +1,77 @@
+"""More bugs to plant: in what becomes of pages that go, and in the count of people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from studymatch.census import Census
+from studymatch.lifecycle import SessionCause
+from studymatch.stage import Stage
+from studymatch.user import User
+from tests.simulation.planting import Plant, on
+
+
+def a_reload_is_not_waited_for() -> Any:
+    return on(Stage, "_grace_s", lambda self: 0.0 if self.leaving else self.settings.grace_s)
+
+
+def a_closed_page_is_waited_for_like_a_lost_one() -> Any:
+    return on(Stage, "_grace_s", lambda self: self.settings.grace_s)
+
+
+def a_page_that_stays_is_taken_for_gone() -> Any:
+    """What it says afterwards does not take it back."""
+    original = Stage._settles
+
+    def settles(self: Stage, message: Any) -> bool:
+        before = self.leaving
+        settled = original(self, message)
+        self.leaving = self.leaving or before
+        return settled
+
+    return on(Stage, "_settles", settles)
+
+
+def everybody_who_is_lost_has_ended_it() -> Any:
+    original = User._cut_short
+
+    def cut_short(self: User) -> SessionCause | None:
+        return original(self) and SessionCause.ENDED
+
+    return on(User, "_cut_short", cut_short)
+
+
+def people_who_are_away_count_for_ever() -> Any:
+    return on(Census, "_forget", lambda *_: None)
+
+
+def people_who_are_back_are_counted_away() -> Any:
+    return on(Census, "here", lambda self, person, *, searching: self._put(person, searching))
+
+
+def people_who_search_are_told_later() -> Any:
+    """Only at the next count for everybody."""
+    original = Stage.enter
+
+    def enter(self: Stage, scene: Any) -> None:
+        with on(Stage, "_count", lambda _: None):
+            original(self, scene)
+
+    return on(Stage, "enter", enter)
+
+
+def a_count_that_came_back_is_not_told() -> Any:
+    """Who was told another one in between keeps it."""
+    return on(Stage, "lacks", lambda self, presence: self.browser.counted is None)
+
+
+CROWDS: tuple[Plant, ...] = (
+    a_reload_is_not_waited_for,
+    a_closed_page_is_waited_for_like_a_lost_one,
+    a_page_that_stays_is_taken_for_gone,
+    everybody_who_is_lost_has_ended_it,
+    people_who_are_away_count_for_ever,
+    people_who_are_back_are_counted_away,
+    people_who_search_are_told_later,
+    a_count_that_came_back_is_not_told,
+)

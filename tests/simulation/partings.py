@@ -1,0 +1,167 @@
+"""The part of the oracle that looks at pages that go, and at how many people are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from studymatch.lifecycle import IN_SESSION, SessionCause, State
+from studymatch.records import LedgerMessage, SessionEnded
+from tests.simulation.checker import Checker
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Frame, Wire
+    from tests.simulation.people import Page
+    from tests.simulation.world import World
+
+TOLERANCE_S = 1e-6
+ON_THE_WAY_S = 2.5
+"""For what has been told: the longest delay of a connection, and the pauses between people who are told."""
+
+
+@dataclass
+class Gone:
+    """A page has said that it goes, and closed its connection. `looked`: everybody has had a turn since."""
+
+    at: float
+    life: int
+    key: str
+    looked: bool = False
+
+
+class PagesThatGo(Checker):
+    """A closed page is gone at once, or ends its session within the grace for reloads, and never before.
+
+    No session has ended by somebody who neither asked for it nor said that they go.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._gone: dict[str, Gone] = {}
+
+    def closed(self, wire: Wire) -> None:
+        self._gone.pop(wire.person, None)
+        user = self.world.users().get(wire.person)
+        if wire.farewell and wire.code is None and user is not None and self._is_newest(wire):
+            # A conversation may end after its connection, with what was still to be sent.
+            at = trio.current_time() if user._stage.browser.present else user._stage._away_since
+            self._gone[wire.person] = Gone(at, self.world.lives, user.key)
+
+    def _is_newest(self, wire: Wire) -> bool:
+        """Whether no later connection of this person was greeted, or has asked to be and may be attached."""
+        asked_later = any(
+            it.person == wire.person and it.heard_at > wire.heard_at for it in self.world.wires.values()
+        )
+        return self.world.wire_of(wire.person) is wire and not asked_later
+
+    def rest(self) -> None:
+        for person, gone in list(self._gone.items()):
+            user = self.world.users().get(person)
+            if user is None or user.key != gone.key or gone.life != self.world.lives:
+                del self._gone[person]
+                continue
+            stage = user._stage
+            if stage.browser.present:
+                del self._gone[person]
+            elif trio.current_time() > gone.at + self.world.settings.closed_page_grace_s + TOLERANCE_S:
+                self.violated(f"{person} closed the page at {gone.at:.3f} and is still here")
+            elif not gone.looked and user.state not in IN_SESSION and stage.scene.since < gone.at:
+                self.violated(f"{person} closed the page while {user.state} and is still here")
+            gone.looked = True
+
+    def recorded(self, record: LedgerMessage) -> None:
+        match record:
+            case SessionEnded(session, SessionCause.ENDED | SessionCause.LOST as cause, str() as by):
+                self._check(session, cause, by)
+
+    def _check(self, session: str, cause: SessionCause, by: str) -> None:
+        asked = any(session in page.left for page in self.world.pages if page.person.id == by)
+        user, wire, now = self.world.users().get(by), self.world.wire_of(by), trio.current_time()
+        if asked or user is None or wire is None or user._farewell is not None:
+            return
+        wires = [it for it in self.world.wires.values() if it.person == by and it.heard_at >= wire.heard_at]
+        if cause is SessionCause.ENDED and not any(it.farewell for it in wires):
+            self.violated(f"{by} is said to have ended {session}, and neither said so nor that they go")
+        gone, time_is_up = self._gone.get(by), user._stage.scope.deadline <= now
+        if gone is None or gone.life != self.world.lives or not time_is_up:
+            return
+        if user.state in IN_SESSION and now < gone.at + self.world.settings.closed_page_grace_s - TOLERANCE_S:
+            self.violated(f"{by} has had {now - gone.at:.1f} s to come back to {session}")
+
+
+class CountsAreTrue(Checker):
+    """At rest, the count is that of the people who are here; if it has not changed for a while, it was told.
+
+    People count who are present, or have been away for a short time. What people who search are told has them
+    in it at once.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._truth, self._since = (0, 0), 0.0
+        self._told: dict[int, tuple[int, int] | None] = {}
+        self._told_at: dict[int, float] = {}
+        self._states: dict[int, str] = {}
+
+    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        self._told_at.setdefault(wire.number, trio.current_time())
+        match frame["type"]:
+            case "welcome":
+                self._told[wire.number] = None
+            case "state":
+                self._states[wire.number] = frame["state"]
+            case "presence":
+                self._told[wire.number] = frame["online"], frame["searching"]
+                self._told_at[wire.number] = trio.current_time()
+        self._look_at_who_searches(wire, frame)
+
+    def _look_at_who_searches(self, wire: Wire, frame: Frame) -> None:
+        """Their count comes with the state: whatever they read next, they have been told of themselves."""
+        told = self._told.get(wire.number)
+        searches = self._states.get(wire.number) == State.SEARCHING and frame["type"] not in (
+            "state",
+            "welcome",
+        )
+        if searches and (told is None or told[1] < 1):
+            self.violated(f"{wire.person} searches, and was told {told} before {frame['type']}")
+
+    def rest(self) -> None:
+        hall, truth = self.world.hall, self._count()
+        if hall is None:
+            return
+        counted = hall.presence()
+        if (counted.online, counted.searching) != truth:
+            self.violated(f"counted are {counted}, and here are {truth}")
+        if truth != self._truth:
+            self._truth, self._since = truth, trio.current_time()
+        # A clock that jumped has left frames on their way that were sent before.
+        calm_since = max(self.world.plan.duration_s, self.world.trouble.jumped_at)
+        if trio.current_time() > calm_since + ON_THE_WAY_S:
+            self._look_at_the_pages()
+
+    def _count(self) -> tuple[int, int]:
+        now, counts_s = trio.current_time(), self.world.settings.closed_page_grace_s
+        here = [
+            user.state is State.SEARCHING
+            for user in self.world.users().values()
+            if user._stage.browser.present or now < user._stage._away_since + counts_s
+        ]
+        return len(here), sum(here)
+
+    def _look_at_the_pages(self) -> None:
+        # Two rounds: one may have been under way, to a slow reader, when the count changed.
+        settled_at = trio.current_time() - 2 * self.world.settings.presence_every_s - ON_THE_WAY_S
+        for person, user in self.world.users().items():
+            wire = self.world.wire_of(person)
+            if wire is None or not wire.well or not user._stage.browser.present:
+                continue
+            told, state = self._told.get(wire.number), self._states.get(wire.number)
+            if state is None or state in IN_SESSION or told == self._truth:
+                continue
+            if settled_at > max(self._since, self._told_at[wire.number], self.world.trouble.jumped_at):
+                self.violated(f"{person} was told {told}, and here are {self._truth}")
+
+
+PARTINGS: tuple[type[Checker], ...] = (PagesThatGo, CountsAreTrue)
