@@ -21,7 +21,7 @@ MINOR_VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help run test quick sim soak bench lint lint-python lint-js format lock clean same-python
+.PHONY: help run test quick sim soak drill bench lint lint-python lint-js format lock clean same-python
 
 help: ## list these commands
 	@echo 'studymatch: press Find Partner and sit face to face with someone to study with'
@@ -48,6 +48,9 @@ bench: $(DEV_STAMP) ## compare with other servers, for hours (ARGS="--people 100
 
 soak: $(DEV_STAMP) ## sail a fleet through faults and restarts (ARGS="--minutes 30 --people 200 --seed 7")
 	$(VENV)/bin/python -m tests.faults $(ARGS)
+
+drill: $(DEV_STAMP) ## attack a server beside people in calls (ARGS="--short", "--only pings skips", "--help")
+	$(VENV)/bin/python -m tests.drill $(ARGS)
 
 lint: lint-python lint-js ## check style and types, of Python and of JavaScript
 

@@ -22,7 +22,7 @@ from web.crowd.dialect import Dialect, Studymatch
 
 ROOT = Path(__file__).parent.parent
 PEER = Path(__file__).parent / "peer"
-SECRET = "only for benchmarks on this machine"
+SECRET = "only-for-benchmarks-on-this-machine"
 READY = " is ready at "
 STOP_LIMIT_S = 60
 

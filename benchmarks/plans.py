@@ -19,9 +19,9 @@ from web.crowd.table import seconds
 PRODUCT = {
     " ".join(sql.split()): name.lower().replace("_", " ")
     for name, sql in vars(store).items()
-    if name.isupper() and isinstance(sql, str)
+    if name.isupper() and isinstance(sql, str) and name != "FACTS"
 }
-"""Every statement of the product, and what it is called here."""
+"""Every statement of the product, and what it is called here; but for `FACTS`, which runs once at a start."""
 NESTED = {
     "insert into seat": "take seats (trigger)",
     "delete from seat": "leave seats (trigger)",

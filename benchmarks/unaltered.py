@@ -15,7 +15,7 @@ from hypercorn.config import Config
 from quart_trio import QuartTrio
 
 from web import cli, run
-from web.server import ServerLimits
+from web.server import ServerLimits, TrustedProxies
 
 
 async def serve(
@@ -23,10 +23,11 @@ async def serve(
     listeners: list[socket.socket],
     *,
     limits: ServerLimits,
+    proxies: TrustedProxies,
     stop: trio.Event,
     task_status: trio.TaskStatus[list[str]],
 ) -> None:
-    """What `web.server.serve` does, by Hypercorn alone; of `limits`, it knows some."""
+    """What `web.server.serve` does, by Hypercorn alone; of `limits` it knows some, of `proxies` nothing."""
     config = Config()
     config.bind = [f"fd://{os.dup(listener.fileno())}" for listener in listeners]
     config.accesslog = config.errorlog = None

@@ -1,4 +1,4 @@
-"""Make the page's three sounds, from sine waves and nothing else: `python tools/make_sounds.py`.
+"""Make the page's four sounds, from sine waves and nothing else: `python tools/make_sounds.py`.
 
 They are ours, so nobody's licence comes with them. Each is a few struck notes, as on a small glass bell: a
 fundamental with two quieter partials that die away faster. Mono, 16 bit, 22050 Hz: a note of at most
@@ -33,6 +33,7 @@ RING: tuple[Note, ...] = (
 )
 CHIME: tuple[Note, ...] = ((0.0, D5, 0.7, 0.7), (0.11, G5, 0.8, 0.8), (0.22, D6, 1.0, 1.1))
 HANGUP: tuple[Note, ...] = ((0.0, G5, 0.8, 0.4), (0.16, C5, 1.0, 0.6))
+MESSAGE: tuple[Note, ...] = ((0.0, A5, 0.7, 0.2), (0.08, D6, 1.0, 0.35))
 
 
 def samples(notes: tuple[Note, ...], length_s: float) -> list[float]:
@@ -73,3 +74,4 @@ if __name__ == "__main__":
     write("ring", RING, 3.2)
     write("chime", CHIME, 1.35)
     write("hangup", HANGUP, 0.8)
+    write("message", MESSAGE, 0.45)

@@ -20,7 +20,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect as types
 
-from studymatch import protocol
+from studymatch import names, protocol
 from studymatch.lifecycle import ACCEPTS, CUES, EDGES, causes_in_order
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,7 +64,7 @@ def _client_frames() -> str:
     for kind in _members(protocol.Inbound):
         tag = str(kind.__struct_config__.tag)
         states = [state.value for state, frames in ACCEPTS.items() if tag in frames]
-        where = {"hello": "first", "ping": "any"}.get(tag, ", ".join(states))
+        where = {"hello": "first", "ping": "any", "leaving": "any"}.get(tag, ", ".join(states))
         rows.append([_shape(kind), where, _sentence(kind)])
     return _table(("frame", "allowed in", "effect"), rows)
 
@@ -162,7 +162,11 @@ def _limits() -> str:
             ["a message from a browser", f"{protocol.FRAME_MAX_BYTES} bytes"],
             ["`signal.data`, as JSON", f"{protocol.SIGNAL_MAX_BYTES} bytes"],
             ["`chat.text`", f"1 to {protocol.CHAT_MAX_CHARS} characters"],
-            ["a name", f"1 to {protocol.NAME_MAX_CHARS} characters after trimming"],
+            [
+                "a name",
+                f"1 to {names.NAME_MAX_CHARS} code points in NFC, after white space is folded and "
+                "what cannot be seen is stripped",
+            ],
             ["a criterion", f"{protocol.CRITERION_MAX_CHARS} characters"],
         ),
     )

@@ -15,8 +15,8 @@ from typing import Literal
 import click
 from playwright.sync_api import Browser, ViewportSize
 
+from tests.support.chromium import FAKE_CAMERA, ChromiumVisitor, running_playwright
 from tests.support.server import data_folder, running_server
-from tests.support.visitors import FAKE_CAMERA, Visitor, running_playwright
 from tools.cameras import ADA, GRACE, film
 
 WIDE: ViewportSize = {"width": 1280, "height": 800}
@@ -28,7 +28,7 @@ SETTLED_MS = 900
 class Tour:
     """Takes one visitor through every state, with a picture of each; a partner plays along."""
 
-    def __init__(self, visitor: Visitor, partner: Visitor, folder: Path, prefix: str) -> None:
+    def __init__(self, visitor: ChromiumVisitor, partner: ChromiumVisitor, folder: Path, prefix: str) -> None:
         self._visitor = visitor.open()
         self._partner = partner
         self._folder = folder
@@ -112,8 +112,8 @@ def main(folder: Path, everything: bool) -> None:
             context = grace.new_context(viewport=size, color_scheme=scheme)
             partner = ada.new_context(viewport=WIDE)
             return Tour(
-                Visitor(server.address, context, "Grace"),
-                Visitor(server.address, partner, "Ada"),
+                ChromiumVisitor(server.address, context, "Grace"),
+                ChromiumVisitor(server.address, partner, "Ada"),
                 folder,
                 prefix,
             )

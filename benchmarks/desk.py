@@ -1,0 +1,112 @@
+"""Sessions as the ledger records them, and the calls of the store that are measured on them.
+
+Used by `benchmarks.database`: `Traffic` makes the records of one node, `Desk` prepares the calls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from studymatch.ids import new_id
+from studymatch.ledger import Pace
+from studymatch.lifecycle import SessionCause
+from studymatch.records import (
+    Entry,
+    LedgerMessage,
+    Node,
+    SessionConnected,
+    SessionEnded,
+    SessionMatched,
+)
+from studymatch.store import Store
+
+SESSIONS_PER_MINUTE = 10_000
+STAY_S, CONNECTING_S = 30.0, 1.0
+OPEN = round(SESSIONS_PER_MINUTE / 60 * STAY_S)
+"""So many sessions are open all the time."""
+LARGE = 200
+"""Calls in a large batch. The ledger writes at most 1,000 records, which are 333 calls, in a transaction."""
+CONNECTING = round(SESSIONS_PER_MINUTE / 60 * CONNECTING_S)
+
+Call = Callable[[Store], Awaitable[object]]
+
+
+@dataclass
+class Traffic:
+    """People who are there for one session each: records of `node`, in the order in which they are told.
+
+    Once `OPEN` sessions are open, each that begins makes one connect and the oldest end.
+    """
+
+    node: Node
+    open: deque[SessionMatched] = field(default_factory=deque)
+    moved: deque[str] = field(default_factory=deque)
+    """People who are in a session of another node, and are matched here next."""
+
+    def begin(self, ago_s: float = 0.0) -> list[LedgerMessage]:
+        now, first, second = trio.current_time() - ago_s, new_id(), new_id()
+        one = self.moved.popleft() if self.moved else first
+        match = SessionMatched(new_id(), one, second, now, "Ada", "Ben")
+        self.open.append(match)
+        return [match]
+
+    def step(self) -> list[LedgerMessage]:
+        begun, connects, ends = self.begin(), self.open[-CONNECTING], self.open.popleft()
+        now = trio.current_time()
+        connected = SessionConnected(connects.session, now)
+        return [*begun, connected, SessionEnded(ends.session, SessionCause.SKIPPED, ends.first, now)]
+
+    def entries(self, steps: int) -> list[Entry]:
+        return [Entry(self.node.id, record) for _ in range(steps) for record in self.step()]
+
+
+@dataclass
+class Desk:
+    """What the calls of the store need: a node that lives, another one, and what was told of both so far."""
+
+    store: Store
+    here: Traffic = field(default_factory=lambda: Traffic(Node(new_id(), "here")))
+    there: Traffic = field(default_factory=lambda: Traffic(Node(new_id(), "there")))
+    abandoned: int = 0
+
+    async def open_sessions(self) -> None:
+        """Claim both nodes, and bring `here` to its number of open sessions."""
+        for traffic in (self.here, self.there):
+            await self.store.renew_lease(traffic.node, 3600.0)
+        await self._begin(self.here, OPEN)
+
+    async def _begin(self, traffic: Traffic, sessions: int, ago_s: float = 0.0) -> None:
+        records = [record for _ in range(sessions) for record in traffic.begin(ago_s)]
+        await self.store.write([Entry(traffic.node.id, record) for record in records])
+
+    async def batch(self, steps: int) -> Call:
+        """Three records for each step; one of the people was in a session of the other node."""
+        await self._begin(self.there, 1, ago_s=10.0)
+        self.here.moved.append(self.there.open.pop().first)
+        entries = self.here.entries(steps)
+        return lambda store: store.write(entries)
+
+    async def usual_batch(self) -> Call:
+        return await self.batch(round(SESSIONS_PER_MINUTE / 60 * Pace().linger_s))
+
+    async def large_batch(self) -> Call:
+        return await self.batch(LARGE)
+
+    async def lease(self) -> Call:
+        return lambda store: store.renew_lease(self.here.node, Pace().lease_s)
+
+    async def none_abandoned(self) -> Call:
+        return lambda store: store.close_abandoned(self.here.node)
+
+    async def thousand_abandoned(self) -> Call:
+        """A thousand sessions of a node that never claimed its place."""
+        await self._begin(Traffic(Node(new_id(), "killed")), 1000)
+        self.abandoned += 1000
+        return lambda store: store.close_abandoned(self.here.node)
+
+    async def start(self) -> Call:
+        return lambda store: store.migrate()
