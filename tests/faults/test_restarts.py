@@ -45,7 +45,7 @@ async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> 
     """Everybody is told 4503, the process is gone in time though some do not read, and after the restart
     everybody is who they were: in the same call, or searching with the time they had waited.
     """
-    async with a_house(database, stop_limit_s=6, grace_s=6) as house:
+    async with a_house(database, stop_limit_s=6, grace_s=12) as house:
         fleet = house.fleet(11, STEADY, loners=LONERS)
         async with at_sea(fleet, PEOPLE):
             await settled(fleet, PEOPLE)
@@ -58,7 +58,8 @@ async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> 
                     assert await house.stop() == 0
             await house.start()
             await settled(fleet, PEOPLE)
-            assert set(fleet.present) == set(before)
+            gone = set(before) - set(fleet.present)
+            assert not gone, [tab.transcript.story() for tab in gone]
             for tab, page in before.items():
                 is_back_where_it_was(tab, page)
             fleet.quiet.set()
@@ -67,8 +68,9 @@ async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> 
 
 def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
     entries = tab.transcript.entries
-    codes = {entry.code for entry in entries if entry.what is What.CLOSED}
-    assert codes == {4503}, tab.transcript.story()
+    first, *later = [entry.code for entry in entries if entry.what is What.CLOSED]
+    assert first == 4503, tab.transcript.story()
+    assert {4503, 1006}.issuperset(later), tab.transcript.story()  # who comes as the process ends is cut off
     *_, welcome = tab.transcript.frames(What.HEARD, "welcome")
     assert welcome.frame["resumed"] is True
     assert (tab.page["state"], tab.page["session"]) == (page["state"], page["session"])
