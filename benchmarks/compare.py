@@ -31,10 +31,10 @@ from benchmarks.contestants import (
 from benchmarks.figures import Figures, summary
 from benchmarks.pages import write_pages
 from benchmarks.workloads import PATTERNS, lasts_s, plan, takes_part
-from web.crowd.command import CrowdError, ProgressLine, make_run
-from web.crowd.conductor import RunFailedError
-from web.crowd.results import document
-from web.crowd.table import seconds
+from crowd.conductor import RunFailedError
+from crowd.results import document
+from crowd.text_report import seconds
+from web.crowd_command import CrowdError, ProgressLine, make_run
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = (100, 1_000, 5_000, 10_000)

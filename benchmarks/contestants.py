@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.socketio import SocketIO
-from web.crowd.dialect import Dialect, Studymatch
+from crowd.dialect import Dialect, Studymatch
 
 ROOT = Path(__file__).parent.parent
 PEER = Path(__file__).parent / "peer"

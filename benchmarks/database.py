@@ -50,15 +50,15 @@ from benchmarks.plans import (
     shape,
     whole_tables,
 )
-from studymatch.database import StoreError
-from studymatch.embedded import embedded_postgres
-from studymatch.ledger import Ledger
-from studymatch.programs import EmbeddedPostgresError
-from studymatch.records import (
+from crowd.text_report import seconds
+from studymatch.postgres.database import StoreError
+from studymatch.postgres.private import embedded_postgres
+from studymatch.postgres.programs import EmbeddedPostgresError
+from studymatch.recording.ledger import Ledger
+from studymatch.recording.store import Store
+from studymatch.rules.records import (
     LedgerMessage,
 )
-from studymatch.store import Store
-from web.crowd.table import seconds
 
 WARM_UP_S = 5.0
 TICK_S = 0.02

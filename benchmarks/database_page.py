@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.pages import head, row
-from web.crowd.table import number, seconds, share, size
+from crowd.text_report import number, seconds, share, size
 
 BEGIN = "<!-- made by python -m benchmarks.database: begin -->"
 END = "<!-- made by python -m benchmarks.database: end -->"

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import trio
 
 from studymatch.ids import new_id
-from studymatch.ledger import Pace
-from studymatch.lifecycle import SessionCause
-from studymatch.records import (
+from studymatch.recording.ledger import Pace
+from studymatch.recording.store import Store
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import (
     Entry,
     LedgerMessage,
     Node,
@@ -22,7 +23,6 @@ from studymatch.records import (
     SessionEnded,
     SessionMatched,
 )
-from studymatch.store import Store
 
 SESSIONS_PER_MINUTE = 10_000
 STAY_S, CONNECTING_S = 30.0, 1.0

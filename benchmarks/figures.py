@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeAlias
 
-from web.crowd.results import Document
-from web.crowd.table import number, seconds, share, size
+from crowd.results import Document
+from crowd.text_report import number, seconds, share, size
 
 Figures: TypeAlias = dict[str, Any]
 

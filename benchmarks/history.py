@@ -7,7 +7,7 @@ time, but for the present moment. Nothing is open in it.
 
 from __future__ import annotations
 
-from studymatch.database import Connection
+from studymatch.postgres.database import Connection
 
 FEWEST = 1_000
 """Sessions below which the people of a session could not be told apart."""

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 from benchmarks.contestants import CONTESTANTS, NODE, OURS
 from benchmarks.figures import FIGURES, Figures, middle, middle_run, ratio
 from benchmarks.workloads import PATTERNS
-from web.crowd.charts import Axis, Line, bar_chart, line_chart
-from web.crowd.table import number, seconds, share, size
+from crowd.charts import Axis, Line, bar_chart, line_chart
+from crowd.text_report import number, seconds, share, size
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"

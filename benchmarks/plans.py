@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from studymatch import store
-from web.crowd.table import seconds
+from crowd.text_report import seconds
+from studymatch.recording import store
 
 PRODUCT = {
     " ".join(sql.split()): name.lower().replace("_", " ")

@@ -21,7 +21,7 @@ from time import perf_counter
 
 import click
 
-from studymatch.pool import Pool, Ticket
+from studymatch.rules.pool import Pool, Ticket
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 25

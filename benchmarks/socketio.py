@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from web.crowd.dialect import Heard, Resume, Someone
+from crowd.dialect import Heard, Resume, Someone
 
 STATES = {"matched": "connecting", "connected": "connected", "ended": "ended"}
 """Which event of the peer tells which state."""

@@ -27,7 +27,7 @@ from wsproto.connection import ConnectionType
 from wsproto.events import TextMessage
 
 from tests.support.echo import TEXT, UPGRADE, DirectEcho, direct_app, echo_app, frame_head, serving
-from web.server.texts import whole_text
+from web.server.text_frames import whole_text
 
 SIZES = (40, 600, 2400)
 """Bytes of a frame: a report, a batch of candidates, an offer."""

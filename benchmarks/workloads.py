@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks.contestants import NODE, SECRET, Contestant, Running
-from web.crowd.place import find
-from web.crowd.plan import HERD, RAMP, Plan
+from crowd.plan import HERD, RAMP, Plan
+from crowd.target import find
+from web.crowd_command import made_with
 
 PATTERNS = {
     "herd": "all are connected, and press at the same moment",
@@ -40,7 +43,7 @@ def plan(pattern: str, people: int, run_s: float, seed: int, contestant: Contest
         storm_share=STORM_SHARE if pattern == "storm" else 0.0,
         storm_at_s=STORM_AT_S,
         seed=seed,
-        secret=SECRET,
+        make_guests=partial(made_with, SECRET),
         dialect=contestant.dialect,
     )
 

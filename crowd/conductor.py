@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 
-from web.crowd.measures import Measures
-from web.crowd.pairs import Pairs, disagreements
-from web.crowd.plan import HERD, Part, Plan
-from web.crowd.server_watch import Usage, usage
-from web.crowd.worker import Failure, Order, Outcome, Progress, work
+from crowd.measures import Measures
+from crowd.pairs import Pairs, disagreements
+from crowd.plan import HERD, Part, Plan
+from crowd.server_watch import Usage, usage
+from crowd.worker import Failure, Order, Outcome, Progress, work
 
 SAMPLE_EVERY_S = 0.5
 IDLE_LIMIT_S = 30.0

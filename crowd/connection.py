@@ -11,9 +11,9 @@ import ssl
 from contextlib import suppress
 from typing import Protocol
 
-from web.crowd.loop import READ, WRITE, Loop, source_socket
-from web.crowd.place import Place
-from web.crowd.wire import (
+from crowd.loop import READ, WRITE, Loop, source_socket
+from crowd.target import Place
+from crowd.wire import (
     CLOSE,
     PING,
     PONG,

@@ -1,16 +1,15 @@
-"""Registers people with the server: over HTTP as the page does, or, with the server's key, by oneself."""
+"""Registers people with the server: over HTTP as the page does, or by whoever can make tokens."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeAlias
 
-from web.crowd.place import Place
-from web.crowd.wire import USER_AGENT
-from web.identity import Identities
+from crowd.target import Place
+from crowd.wire import USER_AGENT
 
 _TRIES = 3
 _LIMIT_S = 30
@@ -23,6 +22,10 @@ class Guest(NamedTuple):
 
     id: str
     token: str
+
+
+MakeGuests: TypeAlias = Callable[[Iterable[str]], Iterator[Guest]]
+"""Makes a guest for each name with the server's key, which the crowd itself cannot do. It can be pickled."""
 
 
 class NoGuestError(Exception):
@@ -39,14 +42,6 @@ class TooManyError(NoGuestError):
             "--address-guests-burst and --address-requests-burst."
         )
         self.wait_s = wait_s
-
-
-def made(secret: str, names: Iterator[str]) -> Iterator[Guest]:
-    """Guests by the key of the server: nothing goes over the wire."""
-    identities = Identities((secret,), 3600)
-    for name in names:
-        person, token = identities.new_guest(name)
-        yield Guest(person.id, token)
 
 
 def registered(place: Place, names: Iterator[str]) -> Iterator[Guest]:
@@ -115,9 +110,16 @@ def _seconds(retry_after: str | None) -> float:
 
 
 def enrol(
-    place: Place, names: Iterator[str], *, secret: str | None, needed: bool, enrolled: Callable[[int], None]
+    place: Place,
+    names: Iterator[str],
+    *,
+    make_guests: MakeGuests | None,
+    needed: bool,
+    enrolled: Callable[[int], None],
 ) -> list[Guest]:
     """Register everybody; `enrolled` is told now and then how many there are.
+
+    `make_guests` makes them without the server; None: the server is asked for each.
 
     Raises:
         NoGuestError: the server refuses.
@@ -125,7 +127,7 @@ def enrol(
     if not needed:
         return [Guest(name, "") for name in names]
     guests: list[Guest] = []
-    for guest in made(secret, names) if secret else registered(place, names):
+    for guest in make_guests(names) if make_guests else registered(place, names):
         guests.append(guest)
         if len(guests) % 100 == 0:
             enrolled(len(guests))

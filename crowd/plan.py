@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from web.crowd.dialect import Dialect, Studymatch
-from web.crowd.place import Place
+from crowd.dialect import Dialect, Studymatch
+from crowd.guests import MakeGuests
+from crowd.target import Place
 
 HERD, RAMP = "herd", "ramp"
 EXPONENTIAL, FIXED = "exponential", "fixed"
@@ -35,7 +36,7 @@ class Plan:
     storm_at_s: float = 30.0
     processes: int = 1
     seed: int = 1
-    secret: str | None = field(default=None, repr=False)
+    make_guests: MakeGuests | None = field(default=None, repr=False)
     dialect: Callable[[], Dialect] = Studymatch
 
 

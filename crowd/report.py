@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from web.crowd.charts import Axis, Line, line_chart
-from web.crowd.measures import WRONG
-from web.crowd.results import Document
-from web.crowd.table import number, rows, seconds, share, size
+from crowd.charts import Axis, Line, line_chart
+from crowd.measures import WRONG
+from crowd.results import Document
+from crowd.text_report import number, rows, seconds, share, size
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -14,9 +14,9 @@ from math import ceil, inf
 from statistics import fmean
 from typing import Any, TypeAlias
 
-from web.crowd.conductor import Run, Sample
-from web.crowd.measures import WRONG, Histogram, Waits
-from web.crowd.plan import HERD
+from crowd.conductor import Run, Sample
+from crowd.measures import WRONG, Histogram, Waits
+from crowd.plan import HERD
 
 Document: TypeAlias = dict[str, Any]
 
@@ -61,7 +61,7 @@ def document(run: Run) -> Document:
 def plan_of(run: Run) -> Document:
     """What was asked for."""
     plan = run.plan
-    left_out = ("place", "secret", "dialect")
+    left_out = ("place", "make_guests", "dialect")
     asked = {each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in left_out}
     return {"url": plan.place.url, **asked}
 

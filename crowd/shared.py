@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from web.crowd.connection import Owner
-from web.crowd.dialect import Dialect
-from web.crowd.loop import Loop
-from web.crowd.measures import Measures
-from web.crowd.pairs import Pairs
-from web.crowd.plan import Plan
+from crowd.connection import Owner
+from crowd.dialect import Dialect
+from crowd.loop import Loop
+from crowd.measures import Measures
+from crowd.pairs import Pairs
+from crowd.plan import Plan
 
 OUTSIDE, LOST, IDLE, SEARCHING, CONNECTING, CONNECTED, ENDED, FROZEN = (
     "outside",

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from studymatch.readings import read_origin, shown
-
 PEOPLE_PER_SOURCE = 20_000
+
+URL_SHOWN = 100
+"""Characters of a URL that an error repeats."""
 
 
 class PlaceError(ValueError):
@@ -86,10 +87,6 @@ def find(url: str, *, ca_file: Path | None = None, origin: str | None = None) ->
     parts = _read(url)
     is_secure = parts.scheme == "https"
     try:
-        origin = read_origin(origin) if origin is not None else None
-    except ValueError as error:
-        raise PlaceError(f"--origin expects {error}") from None
-    try:
         port = parts.port or (443 if is_secure else 80)
         family, _, _, _, address = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0]
     except (OSError, ValueError) as error:
@@ -109,5 +106,5 @@ def _read(url: str) -> SplitResult:
         parts = urlsplit("")
     is_place = parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/")
     if not is_place or not url.isprintable():
-        raise PlaceError(f"--url expects something like https://study.example, got {shown(url)}")
+        raise PlaceError(f"--url expects something like https://study.example, got {url[:URL_SHOWN]!a}")
     return parts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from web.crowd.conductor import Sample
-from web.crowd.measures import WRONG
-from web.crowd.results import Document
+from crowd.conductor import Sample
+from crowd.measures import WRONG
+from crowd.results import Document
 
 
 def seconds(value: float | None) -> str:

@@ -13,9 +13,9 @@ from time import monotonic
 
 from msgspec import DecodeError
 
-from web.crowd.dialect import Heard, Resume
-from web.crowd.plan import FIXED
-from web.crowd.world import CONNECTED, CONNECTING, ENDED, FROZEN, IDLE, LOST, OUTSIDE, SEARCHING, Line, World
+from crowd.dialect import Heard, Resume
+from crowd.plan import FIXED
+from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, IDLE, LOST, OUTSIDE, SEARCHING, Line, World
 
 DESCRIPTION_BYTES = 2400
 """An offer or an answer with the codecs of today's browsers."""

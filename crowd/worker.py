@@ -17,14 +17,14 @@ from enum import Enum
 from itertools import islice
 from multiprocessing.connection import Connection as Pipe
 
-from web.crowd.connection import Connection, Owner
-from web.crowd.guests import NoGuestError, enrol
-from web.crowd.loop import READ, Loop
-from web.crowd.measures import Measures
-from web.crowd.pairs import Half, Pairs, Present
-from web.crowd.plan import Part
-from web.crowd.visitor import Visitor
-from web.crowd.world import CONNECTED, CONNECTING, ENDED, FROZEN, LOST, OUTSIDE, SEARCHING
+from crowd.connection import Connection, Owner
+from crowd.guests import NoGuestError, enrol
+from crowd.loop import READ, Loop
+from crowd.measures import Measures
+from crowd.pairs import Half, Pairs, Present
+from crowd.plan import Part
+from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, LOST, OUTSIDE, SEARCHING
+from crowd.visitor import Visitor
 
 HANDSHAKES_MAX = 100
 """Connections of one process that are being opened at a time."""
@@ -113,7 +113,7 @@ class Worker:
         guests = enrol(
             self.plan.place,
             names,
-            secret=self.plan.secret,
+            make_guests=self.plan.make_guests,
             needed=self.dialect.needs_guests,
             enrolled=self._enrolled,
         )

@@ -1,5 +1,6 @@
-"""The product: the five states, the waiting pool, the people, the matcher, the ledger, the store.
+"""The product: people, the matcher that pairs them, and the hall in which they are.
 
-Read `lifecycle` first (what may happen), then `user` (how it happens to one person) and `matcher` (how
-two people meet). `hall` puts them together. Nothing here knows of Quart, sockets or HTML.
+`rules` says what may happen, `person` is one user's actor, `matcher` decides who meets whom, `pairing` is one
+session between two actors, `recording` writes down what came of it. `hall` puts them together. Nothing here
+knows of Quart, sockets or HTML.
 """

@@ -7,7 +7,7 @@ The time is handed in, in seconds of trio's clock.
 
 from __future__ import annotations
 
-from studymatch.protocol import Presence
+from studymatch.rules.protocol import Presence
 
 
 class Census:

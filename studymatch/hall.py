@@ -15,30 +15,21 @@ from functools import partial
 import trio
 
 from actors import Crew, Door, Intensity, Journal, Mailbox, open_crew, serving
-from studymatch.accounts import Accounts
 from studymatch.census import Census
-from studymatch.handover import Memento, agreed
 from studymatch.ids import new_id
-from studymatch.ledger import Ledger
-from studymatch.lifecycle import IN_SESSION, SessionCause, State
 from studymatch.matcher import Matcher
-from studymatch.messages import (
-    Asked,
-    Guest,
-    Line,
-    Matched,
-    MatcherMessage,
-    PairMessage,
-    PartnerLeft,
-    Person,
-    Seeker,
-)
+from studymatch.messages import Asked, Guest, Line, Matched, MatcherMessage, PairMessage, PartnerLeft, Seeker
 from studymatch.pairing import bind
 from studymatch.patience import Debt
-from studymatch.protocol import CloseCode, Presence, ResumeRequest
-from studymatch.records import SessionEnded
+from studymatch.person.accounts import Accounts
+from studymatch.person.saved import Memento, agreed
+from studymatch.person.user import Past, User
+from studymatch.recording.ledger import Ledger
+from studymatch.rules.lifecycle import IN_SESSION, SessionCause, State
+from studymatch.rules.people import Person
+from studymatch.rules.protocol import CloseCode, Presence, ResumeRequest
+from studymatch.rules.records import SessionEnded
 from studymatch.settings import Settings
-from studymatch.user import Past, User
 
 INTENSITY = Intensity(restarts=3, period_s=30.0)
 """How many crashes of matcher or ledger are forgiven: more is not bad luck, and the process ends."""

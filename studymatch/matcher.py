@@ -31,8 +31,8 @@ from studymatch.messages import (
 )
 from studymatch.pairing import bind
 from studymatch.patience import Patience
-from studymatch.pool import Pool, Ticket
-from studymatch.records import LedgerMessage, SessionMatched
+from studymatch.rules.pool import Pool, Ticket
+from studymatch.rules.records import LedgerMessage, SessionMatched
 
 
 class Matcher:

@@ -11,16 +11,10 @@ from typing import Protocol, TypeAlias
 from msgspec import Raw, Struct
 
 from actors import Door, Mailbox
-from studymatch.lifecycle import SessionCause
-from studymatch.pool import Ticket, TicketId
-from studymatch.protocol import CloseCode, Inbound
-
-
-class Person(Struct, frozen=True):
-    """Who somebody is, whatever they do: a guest of one browser tab."""
-
-    id: str
-    name: str
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.people import Person
+from studymatch.rules.pool import Ticket, TicketId
+from studymatch.rules.protocol import CloseCode, Inbound
 
 
 class Guest(Struct, frozen=True):

@@ -15,10 +15,10 @@ from types import TracebackType
 import trio
 
 from actors import Door, Mailbox, link
-from studymatch.lifecycle import SessionCause
 from studymatch.messages import Matched, PairMessage, PartnerLeft, Seeker, SessionBegan
 from studymatch.patience import Patience
-from studymatch.records import LedgerMessage, SessionConnected, SessionEnded
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import LedgerMessage, SessionConnected, SessionEnded
 
 
 def bind(

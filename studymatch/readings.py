@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from studymatch import origins
-from studymatch.conninfo import read_conninfo
+from studymatch.postgres.conninfo import read_conninfo
 
 SHOWN = 100
 """Characters of a value that an error repeats."""

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from studymatch.ids import new_id
-from studymatch.records import Node
+from studymatch.rules.records import Node
 from studymatch.state_files import Tell, decode, read_or_set_aside, set_aside, write_whole
 
 FILE = "node.json"

@@ -13,9 +13,9 @@ from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-from studymatch.protocol import IceServer
 from studymatch.readings import read_database_url, read_host, read_network, read_origin, shown
 from studymatch.relations import RELATIONS, Relation
+from studymatch.rules.protocol import IceServer
 
 MOST = 1e12
 """The largest number that is accepted: as many bytes, frames or seconds are as good as no limit."""

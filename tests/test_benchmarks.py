@@ -18,10 +18,10 @@ from benchmarks.figures import FIGURES, middle, middle_run, ratio
 from benchmarks.pages import BEGIN, END, PAGE, PLOTS, claims, figures_table, page, plots, read
 from benchmarks.plans import NESTED, PRODUCT, logged, outline, shape, whole_tables
 from benchmarks.socketio import SocketIO
-from studymatch import store
+from crowd.dialect import Heard
+from crowd.wire import accepted, handshake
+from studymatch.recording import store
 from tests.support.database import postgres_server
-from web.crowd.dialect import Heard
-from web.crowd.wire import accepted, handshake
 
 __all__ = ["postgres_server"]
 

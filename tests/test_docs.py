@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from studymatch.lifecycle import diagram
-from studymatch.protocol import Inbound, Outbound
+from studymatch.rules.lifecycle import diagram
+from studymatch.rules.protocol import Inbound, Outbound
 from tools import protocol_reference
 
 ROOT = Path(__file__).parent.parent

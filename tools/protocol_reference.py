@@ -3,8 +3,8 @@
     python tools/protocol_reference.py            writes the file
     python tools/protocol_reference.py --check    exits with 1 if the file is not what would be written
 
-Frames, fields and limits come from the types in `studymatch.protocol` and their docstrings; which frame
-means something in which state, the causes and the cues from `studymatch.lifecycle`. Prose that belongs to
+Frames, fields and limits come from the types in `studymatch.rules.protocol` and their docstrings; which
+frame means something in which state, the causes and the cues from `rules.lifecycle`. Prose that belongs to
 no type is in `tools/protocol_reference.md`, with a line `{{name}}` for each generated part.
 """
 
@@ -20,8 +20,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect as types
 
-from studymatch import names, protocol
-from studymatch.lifecycle import ACCEPTS, CUES, EDGES, causes_in_order
+from studymatch.rules import names, protocol
+from studymatch.rules.lifecycle import ACCEPTS, CUES, EDGES, causes_in_order
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "protocol.md"

@@ -1,4 +1,5 @@
-"""The edge: the Quart-trio app, the WebSocket, the page, the server, the command line.
+"""The edge: the Quart-trio app, the WebSocket, the page and the command line.
 
-The composition root: `cli` reads the settings, `run` puts hall and server together.
+`cli` reads the settings and `run` puts everything together. `reception` takes WebSockets in, and a
+`conversation` is what is said on one of them. `server` is the HTTP and WebSocket server below.
 """

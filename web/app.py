@@ -1,6 +1,6 @@
 """The Quart-trio app: the page, guests, the count of people, health, and the door to the WebSocket.
 
-It is a thin edge: it checks who asks and from where, and hands over to `web.socket` and the hall.
+It is a thin edge: it checks who asks and from where, and hands over to `web.reception` and the hall.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
 from actors import Journal
-from studymatch import sentences
-from studymatch.names import accept_name
 from studymatch.origins import read_origin
+from studymatch.rules import sentences
+from studymatch.rules.names import accept_name
 from web.build import this_build
 from web.front_page import FrontPage
 from web.identity import Identities
 from web.openapi import DESCRIPTION
+from web.quart_app import App
+from web.reception import Reception
 from web.server import DIRECT, OVERLOAD, budget_key
 from web.server.answers import SECURITY_HEADERS
-from web.socket import Reception
 from web.static_files import begin_answer
-from web.upgrade import App
 
 REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 """Statuses that are logged, so that an operator can see why a client was refused."""
@@ -61,7 +61,7 @@ PAGE_HEADERS = SECURITY_HEADERS | {
 
 
 class QuartSocket:
-    """The WebSocket of the present Quart context, as `web.socket.Socket`."""
+    """The WebSocket of the present Quart context, as `web.reception.Socket`."""
 
     async def receive(self) -> str | bytes | None:
         """The next message; when the browser has gone, Quart cancels the handler."""

@@ -10,45 +10,55 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import trio
 
 from studymatch.settings import SettingError, Settings
 from web import run
-from web.crowd import options as crowd_options
-from web.crowd.command import CrowdError, run_crowd
-from web.crowd.conductor import RunFailedError
-from web.crowd.place import PlaceError, find
 from web.options import Command, refused_by, settings_options
-from web.refusals import RefusedToStartError, one_line
+from web.refusals import RefusedToStartError, refuse
 from web.streams import detached
 
 COMMON = ("database_url", "data_dir", "log_level", "log_format")
 """The settings that `migrate` has use for."""
 
+CROWD = "crowd"
+
 
 class _Commands(click.Group):
     """Runs the commands, even if their output streams block, fail or are closed.
 
-    The crowd is left out, since it draws on the terminal of a person.
+    The crowd is left out, since it draws on the terminal of a person. Its code is imported only when it is
+    asked for.
     """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands, in the order of their help."""
+        return sorted((*super().list_commands(ctx), CROWD))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name; None: there is none."""
+        if cmd_name == CROWD:
+            from web.crowd_command import crowd
+
+            return crowd
+        return super().get_command(ctx, cmd_name)
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **others: Any) -> Any:
         given = sys.argv[1:] if args is None else list(args)
-        with nullcontext() if given[:1] == ["crowd"] else detached():
+        with nullcontext() if given[:1] == [CROWD] else detached():
             return super().main(given, *more, **others)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         """Read the part of the command line before the command."""
-        with refused_by(_refuse):
+        with refused_by(refuse):
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Read the rest, and run the command."""
-        with refused_by(_refuse):
+        with refused_by(refuse):
             return super().invoke(ctx)
 
 
@@ -82,50 +92,17 @@ def migrate(**options: Any) -> None:
     _run(run.migrate, options)
 
 
-@main.command(cls=Command)
-@crowd_options.crowd_options
-def crowd(
-    url: str,
-    origin: str | None,
-    ca_file: Path | None,
-    server_pid: int | None,
-    json: Path | None,
-    report: Path | None,
-    **options: Any,
-) -> None:
-    """Send a crowd of simulated people to a server, and measure it.
-
-    They connect as browsers do, and leave records as people do: send them to a server of your own. The
-    exit code is 0 if nothing went wrong (every counter at the end of the table is 0), 1 if something did, and
-    2 if the crowd could not do what it was asked.
-    """
-    try:
-        plan = crowd_options.plan_from(find(url, ca_file=ca_file, origin=origin), options)
-        sys.exit(0 if run_crowd(plan, server_pid, json, report) else 1)
-    except (PlaceError, CrowdError, RunFailedError) as error:
-        _refuse(str(error))
-    except OSError as error:
-        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
 def _run(command: Callable[[Settings], Any], options: dict[str, Any]) -> None:
     try:
         settings = Settings(**options)
         trio.run(command, settings)
     except (SettingError, RefusedToStartError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception:
         traceback.print_exc()
         sys.exit(1)
-
-
-def _refuse(sentence: str) -> NoReturn:
-    click.echo(f"studymatch: {one_line(sentence)}", err=True)
-    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is said on one WebSocket: the first words, then frames to and from a user, then why it closes.
 
 A `Conversation` is the line between a browser and its user actor. It does no I/O: it stands between a user
-and a `Wire`, which may be a socket on the direct path or the ordinary one (`web.socket`), and behaves the
+and a `Wire`, which may be a socket on the direct path or the ordinary one (`web.reception`), and behaves the
 same on both. It owns the connection's limits: the time for the first frame, silence, credit, and how much
 may wait for a browser that does not read. What its person and their address may do is the `Gate`'s to say
 (`web.gate`). It knows nothing of states.
@@ -14,10 +14,11 @@ from typing import Protocol
 
 import trio
 
-from studymatch import sentences
 from studymatch.hall import ExpiredError, Hall, HallClosedError
 from studymatch.messages import Guest, Refused
-from studymatch.protocol import (
+from studymatch.person.user import User
+from studymatch.rules import sentences
+from studymatch.rules.protocol import (
     CLOSE_MEANINGS,
     VERSION,
     CloseCode,
@@ -28,7 +29,6 @@ from studymatch.protocol import (
     encode,
 )
 from studymatch.settings import Settings
-from studymatch.user import User
 from web.gate import Gate, Message, read
 
 GOING_AWAY = 1001

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from studymatch.protocol import Presence
+from studymatch.rules.protocol import Presence
+from web.quart_app import App
 from web.static_files import File, make_file
-from web.upgrade import App
 
 NAME = "index.html"
 COUNT_MAX_AGE_S = 1.0

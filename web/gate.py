@@ -1,6 +1,6 @@
 """Decides which hellos and frames of the protocol a reception accepts, by rate and by form.
 
-A reception has one `Gate`. It counts in the accounts of the hall (`studymatch.accounts`), by person and by
+A reception has one `Gate`. It counts in the accounts of the hall (`person.accounts`), by person and by
 address, so a client cannot renew its limits by reconnecting. A client beyond a limit first gets an error; if
 it goes on, its connection is closed, and newcomers from its address wait a while. The gate does no I/O and
 does not know the states of people.
@@ -8,10 +8,12 @@ does not know the states of people.
 
 from __future__ import annotations
 
-from studymatch.accounts import Accounts, Wait, Why
-from studymatch.messages import Person, Refused
-from studymatch.protocol import Chat, CloseCode, Inbound, Malformed, Signal, decode, number_of
-from studymatch.user import User
+from studymatch.messages import Refused
+from studymatch.person.accounts import Accounts
+from studymatch.person.user import User
+from studymatch.rules.people import Person
+from studymatch.rules.protocol import Chat, CloseCode, Inbound, Malformed, Signal, decode, number_of
+from studymatch.rules.waits import Wait, Why
 
 Message = str | bytes | None
 """The payload of a WebSocket message. Only text can be a frame of the protocol."""

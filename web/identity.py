@@ -15,8 +15,9 @@ from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
 from actors import let_go
 from studymatch.ids import new_id
-from studymatch.messages import Guest, Person
-from studymatch.names import accept_name
+from studymatch.messages import Guest
+from studymatch.rules.names import accept_name
+from studymatch.rules.people import Person
 
 SALT = "studymatch guest"
 

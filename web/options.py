@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 import click
 
 from studymatch.ice import read_ice_server, split_ice_servers
-from studymatch.protocol import IceServer
 from studymatch.readings import shown
+from studymatch.rules.protocol import IceServer
 from studymatch.settings import CONFIDENTIAL, SettingError, Settings, expected, option
 
 F = Callable[..., None]

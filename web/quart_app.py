@@ -30,7 +30,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from actors import let_go
 from web.build import Build
 from web.routing import Routes
-from web.server import DIRECT
+from web.server import DIRECT, FAILED
 from web.server.answers import answer_for, wants_json
 from web.server.failures import report
 
@@ -38,6 +38,14 @@ _, NOTHING = trio.open_memory_channel[Any](0)
 """What comes in by way of Quart on the direct path."""
 
 NO_SESSION = NullSession()
+
+
+@got_websocket_exception.connect
+async def _note_failure(_app: object, **_why: object) -> None:
+    """Quart closes with 1000 after a handler that raised, as after one that returned; this tells which."""
+    extensions = websocket.scope.get("extensions")
+    if extensions is not None:
+        extensions[FAILED] = {}
 
 
 class App(QuartTrio):

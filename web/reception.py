@@ -16,9 +16,9 @@ import trio
 from actors import Journal
 from studymatch.hall import Hall
 from studymatch.messages import Guest
-from studymatch.protocol import CLOSE_MEANINGS, CloseCode
+from studymatch.person.user import User
+from studymatch.rules.protocol import CLOSE_MEANINGS, CloseCode
 from studymatch.settings import Settings
-from studymatch.user import User
 from web.conversation import Conversation
 from web.gate import Gate
 

@@ -6,13 +6,17 @@ that point to a bug in studymatch pass through.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
+
+import click
 
 from actors import TooManyRestartsError
-from studymatch.database import StoreError
-from studymatch.places import DataFolderError
-from studymatch.programs import EmbeddedPostgresError
+from studymatch.postgres.database import StoreError
+from studymatch.postgres.folders import DataFolderError
+from studymatch.postgres.programs import EmbeddedPostgresError
 from studymatch.settings import SettingError
 
 
@@ -82,3 +86,9 @@ def one_line(sentence: str) -> str:
     words = " ".join(sentence.split())
     seen = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
     return seen if len(seen) <= SENTENCE_MOST else f"{seen[:SENTENCE_MOST]}…"
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Write why a command does not start to standard error, and exit with code 2."""
+    click.echo(f"studymatch: {one_line(sentence)}", err=True)
+    sys.exit(2)

@@ -21,30 +21,29 @@ import trio
 from actors import Journal, Mailbox, Rate
 from actors.journal import configure, standard_error
 from studymatch import handover
-from studymatch.database import DatabaseUnavailableError
-from studymatch.embedded import embedded_postgres
 from studymatch.hall import open_hall
 from studymatch.handover import Handover
 from studymatch.ids import new_id
-from studymatch.ledger import Ledger
-from studymatch.places import data_folder, own_data_folder
-from studymatch.protocol import CloseCode
+from studymatch.postgres.database import DatabaseUnavailableError
+from studymatch.postgres.folders import data_folder, own_data_folder
+from studymatch.postgres.private import embedded_postgres
+from studymatch.recording.ledger import Ledger
+from studymatch.recording.store import Store
 from studymatch.residence import move_in
+from studymatch.rules.protocol import CloseCode
 from studymatch.settings import Settings, unknown_variables
-from studymatch.store import Store
-from web import open_files
-from web.allocator import return_large_pieces
 from web.app import create_app
 from web.build import this_build
-from web.collector import collect_often
 from web.conversation import SILENCE_IN_HEARTBEATS
 from web.identity import Identities
+from web.reception import Reception
 from web.refusals import RefusedToStartError, refusing
-from web.server import ServerLimits, TrustedProxies, open_listeners, read_network
+from web.server import ServerLimits, TrustedProxies, open_files, open_listeners, read_network
 from web.server import serve as serve_app
+from web.server.allocator import return_large_pieces
+from web.server.gc_pacing import collect_often
 from web.signals import obey_signals
 from web.signing import signing_secrets
-from web.socket import Reception
 
 FEW = 100
 """Fewer connections than that are no server, but a mistake in how it was started."""

@@ -9,12 +9,9 @@ keys.
 
 from __future__ import annotations
 
-from enum import Enum
-
-from msgspec import Struct
-
 from actors import Budget, Budgets, Rate
 from studymatch.patience import Patience
+from studymatch.rules.waits import Wait, Why
 from studymatch.settings import Settings
 
 STRIKES_PER_S = 1.0
@@ -22,23 +19,6 @@ STRIKES_PER_S = 1.0
 
 MALFORMED_MAX, MALFORMED_PER_S = 10, 0.1
 """Malformed frames of one person, as a burst and a second. No well-behaved client sends as many."""
-
-
-class Why(Enum):
-    """The reason for which a person has to wait."""
-
-    SKIPS = "skips"
-    NETWORK_SKIPS = "network skips"
-    OFTEN = "often"
-    NETWORK_OFTEN = "network often"
-    FULL = "full"
-
-
-class Wait(Struct, frozen=True):
-    """The person has to wait `s` seconds, because of `why`."""
-
-    s: float
-    why: Why
 
 
 class Acts:

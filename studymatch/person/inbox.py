@@ -16,23 +16,16 @@ import trio
 from msgspec.structs import replace
 
 from actors import Journal, Mailbox, Rate
-from studymatch import sentences
-from studymatch.answers import Answers
-from studymatch.browser import Browser
 from studymatch.census import Census
-from studymatch.lifecycle import ACCEPTS, CUES, IN_SESSION, State, move
-from studymatch.messages import (
-    FrameIn,
-    LineDown,
-    LineUp,
-    PairMessage,
-    PeopleCounted,
-    Person,
-    Refused,
-    UserMessage,
-)
-from studymatch.outbox import Outbox
-from studymatch.protocol import (
+from studymatch.messages import FrameIn, LineDown, LineUp, PairMessage, PeopleCounted, Refused, UserMessage
+from studymatch.person.answers import Answers
+from studymatch.person.outgoing import Browser
+from studymatch.rules import sentences
+from studymatch.rules.lifecycle import ACCEPTS, CUES, IN_SESSION, State, move
+from studymatch.rules.outbox import Outbox
+from studymatch.rules.people import Person
+from studymatch.rules.person_state import Scene
+from studymatch.rules.protocol import (
     VERSION,
     ChatFrom,
     Error,
@@ -50,7 +43,6 @@ from studymatch.protocol import (
     Welcome,
     kind_of,
 )
-from studymatch.scene import Scene
 from studymatch.settings import Settings
 
 Turn: TypeAlias = Inbound | LineUp | LineDown | PairMessage

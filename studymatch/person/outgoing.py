@@ -7,10 +7,10 @@ do when they are back), signals and chat are kept.
 
 from __future__ import annotations
 
-from studymatch import sentences
 from studymatch.messages import Line
-from studymatch.outbox import Outbox
-from studymatch.protocol import (
+from studymatch.rules import sentences
+from studymatch.rules.outbox import Outbox
+from studymatch.rules.protocol import (
     ChatFrom,
     CloseCode,
     Error,

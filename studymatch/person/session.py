@@ -13,7 +13,6 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from studymatch.lifecycle import SEEN_BY_LEAVER, SEEN_BY_PARTNER, Cause, SessionCause, State
 from studymatch.messages import (
     ChatSent,
     LineDown,
@@ -21,35 +20,24 @@ from studymatch.messages import (
     MediaFlowed,
     PartnerAway,
     PartnerLeft,
-    Person,
     SessionBegan,
     SignalSent,
 )
 from studymatch.pairing import Pairing
-from studymatch.protocol import (
+from studymatch.person.inbox import Stage, Turn
+from studymatch.rules.lifecycle import SEEN_BY_LEAVER, SEEN_BY_PARTNER, Cause, SessionCause, State
+from studymatch.rules.people import Person, Wish
+from studymatch.rules.person_state import Scene
+from studymatch.rules.protocol import (
     Chat,
     ChatFrom,
     Connected,
-    Criteria,
     End,
     Failed,
     Signal,
     SignalFrom,
     Skip,
 )
-from studymatch.scene import Scene
-from studymatch.stage import Stage, Turn
-
-
-class Wish(Struct, frozen=True):
-    """Whom somebody wants to meet, and how long they have waited already.
-
-    `back`: they come back from a match that did not become a call, and go to the head of the queue.
-    """
-
-    criteria: Criteria
-    waited_s: float = 0.0
-    back: bool = False
 
 
 class Ending(Struct, frozen=True):

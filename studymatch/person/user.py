@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 `User.run` reads like what happens to somebody: idle until a wish; an encounter, which is a search and,
-when it finds somebody, a session (`studymatch.session`: connecting, connected); then ended, and on to the
+when it finds somebody, a session (`person.session`: connecting, connected); then ended, and on to the
 next. What belongs to a part of the story is lexical: a timer is the cancel scope around a block, a place
 in the queue is the door of a ``with`` block, a session is the `Pairing` of another. Every way out of a
 block (an answer, a timeout, a crash, a cancellation) closes what it opened, so there is nothing to clean up.
@@ -30,12 +30,7 @@ import trio
 from msgspec.structs import replace
 
 from actors import Door, Journal, Mailbox
-from studymatch import sentences
-from studymatch.accounts import Accounts, Wait
-from studymatch.answers import Answers
 from studymatch.census import Census
-from studymatch.handover import Memento
-from studymatch.lifecycle import Cause, SessionCause, State
 from studymatch.messages import (
     ChatSent,
     FrameIn,
@@ -49,20 +44,36 @@ from studymatch.messages import (
     PairMessage,
     PartnerLeft,
     PeopleCounted,
-    Person,
     Refused,
     Seeker,
     SignalSent,
 )
-from studymatch.outbox import Numbers
 from studymatch.pairing import Pairing
-from studymatch.pool import Ticket
-from studymatch.protocol import Cancel, CloseCode, Criteria, End, Error, Inbound, Presence, Search, encode
-from studymatch.records import LedgerMessage
-from studymatch.scene import Scene
-from studymatch.session import Ending, Session, Wish, frame_of
+from studymatch.person.accounts import Accounts
+from studymatch.person.answers import Answers
+from studymatch.person.inbox import Stage
+from studymatch.person.saved import Memento
+from studymatch.person.session import Ending, Session, frame_of
+from studymatch.rules import sentences
+from studymatch.rules.lifecycle import Cause, SessionCause, State
+from studymatch.rules.outbox import Numbers
+from studymatch.rules.people import Person, Wish
+from studymatch.rules.person_state import Scene
+from studymatch.rules.pool import Ticket
+from studymatch.rules.protocol import (
+    Cancel,
+    CloseCode,
+    Criteria,
+    End,
+    Error,
+    Inbound,
+    Presence,
+    Search,
+    encode,
+)
+from studymatch.rules.records import LedgerMessage
+from studymatch.rules.waits import Wait
 from studymatch.settings import Settings
-from studymatch.stage import Stage
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ import trio
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from studymatch.conninfo import read_conninfo
+from studymatch.postgres.conninfo import read_conninfo
 
 T = TypeVar("T")
 Connection: TypeAlias = "psycopg.Connection[TupleRow]"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from studymatch.programs import EmbeddedPostgresError, account_for
+from studymatch.postgres.programs import EmbeddedPostgresError, account_for
 from studymatch.state_files import (
     FolderInUseError,
     Tell,

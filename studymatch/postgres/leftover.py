@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 
 from actors import Journal
-from studymatch.programs import EmbeddedPostgresError
+from studymatch.postgres.programs import EmbeddedPostgresError
 from studymatch.state_files import set_aside
 
 PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))

@@ -31,9 +31,9 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from actors import Backoff, Journal, serving
-from studymatch.leftover import PATIENCE, POLL_S, stop_leftover
-from studymatch.places import make_data_dir, place_for_postgres, socket_folder
-from studymatch.programs import (
+from studymatch.postgres.folders import make_data_dir, place_for_postgres, socket_folder
+from studymatch.postgres.leftover import PATIENCE, POLL_S, stop_leftover
+from studymatch.postgres.programs import (
     Account,
     EmbeddedPostgresError,
     Programs,

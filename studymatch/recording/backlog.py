@@ -31,7 +31,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from studymatch.records import Entry, LedgerMessage
+from studymatch.rules.records import Entry, LedgerMessage
 from studymatch.state_files import Tell, decode, make_way, sync_folder
 
 

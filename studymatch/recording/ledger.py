@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 Telling the ledger never blocks and never fails: what it is told goes to its mailbox, and from there to the
-backlog (`studymatch.spill`), in order. One task takes the head of the backlog, a batch at a time, and gives
+backlog (`recording.backlog`), in order. One task takes the head of the backlog, a batch at a time, and gives
 it to the store; what the database took is dropped. Everything in a batch can be written again, so when it is
 not known whether the database took it, it is simply written again: nothing is lost, nothing is doubled.
 
@@ -35,8 +35,9 @@ import msgspec
 import trio
 
 from actors import Journal, Mailbox, open_helpers
-from studymatch.database import DatabaseSettingError, RecordRefusedError, StoreError
-from studymatch.records import (
+from studymatch.postgres.database import DatabaseSettingError, RecordRefusedError, StoreError
+from studymatch.recording.backlog import Backlog, SpillError
+from studymatch.rules.records import (
     Entry,
     LedgerMessage,
     Node,
@@ -45,7 +46,6 @@ from studymatch.records import (
     SessionEnded,
     SessionMatched,
 )
-from studymatch.spill import Backlog, SpillError
 
 __all__ = [
     "Ledger",

@@ -13,7 +13,7 @@ from types import TracebackType
 import psycopg
 import trio
 
-from studymatch.database import (
+from studymatch.postgres.database import (
     Connection,
     Database,
     DatabaseSettingError,
@@ -22,7 +22,7 @@ from studymatch.database import (
     first_line,
     milliseconds,
 )
-from studymatch.records import Entry, Node, Rows, fold
+from studymatch.rules.records import Entry, Node, Rows, fold
 
 SCHEMA_VERSION = 1
 """The version that `schema.sql` writes down."""
@@ -71,7 +71,7 @@ class Store:
             DatabaseUnavailableError: the database cannot be reached.
             DatabaseSettingError: it can, but not be used: too old, a newer schema, no permission.
         """
-        script = resources.files("studymatch").joinpath("schema.sql").read_text(encoding="utf-8")
+        script = resources.files("studymatch.recording").joinpath("schema.sql").read_text(encoding="utf-8")
         await self._database.transact_alone(lambda connection: self._deploy(connection, script))
 
     async def write(self, batch: Sequence[Entry]) -> None:

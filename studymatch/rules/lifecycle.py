@@ -8,7 +8,7 @@ bring it about; `move` is the only way through the table, and what the table doe
 (`ACCEPTS`), as is the sound that belongs to a state and the cue that goes with a cause.
 
 This module is pure: no clock, no tasks, no I/O. The README's diagram is drawn from it
-(``python -m studymatch.lifecycle`` prints it), and the page's states are checked against it.
+(``python -m studymatch.rules.lifecycle`` prints it), and the page's states are checked against it.
 """
 
 from __future__ import annotations

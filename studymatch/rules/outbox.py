@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from studymatch.protocol import numbered
+from studymatch.rules.protocol import numbered
 
 CONNECTIONS_MAX = 4
 """For how many connections the numbers are kept. A frame that was read on an earlier one is sent again."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from studymatch.lifecycle import SOUNDS, Cause, State
-from studymatch.messages import Person
-from studymatch.protocol import Partner, Snapshot, Sound
+from studymatch.rules.lifecycle import SOUNDS, Cause, State
+from studymatch.rules.people import Person
+from studymatch.rules.protocol import Partner, Snapshot, Sound
 
 
 class Scene(Struct, frozen=True):

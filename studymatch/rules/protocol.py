@@ -16,8 +16,8 @@ from typing import Annotated, TypeAlias, get_args
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from studymatch.lifecycle import Cause, State
-from studymatch.names import alike
+from studymatch.rules.lifecycle import Cause, State
+from studymatch.rules.names import alike
 
 VERSION = 1
 
@@ -102,7 +102,7 @@ class Criteria(Struct, frozen=True):
     language: Annotated[str, Meta(max_length=CRITERION_MAX_CHARS)] | None = None
 
     def named(self) -> dict[str, str]:
-        """The criteria that are given, as `studymatch.names` compares what people write."""
+        """The criteria that are given, as `studymatch.rules.names` compares what people write."""
         given = {"subject": alike(self.subject or ""), "language": alike(self.language or "")}
         return {name: value for name, value in given.items() if value}
 

@@ -14,7 +14,7 @@ from typing import TypeAlias, assert_never
 
 from msgspec import Struct
 
-from studymatch.lifecycle import SessionCause
+from studymatch.rules.lifecycle import SessionCause
 
 DONE_BY_SOMEBODY = frozenset(
     {SessionCause.SKIPPED, SessionCause.ENDED, SessionCause.LOST, SessionCause.CONNECT_FAILED}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from math import ceil
 
-from studymatch.accounts import Wait, Why
-from studymatch.lifecycle import Cause, State
+from studymatch.rules.lifecycle import Cause, State
+from studymatch.rules.waits import Wait, Why
 
 MISSED = "While you were away, more was said to you than could be kept. The rest of it is lost."
 """For a person who reconnects."""

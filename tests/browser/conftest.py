@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, expect
 
-from studymatch.lifecycle import EDGES, State
+from studymatch.rules.lifecycle import EDGES, State
 from tests.support.bidi import Bidi, BidiError
 from tests.support.chromium import (
     NEEDS_CHROMIUM,

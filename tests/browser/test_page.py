@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from studymatch.lifecycle import State
-from studymatch.protocol import CHAT_MAX_CHARS, VERSION, CloseCode
+from studymatch.rules.lifecycle import State
+from studymatch.rules.protocol import CHAT_MAX_CHARS, VERSION, CloseCode
 from tests.browser.conftest import EACH, ComeIn, Visit
 from web.build import this_build
 

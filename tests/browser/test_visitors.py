@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from studymatch.lifecycle import State
+from studymatch.rules.lifecycle import State
 from tests.browser.conftest import EACH, ComeIn
 from tests.support.visitors import QUIET, meet
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import trio
 
+from crowd.server_watch import Usage, usage
 from tests.drill.attacks import ATTACKS
 from tests.drill.core_time import core_time
 from tests.drill.grounds import by_ground
@@ -31,8 +32,7 @@ from tests.drill.line import Target
 from tests.drill.people import Experience, People
 from tests.drill.verdict import HEADINGS, KEPT_MAX_BYTES, Noticed, Pace, row
 from tests.support.server import Server
-from web import open_files
-from web.crowd.server_watch import Usage, usage
+from web.server import open_files
 
 ROOT = Path(__file__).parent.parent.parent
 TRIES = 3

@@ -16,12 +16,12 @@ from itertools import count
 
 import trio
 
+from crowd.wire import PING, frame
 from tests.drill.attack import Attack, read_all
 from tests.drill.line import Closed, Frame, Line, Target
 from tests.drill.swarms import connections, many_direct, many_guests, many_small, places, silent
-from web import open_files
 from web.build import this_build
-from web.crowd.wire import PING, frame
+from web.server import open_files
 
 CHUNK_BYTES = 16 * 1024
 EMPTY_PINGS = frame(b"", PING) * (CHUNK_BYTES // 6)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from tests.drill.swarms import PLACES
 from tests.support.server import Server, data_folder, running_server
-from web.open_files import RESERVED
+from web.server.open_files import RESERVED
 
 GRACE_S = 3
 """Of each server: people who vanish are forgotten after it, and memory is looked at later."""

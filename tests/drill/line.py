@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from web.crowd.wire import CLOSE, PING, PONG, TEXT, MessageReader, WireError, accepted, frame, handshake
+from crowd.wire import CLOSE, PING, PONG, TEXT, MessageReader, WireError, accepted, frame, handshake
 
 ANSWER_LIMIT_S = 10.0
 """Within which a server that can be used answers."""

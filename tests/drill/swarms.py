@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import trio
 
+from crowd.wire import PING, frame
 from tests.drill.attack import Attack, read_all
-from web.crowd.wire import PING, frame
 
 SWARM = 75
 """So many times as many sockets as other attacks have: 1,500 in a drill of full length."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from studymatch.lifecycle import EDGES, SEEN_BY_LEAVER, SEEN_BY_PARTNER, SessionCause, State
+from studymatch.rules.lifecycle import EDGES, SEEN_BY_LEAVER, SEEN_BY_PARTNER, SessionCause, State
 from tests.faults.checks import Check
 from tests.faults.evidence import IN_SESSION, Evidence, Row, answered_pings, tellings
 from tests.faults.transcript import Entry, Frame, Transcript, What

@@ -18,7 +18,7 @@ from typing import Any
 import trio
 from psycopg.conninfo import make_conninfo
 
-from studymatch.embedded import ROLE
+from studymatch.postgres.private import ROLE
 from tests.faults.auditor import violations
 from tests.faults.evidence import Evidence, Row, Rules
 from tests.faults.fleet import HUMAN, Fleet, Manners

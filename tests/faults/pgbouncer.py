@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from studymatch.programs import account_for
+from studymatch.postgres.programs import account_for
 from tests.support.database import open_folder
 
 LIMIT_S = 60.0

@@ -20,8 +20,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from studymatch.embedded import ROLE, installations
-from studymatch.programs import account_for, choose, reachable
+from studymatch.postgres.private import ROLE, installations
+from studymatch.postgres.programs import account_for, choose, reachable
 from tests.support.database import ServerThread, open_folder
 
 LIMIT_S = 60.0

@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 import trio
 
-from studymatch.database import CONNECTIONS
+from studymatch.postgres.database import CONNECTIONS
 from tests.support.server import data_folder, running_server
 from tests.support.waiting import eventually
 

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from studymatch.matcher import Matcher
-from studymatch.records import Node
+from studymatch.rules.records import Node
 from tests.support.people import RememberingStore, a_hall
 
 

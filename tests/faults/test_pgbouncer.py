@@ -9,9 +9,9 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
-from studymatch.database import DatabaseSettingError, RecordRefusedError
-from studymatch.records import Entry, PersonArrived
-from studymatch.store import Store
+from studymatch.postgres.database import DatabaseSettingError, RecordRefusedError
+from studymatch.recording.store import Store
+from studymatch.rules.records import Entry, PersonArrived
 from tests.faults.fleet import at_sea
 from tests.faults.house import a_house
 from tests.faults.pgbouncer import PgBouncer, a_pgbouncer

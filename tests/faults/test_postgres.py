@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 import trio
 
-from studymatch.store import Store
+from studymatch.recording.store import Store
 from tests.faults.fleet import Fleet, Manners, at_sea
 from tests.faults.house import PATIENT_S, House, a_house
 from tests.faults.postgres import (

@@ -9,7 +9,7 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
-from studymatch.store import SCHEMA_VERSION, Store
+from studymatch.recording.store import SCHEMA_VERSION, Store
 from tests.faults.postgres import Postgres, query
 from tests.support.processes import refusal
 from tests.support.server import Server, call, data_folder, present, running_server

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studymatch.records import LedgerMessage
+    from studymatch.rules.records import LedgerMessage
     from tests.simulation.network import Frame, Wire
     from tests.simulation.people import Page
     from tests.simulation.world import World

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors import Door, Mailbox
-from studymatch.lifecycle import SessionCause, State
-from studymatch.outbox import Outbox
 from studymatch.pairing import ANSWER_LIMIT_S, Pairing
-from studymatch.pool import Ticket
-from studymatch.records import LedgerMessage, SessionConnected, SessionEnded, SessionMatched
-from studymatch.session import Session
-from studymatch.stage import Stage
-from studymatch.user import User
+from studymatch.person.inbox import Stage
+from studymatch.person.session import Session
+from studymatch.person.user import User
+from studymatch.rules.lifecycle import SessionCause, State
+from studymatch.rules.outbox import Outbox
+from studymatch.rules.pool import Ticket
+from studymatch.rules.records import LedgerMessage, SessionConnected, SessionEnded, SessionMatched
 from tests.simulation.checker import Checker
 from tests.simulation.partings import PARTINGS
 from tests.simulation.transcripts import (

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import trio
 
-from studymatch.lifecycle import ACCEPTS
 from studymatch.messages import FrameIn, Refused
-from studymatch.protocol import kind_of
-from studymatch.stage import Stage, _number, nothing
-from studymatch.user import User
+from studymatch.person.inbox import Stage, _number, nothing
+from studymatch.person.user import User
+from studymatch.rules.lifecycle import ACCEPTS
+from studymatch.rules.protocol import kind_of
 from tests.simulation.planting import Plant, on
 
 

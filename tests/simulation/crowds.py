@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from studymatch.census import Census
-from studymatch.lifecycle import SessionCause
-from studymatch.stage import Stage
-from studymatch.user import User
+from studymatch.person.inbox import Stage
+from studymatch.person.user import User
+from studymatch.rules.lifecycle import SessionCause
 from tests.simulation.planting import Plant, on
 
 

@@ -9,18 +9,18 @@ from msgspec import structs
 
 from actors import Mailbox
 from studymatch import pairing as pairing_module
-from studymatch.accounts import Accounts
-from studymatch.browser import Browser
 from studymatch.hall import Hall
 from studymatch.matcher import Matcher
 from studymatch.messages import ChatSent
 from studymatch.pairing import Pairing
-from studymatch.protocol import CloseCode
-from studymatch.session import Session
-from studymatch.stage import Stage, nothing
-from studymatch.user import User
+from studymatch.person.accounts import Accounts
+from studymatch.person.inbox import Stage, nothing
+from studymatch.person.outgoing import Browser
+from studymatch.person.session import Session
+from studymatch.person.user import User
+from studymatch.rules.protocol import CloseCode
 from tests.simulation.planting import Plant, on
-from web.socket import Reception
+from web.reception import Reception
 
 
 def hall_keeps_who_has_left() -> Any:

@@ -1,6 +1,6 @@
 """Connections between a simulated browser and the reception: they delay, stall, break and go silent.
 
-A `Wire` is one WebSocket. The reception has one end (it is a `web.socket.Socket`), a simulated page the
+A `Wire` is one WebSocket. The reception has one end (it is a `web.reception.Socket`), a simulated page the
 other. Frames stay in order, as on TCP. Each way of losing a connection is one that real ones have:
 
     close   the browser closes; the server reads the end

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from studymatch.lifecycle import IN_SESSION, SessionCause, State
-from studymatch.records import LedgerMessage, SessionEnded
+from studymatch.rules.lifecycle import IN_SESSION, SessionCause, State
+from studymatch.rules.records import LedgerMessage, SessionEnded
 from tests.simulation.checker import Checker
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from studymatch.messages import Person
+from studymatch.rules.people import Person
 from tests.simulation.network import Frame, Wire
 
 if TYPE_CHECKING:

@@ -17,17 +17,17 @@ from actors import mailbox
 from actors.mailbox import Door, Mailbox
 from studymatch import matcher as matcher_module
 from studymatch import pairing as pairing_module
-from studymatch.browser import Browser
-from studymatch.lifecycle import SessionCause, State
 from studymatch.matcher import Matcher
 from studymatch.messages import MatcherLost, PartnerLeft, SignalSent
-from studymatch.outbox import Outbox
 from studymatch.pairing import Pairing
-from studymatch.pool import Pool
-from studymatch.scene import Scene
-from studymatch.session import Session
-from studymatch.stage import Stage
-from studymatch.user import User
+from studymatch.person.inbox import Stage
+from studymatch.person.outgoing import Browser
+from studymatch.person.session import Session
+from studymatch.person.user import User
+from studymatch.rules.lifecycle import SessionCause, State
+from studymatch.rules.outbox import Outbox
+from studymatch.rules.person_state import Scene
+from studymatch.rules.pool import Pool
 from tests.simulation.counts import COUNTS
 from tests.simulation.crowds import CROWDS
 from tests.simulation.leaks import LEAKS
@@ -186,7 +186,7 @@ def connected_when_one_side_says_so() -> Any:
 def call_begins_after_its_end() -> Any:
     def begin(self: Pairing) -> bool:
         from studymatch.messages import SessionBegan
-        from studymatch.records import SessionConnected
+        from studymatch.rules.records import SessionConnected
 
         self._ledger.tell(SessionConnected(session=self.session, at=trio.current_time()))
         self._partners_door.tell(SessionBegan())

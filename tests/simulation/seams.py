@@ -31,12 +31,12 @@ from studymatch.messages import (
     UserMessage,
 )
 from studymatch.pairing import Pairing
-from studymatch.pool import Pool, Ticket, TicketId
-from studymatch.protocol import Inbound, NumberedFrame
-from studymatch.records import LedgerMessage
-from studymatch.session import Session
-from studymatch.stage import Settle as SettleTurn
-from studymatch.stage import Stage, Turn, nothing
+from studymatch.person.inbox import Settle as SettleTurn
+from studymatch.person.inbox import Stage, Turn, nothing
+from studymatch.person.session import Session
+from studymatch.rules.pool import Pool, Ticket, TicketId
+from studymatch.rules.protocol import Inbound, NumberedFrame
+from studymatch.rules.records import LedgerMessage
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

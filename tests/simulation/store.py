@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import trio
 
-from studymatch.database import DatabaseUnavailableError
-from studymatch.records import Entry, Node, SessionConnected, SessionEnded, SessionMatched
+from studymatch.postgres.database import DatabaseUnavailableError
+from studymatch.rules.records import Entry, Node, SessionConnected, SessionEnded, SessionMatched
 
 
 @dataclass

@@ -17,8 +17,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from studymatch.lifecycle import State
-from studymatch.records import SessionEnded, SessionMatched
+from studymatch.rules.lifecycle import State
+from studymatch.rules.records import SessionEnded, SessionMatched
 from tests.simulation.seams import turns_in_order
 from tests.support.people import Building, Tab, a_hall, settle
 

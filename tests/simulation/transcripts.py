@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from studymatch.lifecycle import EDGES, State
+from studymatch.rules.lifecycle import EDGES, State
 from tests.simulation.checker import Checker
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from studymatch.messages import Seeker
-from studymatch.pool import Pool
-from studymatch.stage import Stage
+from studymatch.person.inbox import Stage
+from studymatch.rules.pool import Pool
 from tests.simulation.faults import Countdown, PlannedError
 from tests.simulation.network import Wire
 from tests.simulation.report import Place, Strike

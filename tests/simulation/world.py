@@ -1,7 +1,7 @@
 """Whole halls of people, simulated from a seed, against faults, under the eyes of an oracle.
 
 `run(seed)` is one run; its `Report` has the violations and the story. Everything that decides is real: user,
-matcher and ledger actors, the protocol's types, and the session logic at the socket's edge (`web.socket`).
+matcher and ledger actors, the protocol's types, and the session logic at the socket's edge (`web.reception`).
 What is substituted are bytes (`network`), the clock (trio's `MockClock`), ids and chance, and SQL (`store`).
 Scheduling is seeded too, so the same seed is the same run, step by step, on every machine.
 
@@ -38,15 +38,16 @@ from tempfile import TemporaryDirectory
 import trio
 
 from studymatch.hall import Chance, Hall, open_hall
-from studymatch.handover import Memento
-from studymatch.ledger import Ledger, Pace
-from studymatch.lifecycle import SessionCause
-from studymatch.messages import Guest, Person, Seeker
+from studymatch.messages import Guest, Seeker
 from studymatch.patience import Debt
-from studymatch.pool import Pool
-from studymatch.records import LedgerMessage, Node, SessionConnected, SessionEnded, SessionMatched
+from studymatch.person.saved import Memento
+from studymatch.person.user import User
+from studymatch.recording.ledger import Ledger, Pace
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.people import Person
+from studymatch.rules.pool import Pool
+from studymatch.rules.records import LedgerMessage, Node, SessionConnected, SessionEnded, SessionMatched
 from studymatch.settings import Settings
-from studymatch.user import User
 from tests.simulation.checker import Checker
 from tests.simulation.checkers import ALL
 from tests.simulation.faults import Plan, PlannedError
@@ -57,7 +58,7 @@ from tests.simulation.scripts import Actor
 from tests.simulation.seams import LedgersMailbox, WatchedLines, clock_that_tells, deterministic, watching
 from tests.simulation.store import SimulatedStore
 from tests.simulation.trouble import Trouble
-from web.socket import Reception
+from web.reception import Reception
 
 BURST, FIRST_WAIT_S = 2, 4.0
 """So few matches cost nothing that people in here meet the limit."""

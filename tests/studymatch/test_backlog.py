@@ -10,9 +10,9 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from studymatch import spill
-from studymatch.records import Entry, PersonArrived, SessionConnected, SessionMatched, fold
-from studymatch.spill import LINE_MAX, Backlog, SpillError
+from studymatch.recording import backlog as backlog_module
+from studymatch.recording.backlog import LINE_MAX, Backlog, SpillError
+from studymatch.rules.records import Entry, PersonArrived, SessionConnected, SessionMatched, fold
 from tests.support.told import Told
 
 
@@ -184,7 +184,7 @@ async def test_whatever_stands_in_the_file_the_records_round_it_are_kept(path: P
 
 
 async def test_damaged_lines_without_end_are_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spill, "DAMAGED_MAX", 3)
+    monkeypatch.setattr(backlog_module, "DAMAGED_MAX", 3)
     overwrite(path, b"\n" * 10)
     with Backlog(path, Told()) as backlog:
         assert (len(backlog.damaged), backlog.damaged_more) == (3, 7)

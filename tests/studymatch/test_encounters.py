@@ -6,10 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from studymatch.lifecycle import EDGES, SessionCause
-from studymatch.pool import Pool
-from studymatch.protocol import CloseCode
-from studymatch.records import SessionConnected, SessionEnded, SessionMatched
+from studymatch.rules.lifecycle import EDGES, SessionCause
+from studymatch.rules.pool import Pool
+from studymatch.rules.protocol import CloseCode
+from studymatch.rules.records import SessionConnected, SessionEnded, SessionMatched
 from tests.support.people import Building, Tab, a_hall, settle
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studymatch.places import DataFolderError, data_folder, default_data_dir, own_data_folder
+from studymatch.postgres.folders import DataFolderError, data_folder, default_data_dir, own_data_folder
 from tests.support.told import Told
 
 

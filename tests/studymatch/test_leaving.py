@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from studymatch.lifecycle import SessionCause
-from studymatch.records import SessionEnded
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import SessionEnded
 from tests.support.people import Building, Tab, a_hall
 
 

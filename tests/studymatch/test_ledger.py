@@ -22,17 +22,19 @@ from trio.testing import MockClock
 
 from actors import Mailbox
 from actors.testing import Lines
-from studymatch.database import (
+from studymatch.ids import new_id
+from studymatch.postgres.database import (
     DatabaseSettingError,
     DatabaseUnavailableError,
     Limits,
     RecordRefusedError,
 )
-from studymatch.embedded import embedded_postgres
-from studymatch.ids import new_id
-from studymatch.ledger import Ledger, Pace, SessionStore
-from studymatch.lifecycle import SessionCause
-from studymatch.records import (
+from studymatch.postgres.private import embedded_postgres
+from studymatch.recording.backlog import Backlog, SpillError
+from studymatch.recording.ledger import Ledger, Pace, SessionStore
+from studymatch.recording.store import Store
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import (
     Entry,
     LedgerMessage,
     Node,
@@ -41,8 +43,6 @@ from studymatch.records import (
     SessionEnded,
     SessionMatched,
 )
-from studymatch.spill import Backlog, SpillError
-from studymatch.store import Store
 from tests.support.database import on
 from tests.support.rows import Story, query, seats, session, sessions, waiting_for_a_lock
 from tests.support.waiting import eventually

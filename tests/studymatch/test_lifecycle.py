@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from studymatch import sentences
-from studymatch.lifecycle import (
+from studymatch.rules import sentences
+from studymatch.rules.lifecycle import (
     ACCEPTS,
     CUES,
     EDGES,
@@ -21,7 +21,7 @@ from studymatch.lifecycle import (
     diagram,
     move,
 )
-from studymatch.protocol import Hello, Inbound, Leaving, Ping, kind_of
+from studymatch.rules.protocol import Hello, Inbound, Leaving, Ping, kind_of
 
 CAUSES: list[Cause | None] = [None, *Cause]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studymatch.names import NAME_MAX_CHARS, accept_name, alike
-from studymatch.protocol import Criteria
+from studymatch.rules.names import NAME_MAX_CHARS, accept_name, alike
+from studymatch.rules.protocol import Criteria
 
 REAL = """
 Ada|Zoë|José María|O'Connor|O’Brien|Jean-Luc|Łukasz Żółć|Đặng Thị Ngọc Ánh|Nguyễn Văn Quỳnh|Ọlábísí Ọ̀ṣọ́

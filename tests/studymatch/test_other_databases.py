@@ -9,16 +9,16 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
-from studymatch.database import (
+from studymatch.postgres.database import (
     Database,
     DatabaseSettingError,
     DatabaseUnavailableError,
     Limits,
     RecordRefusedError,
 )
-from studymatch.lifecycle import SessionCause
-from studymatch.records import Entry, LedgerMessage, PersonArrived, SessionEnded, SessionMatched
-from studymatch.store import Store
+from studymatch.recording.store import Store
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import Entry, LedgerMessage, PersonArrived, SessionEnded, SessionMatched
 from tests.support.database import on
 from tests.support.rows import Story, session
 

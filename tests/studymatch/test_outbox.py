@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studymatch.outbox import CONNECTIONS_MAX, Outbox
+from studymatch.rules.outbox import CONNECTIONS_MAX, Outbox
 
 
 def body(text: str) -> bytes:

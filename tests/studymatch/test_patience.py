@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from studymatch import handover
 from studymatch.handover import Handover
 from studymatch.patience import SAVED_MAX, Debt, Patience
-from studymatch.records import Node
+from studymatch.rules.records import Node
 from studymatch.settings import Settings
 from tests.support.people import Building, Tab, a_hall
 from tests.support.told import Told

@@ -9,7 +9,7 @@ from weakref import ref
 
 import pytest
 
-from studymatch.pool import Pool, Ticket
+from studymatch.rules.pool import Pool, Ticket
 from tests.support.tickets import Door, ticket
 
 APART_S = 5.0

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, rule
 
-from studymatch.pool import CRITERIA, Pool, Ticket
+from studymatch.rules.pool import CRITERIA, Pool, Ticket
 from tests.support.tickets import Door, ticket
 
 APART_S = 5.0

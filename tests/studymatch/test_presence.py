@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from studymatch.census import Census
-from studymatch.protocol import Presence
+from studymatch.rules.protocol import Presence
 from tests.support.people import Building, Tab, a_hall
 
 

@@ -20,10 +20,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from actors import Backoff
 from actors.testing import Lines
-from studymatch import embedded, places
-from studymatch.embedded import embedded_postgres, installations
-from studymatch.places import default_data_dir
-from studymatch.programs import EmbeddedPostgresError, Programs, account_for, in_the_wheel
+from studymatch.postgres import folders as places
+from studymatch.postgres import private as embedded
+from studymatch.postgres.folders import default_data_dir
+from studymatch.postgres.private import embedded_postgres, installations
+from studymatch.postgres.programs import EmbeddedPostgresError, Programs, account_for, in_the_wheel
 from tests.support.rows import query
 from tests.support.waiting import eventually
 
@@ -67,7 +68,7 @@ def all_gone(pids: set[int]) -> bool:
 STUDYMATCH = """
 import signal, sys, trio
 from pathlib import Path
-from studymatch.embedded import embedded_postgres
+from studymatch.postgres.private import embedded_postgres
 
 async def main():
     async with embedded_postgres(Path(sys.argv[1]), durable=False) as conninfo:

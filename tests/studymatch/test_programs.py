@@ -10,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from studymatch import programs
-from studymatch.programs import Account, EmbeddedPostgresError, Programs, account_for, choose, reachable
+from studymatch.postgres import programs
+from studymatch.postgres.programs import (
+    Account,
+    EmbeddedPostgresError,
+    Programs,
+    account_for,
+    choose,
+    reachable,
+)
 
 
 def install(folder: Path, says: str, *names: str) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studymatch.protocol import (
+from studymatch.rules.protocol import (
     CLOSE_MEANINGS,
     SIGNAL_MAX_BYTES,
     Chat,

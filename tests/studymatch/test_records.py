@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from studymatch.lifecycle import SessionCause
-from studymatch.records import (
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import (
     Entry,
     LedgerMessage,
     PersonArrived,

@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from studymatch import handover
 from studymatch.handover import Handover
-from studymatch.lifecycle import SessionCause
-from studymatch.records import Node, SessionConnected, SessionEnded, SessionMatched
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import Node, SessionConnected, SessionEnded, SessionMatched
 from tests.support.people import Building, Tab, a_hall, settle
 from tests.support.told import Told
 

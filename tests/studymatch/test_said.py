@@ -8,8 +8,8 @@ from trio.testing import MockClock
 
 from actors.mailbox import TURNS_BEFORE_YIELD
 from studymatch.messages import Refused
-from studymatch.protocol import NUMBER_MAX, Malformed, decode, number_of
-from studymatch.records import SessionEnded
+from studymatch.rules.protocol import NUMBER_MAX, Malformed, decode, number_of
+from studymatch.rules.records import SessionEnded
 from tests.simulation.seams import turns_in_order
 from tests.support.people import Tab, a_hall, settle
 

@@ -15,17 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
-from studymatch import store as store_module
-from studymatch.database import (
+from studymatch.ids import new_id
+from studymatch.postgres.database import (
     Database,
     DatabaseSettingError,
     DatabaseUnavailableError,
     Limits,
     RecordRefusedError,
 )
-from studymatch.ids import new_id
-from studymatch.lifecycle import SessionCause
-from studymatch.records import (
+from studymatch.recording import store as store_module
+from studymatch.recording.store import CLOSE_ABANDONED, END_ELSEWHERE, FORMER_SILENT_S, UPDATE_OPEN, Store
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import (
     Entry,
     LedgerMessage,
     Node,
@@ -34,7 +35,6 @@ from studymatch.records import (
     SessionEnded,
     SessionMatched,
 )
-from studymatch.store import CLOSE_ABANDONED, END_ELSEWHERE, FORMER_SILENT_S, UPDATE_OPEN, Store
 from tests.support.database import database
 from tests.support.rows import Story, query, seats, session, sessions, waiting_for_a_lock
 from tests.support.waiting import eventually

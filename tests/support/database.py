@@ -20,8 +20,8 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
-from studymatch.embedded import embedded_postgres
-from studymatch.store import Store
+from studymatch.postgres.private import embedded_postgres
+from studymatch.recording.store import Store
 
 LIMIT_S = 120.0
 """A server that does not start or stop within this hangs."""

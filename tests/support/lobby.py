@@ -15,13 +15,13 @@ from unittest.mock import patch
 import trio
 
 from actors import journal
-from studymatch.user import User
+from studymatch.person.user import User
 from tests.support.echo import CLOSE, TEXT, Client, Served, serving
 from tests.support.people import Building, a_hall
 from web.app import create_app
 from web.identity import Identities
+from web.reception import Reception
 from web.server import ServerLimits
-from web.socket import Reception
 
 Frame = dict[str, Any]
 

@@ -4,8 +4,8 @@ As on a system without epoll; it stands for every server that carries frames by 
 """
 
 from web import cli
-from web.server import serving
+from web.server import accept
 
 if __name__ == "__main__":
-    vars(serving)["IS_OFFERED"] = False
+    vars(accept)["IS_OFFERED"] = False
     cli.main()

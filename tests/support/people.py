@@ -21,14 +21,22 @@ import trio.testing
 from actors import Mailbox
 from actors.testing import Lines
 from studymatch.hall import Chance, Hall, open_hall
-from studymatch.handover import Memento
-from studymatch.ledger import Ledger, Pace
-from studymatch.messages import Guest, Person, Refused
+from studymatch.messages import Guest, Refused
 from studymatch.patience import Debt
-from studymatch.protocol import CloseCode, ResumeRequest, decode
-from studymatch.records import Entry, LedgerMessage, Node, SessionConnected, SessionEnded, SessionMatched
+from studymatch.person.saved import Memento
+from studymatch.person.user import User
+from studymatch.recording.ledger import Ledger, Pace
+from studymatch.rules.people import Person
+from studymatch.rules.protocol import CloseCode, ResumeRequest, decode
+from studymatch.rules.records import (
+    Entry,
+    LedgerMessage,
+    Node,
+    SessionConnected,
+    SessionEnded,
+    SessionMatched,
+)
 from studymatch.settings import Settings
-from studymatch.user import User
 
 Frame = dict[str, Any]
 

@@ -10,8 +10,8 @@ import trio
 from psycopg.rows import dict_row
 
 from studymatch.ids import new_id
-from studymatch.lifecycle import SessionCause
-from studymatch.records import (
+from studymatch.rules.lifecycle import SessionCause
+from studymatch.rules.records import (
     Entry,
     LedgerMessage,
     Node,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 
-from studymatch.pool import Ticket
+from studymatch.rules.pool import Ticket
 
 NUMBERS = count()
 

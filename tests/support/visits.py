@@ -9,10 +9,11 @@ from typing import Any
 
 import trio
 
-from studymatch.messages import Guest, Person
+from studymatch.messages import Guest
+from studymatch.rules.people import Person
 from tests.support.people import Building, a_hall
 from web.conversation import Conversation
-from web.socket import Reception
+from web.reception import Reception
 
 Frame = dict[str, Any]
 

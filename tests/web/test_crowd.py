@@ -21,18 +21,18 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, open_websocket_url
 
 from actors import Door, Mailbox
-from studymatch.messages import Person
-from studymatch.outbox import Outbox
 from studymatch.pairing import Pairing
-from studymatch.pool import Ticket
-from studymatch.records import PersonArrived
-from studymatch.user import User
+from studymatch.person.user import User
+from studymatch.rules.outbox import Outbox
+from studymatch.rules.people import Person
+from studymatch.rules.pool import Ticket
+from studymatch.rules.records import PersonArrived
 from tests.support.people import Building, a_hall
 from web.app import create_app
 from web.conversation import Conversation
 from web.identity import Identities
+from web.reception import Reception
 from web.server import ServerLimits, open_listeners, serve
-from web.socket import Reception
 
 PEOPLE = 200
 RUSH_S = 20.0

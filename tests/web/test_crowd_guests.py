@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from web.crowd.guests import NoGuestError, registered
-from web.crowd.place import find
+from crowd.guests import NoGuestError, registered
+from crowd.target import find
 
 PLACE = find("http://127.0.0.1:1")
 NAMES = ["Ada", "Bob"]
@@ -34,7 +34,7 @@ class Answer:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the crowd slept, each time; it takes no time."""
     slept: list[float] = []
-    monkeypatch.setattr("web.crowd.guests.time.sleep", slept.append)
+    monkeypatch.setattr("crowd.guests.time.sleep", slept.append)
     return slept
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.crowd.conductor import Run, Sample
-from web.crowd.measures import PRECISION, Histogram, Waits
-from web.crowd.place import PlaceError, find
-from web.crowd.plan import HERD, RAMP, Plan
-from web.crowd.results import OVERTAKEN_S, document, fairness
-from web.crowd.server_watch import Usage, listener, usage
-from web.crowd.table import seconds, size, table
+from crowd.conductor import Run, Sample
+from crowd.measures import PRECISION, Histogram, Waits
+from crowd.plan import HERD, RAMP, Plan
+from crowd.results import OVERTAKEN_S, document, fairness
+from crowd.server_watch import Usage, listener, usage
+from crowd.target import PlaceError, find
+from crowd.text_report import seconds, size, table
 
 DURATIONS = st.floats(1e-6, 1e4)
 

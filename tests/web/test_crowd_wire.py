@@ -21,7 +21,7 @@ from wsproto.events import (
 )
 from wsproto.extensions import PerMessageDeflate
 
-from web.crowd.wire import BINARY, CLOSE, PING, TEXT, MessageReader, WireError, accepted, frame, handshake
+from crowd.wire import BINARY, CLOSE, PING, TEXT, MessageReader, WireError, accepted, frame, handshake
 
 
 def heard_by_a_server(data: bytes) -> list[str | bytes]:

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from web.crowd.conductor import Run, conclude
-from web.crowd.connection import Owner
-from web.crowd.dialect import Dialect, Studymatch
-from web.crowd.loop import Loop
-from web.crowd.measures import Measures
-from web.crowd.pairs import Half, Pairs, Present
-from web.crowd.place import find
-from web.crowd.plan import FIXED, Plan
-from web.crowd.visitor import Visitor
-from web.crowd.worker import Outcome
+from crowd.conductor import Run, conclude
+from crowd.connection import Owner
+from crowd.dialect import Dialect, Studymatch
+from crowd.loop import Loop
+from crowd.measures import Measures
+from crowd.pairs import Half, Pairs, Present
+from crowd.plan import FIXED, Plan
+from crowd.target import find
+from crowd.visitor import Visitor
+from crowd.worker import Outcome
 
 PLAN = Plan(place=find("http://127.0.0.1:1"), people=2, dwell=FIXED, dwell_s=0)
 ADA, BOB, EVE = "ada", "bob", "eve"

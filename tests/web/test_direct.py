@@ -28,7 +28,7 @@ from tests.support.echo import (
     socket_clock,
 )
 from web.server import DIRECT, ServerLimits
-from web.server.apps import AppTasks, Noticed
+from web.server.app_tasks import AppTasks, Noticed
 from web.server.connection import Connection
 from web.server.http1 import Http1
 from web.server.poller import STALE_MAX, Poller

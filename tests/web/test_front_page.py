@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from studymatch.protocol import Presence
+from studymatch.rules.protocol import Presence
 from web.build import this_build
 from web.content_coding import IDENTITY
 from web.front_page import COUNT_MAX_AGE_S, FrontPage
-from web.upgrade import App
+from web.quart_app import App
 
 
 class Counts:

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from web.collector import BY_ITSELF, collect_often
+from web.server.gc_pacing import BY_ITSELF, collect_often
 
 
 class Knot:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
-from studymatch.messages import Guest, Person
+from studymatch.messages import Guest
+from studymatch.rules.people import Person
 from web.identity import SALT, Identities
 
 

@@ -15,21 +15,21 @@ import trio
 import trio.testing
 
 from actors import Door
-from studymatch.answers import Answers
-from studymatch.browser import Browser
-from studymatch.outbox import Outbox
 from studymatch.pairing import Pairing
-from studymatch.pool import Ticket
-from studymatch.protocol import CloseCode
-from studymatch.session import Session
-from studymatch.stage import Stage
-from studymatch.user import User
+from studymatch.person.answers import Answers
+from studymatch.person.inbox import Stage
+from studymatch.person.outgoing import Browser
+from studymatch.person.session import Session
+from studymatch.person.user import User
+from studymatch.rules.outbox import Outbox
+from studymatch.rules.pool import Ticket
+from studymatch.rules.protocol import CloseCode
 from tests.support.echo import BINARY, CLOSE, TEXT
 from tests.support.leftovers import without_collector
 from tests.support.lobby import Lobby, Person, a_lobby
 from web.conversation import Conversation
-from web.server import serving
-from web.socket import QueueWire
+from web.reception import QueueWire
+from web.server import accept
 
 Way = Callable[[Lobby, Person], Awaitable[None]]
 
@@ -53,7 +53,7 @@ def clock() -> trio.testing.MockClock:
 @pytest.fixture(params=["direct", "ordinary"], autouse=True)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "ordinary":
-        monkeypatch.setattr(serving, "IS_OFFERED", False)
+        monkeypatch.setattr(accept, "IS_OFFERED", False)
 
 
 async def says_goodbye(_: Lobby, person: Person) -> None:

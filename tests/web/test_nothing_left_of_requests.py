@@ -16,7 +16,7 @@ from tests.support.leftovers import without_collector
 from tests.support.lobby import Lobby, a_lobby
 from web.build import this_build
 from web.server import ServerLimits
-from web.server import serving as server_module
+from web.server import accept as server_module
 
 HOST = b"Host: test\r\n"
 GET = b"GET %s HTTP/1.1\r\n" + HOST

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ASK = """
 from resource import RLIMIT_NOFILE, getrlimit
-from web import open_files
+from web.server import open_files
 print({call}, getrlimit(RLIMIT_NOFILE)[0])
 """
 

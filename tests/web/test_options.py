@@ -77,7 +77,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("web.run.serve", "web.run.migrate"):
         monkeypatch.setattr(name, run)
-    monkeypatch.setattr("web.cli.run_crowd", visit)
+    monkeypatch.setattr("web.crowd_command.run_crowd", visit)
 
 
 def invoke(*words: str, **environment: str) -> Result:

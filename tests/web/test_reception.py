@@ -10,13 +10,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from studymatch.accounts import MALFORMED_MAX
-from studymatch.messages import Guest, Person
-from studymatch.protocol import CloseCode
-from studymatch.user import User
+from studymatch.messages import Guest
+from studymatch.person.accounts import MALFORMED_MAX
+from studymatch.person.user import User
+from studymatch.rules.people import Person
+from studymatch.rules.protocol import CloseCode
 from tests.support.people import Building, a_hall, settle
 from web.conversation import CREDIT
-from web.socket import Reception
+from web.reception import Reception
 
 ADA, BEN = Person("ada", "Ada"), Person("ben", "Ben")
 TOKENS = {

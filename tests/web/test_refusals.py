@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from actors import TooManyRestartsError
-from studymatch.database import DatabaseUnavailableError
-from studymatch.programs import EmbeddedPostgresError
+from studymatch.postgres.database import DatabaseUnavailableError
+from studymatch.postgres.programs import EmbeddedPostgresError
 from studymatch.settings import SettingError
 from web.refusals import RefusedToStartError, refusing
 

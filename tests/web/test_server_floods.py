@@ -31,9 +31,9 @@ from tests.support.echo import (
 )
 from tests.support.lobby import a_lobby
 from web.server import ServerLimits
-from web.server import serving as server
+from web.server import accept as server
 from web.server.allowance import FRAMES_A_TURN, Allowance
-from web.server.cutter import Cutter
+from web.server.frame_boundaries import Cutter
 from web.server.progress import Progress
 
 LIMITS = ServerLimits(frames=Rate(per_s=10, burst=100), flood_code=4429, send_limit_s=7)

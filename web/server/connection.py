@@ -32,13 +32,13 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
-from web.server.apps import AppTasks, Noticed
+from web.server.app_tasks import AppTasks, Noticed
+from web.server.closing import RESET
 from web.server.config import ServerConfig
 from web.server.direct import Receiver
 from web.server.http1 import Http1, is_handshake
 from web.server.poller import Poller
 from web.server.progress import Progress
-from web.server.tcp import RESET
 
 CHUNK_BYTES = 16_384
 """Read and written at a time."""

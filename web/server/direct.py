@@ -27,12 +27,12 @@ import trio
 from websockets.frames import Opcode
 
 from web.server.allowance import FRAMES_A_TURN, OTHER_WEIGHT, STRANGERS_WEIGHT, Allowance
+from web.server.closing import RESET
 from web.server.framing import Framing
 from web.server.limits import ServerLimits
 from web.server.outgoing import Outgoing
 from web.server.overload import Overseer
-from web.server.tcp import RESET
-from web.server.texts import FINAL_TEXT, text_head, whole_text
+from web.server.text_frames import FINAL_TEXT, text_head, whole_text
 
 DIRECT = "web.server.direct"
 """Key in the `extensions` of a WebSocket's scope, where the server offers this path."""

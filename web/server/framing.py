@@ -14,7 +14,7 @@ from websockets.protocol import SERVER, Protocol, State
 
 from actors import let_go
 from web.server.config import logger
-from web.server.cutter import Cutter
+from web.server.frame_boundaries import Cutter
 
 DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
 

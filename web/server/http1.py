@@ -25,7 +25,7 @@ from hypercorn.typing import ASGISendEvent
 
 from web.server.addresses import budget_key
 from web.server.answers import answer_for, wants_json
-from web.server.apps import PeerGoneError
+from web.server.app_tasks import PeerGoneError
 from web.server.config import ServerConfig, logger
 from web.server.limits import ServerLimits
 from web.server.strict import StrictConnection

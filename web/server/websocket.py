@@ -17,8 +17,6 @@ import trio
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.typing import AppWrapper, ASGISendEvent, Scope, WebsocketAcceptEvent
-from quart import websocket
-from quart.signals import got_websocket_exception
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.extensions import Extension
@@ -27,27 +25,19 @@ from wsproto.utilities import generate_accept_token
 
 from web.server.allowance import FRAMES_A_TURN, OTHER_WEIGHT, Allowance
 from web.server.answers import answer_for
-from web.server.apps import PeerGoneError
+from web.server.app_tasks import PeerGoneError
 from web.server.config import ServerConfig
-from web.server.cutter import Cutter
 from web.server.direct import CHUNK_BYTES, DIRECT, Receiver
+from web.server.frame_boundaries import Cutter
 from web.server.overload import OVERLOAD, Overseer
-from web.server.texts import FINAL_TEXT
+from web.server.text_frames import FINAL_TEXT
 
 Headers = list[tuple[bytes, bytes]]
 
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*")
 
 FAILED = "web.server.failed"
-"""Key in a scope's `extensions`: the app's handler has raised."""
-
-
-@got_websocket_exception.connect
-async def _note_failure(_app: object, **_why: object) -> None:
-    """Quart closes with 1000 after a handler that raised, as after one that returned; this tells which."""
-    extensions = websocket.scope.get("extensions")
-    if extensions is not None:
-        extensions[FAILED] = {}
+"""Key in a scope's `extensions`, which an app sets when its handler has raised: the close code is 1011."""
 
 
 class WayOut(Protocol):

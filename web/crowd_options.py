@@ -1,4 +1,4 @@
-"""The options of `studymatch crowd`, and the plan that they make."""
+"""The options of `studymatch crowd`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from web.crowd.plan import EXPONENTIAL, FIXED, HERD, RAMP, Plan
+from crowd.plan import EXPONENTIAL, FIXED, HERD, RAMP
 from web.options import FiniteRange, Option
 
 SHARE = FiniteRange(0, 1)
@@ -131,8 +131,3 @@ def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
             name, cls=Option, type=kind, help=text, envvar=variable, show_envvar=True, **given
         )(command)
     return command
-
-
-def plan_from(place: Any, options: dict[str, Any]) -> Plan:
-    """The plan that the options make."""
-    return Plan(place=place, **options)

@@ -1,30 +1,89 @@
-"""What `studymatch crowd` does: checks what it was asked for, makes the run, and tells what came of it."""
+"""The command `studymatch crowd`: checks what it was asked for, makes the run, and tells what came of it.
+
+The crowd itself imports nothing of the server. Here it is handed what only the server's code can do: tokens
+for its guests, made with the server's key.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
-from web import open_files
-from web.crowd.conductor import Conductor, Run, Sample
-from web.crowd.plan import Plan
-from web.crowd.report import page
-from web.crowd.results import Document, document
-from web.crowd.server_watch import listener
-from web.crowd.table import progress, table
+from crowd.conductor import Conductor, Run, RunFailedError, Sample
+from crowd.guests import Guest
+from crowd.plan import Plan
+from crowd.report import page
+from crowd.results import Document, document
+from crowd.server_watch import listener
+from crowd.target import PlaceError, find
+from crowd.text_report import progress, table
+from studymatch.readings import read_origin
+from web.crowd_options import crowd_options
+from web.identity import Identities
+from web.options import Command
+from web.refusals import refuse
+from web.server import open_files
 
 _SPARE_HANDLES = 64
+TOKEN_LIFE_S = 3600.0
 PLAIN_EVERY_S = 5.0
 """Between two lines of progress where they cannot be written over each other."""
 
 
 class CrowdError(Exception):
     """A run that cannot be made. The text says why, and what to do about it."""
+
+
+@click.command(cls=Command)
+@crowd_options
+def crowd(
+    url: str,
+    origin: str | None,
+    ca_file: Path | None,
+    server_pid: int | None,
+    json: Path | None,
+    report: Path | None,
+    secret: str | None,
+    **options: Any,
+) -> None:
+    """Send a crowd of simulated people to a server, and measure it.
+
+    They connect as browsers do, and leave records as people do: send them to a server of your own. The
+    exit code is 0 if nothing went wrong (every counter at the end of the table is 0), 1 if something did, and
+    2 if the crowd could not do what it was asked.
+    """
+    try:
+        place = find(url, ca_file=ca_file, origin=_read_origin(origin))
+        plan = Plan(place=place, make_guests=partial(made_with, secret) if secret else None, **options)
+        sys.exit(0 if run_crowd(plan, server_pid, json, report) else 1)
+    except (PlaceError, CrowdError, RunFailedError) as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _read_origin(origin: str | None) -> str | None:
+    try:
+        return None if origin is None else read_origin(origin)
+    except ValueError as error:
+        raise CrowdError(f"--origin expects {error}") from None
+
+
+def made_with(secret: str, names: Iterable[str]) -> Iterator[Guest]:
+    """A guest for each name, made with the key of the server, which is asked for nothing."""
+    identities = Identities((secret,), TOKEN_LIFE_S)
+    for name in names:
+        person, token = identities.new_guest(name)
+        yield Guest(person.id, token)
 
 
 def make_run(plan: Plan, server_pid: int | None, show: Callable[[str, Sample, int], None]) -> Run:

@@ -1,0 +1,100 @@
+"""Where one person was when the server stopped, as it is saved for the server that is started next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from studymatch.messages import PartnerLeft
+from studymatch.rules.lifecycle import Cause, State
+from studymatch.rules.outbox import Numbers
+from studymatch.rules.people import Person, Wish
+from studymatch.rules.person_state import Scene
+
+
+class Memento(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one person was. Durations in seconds, up to the moment of the closing.
+
+    `wish` is what they search for, or will after the session; None: nothing. `seq`, `shown`, `connections`
+    and `memory` are what their browser was told, and may have to be told again. `lost` is how many frames
+    could not be kept for them; `heard` is the number of the last frame of theirs that was dealt with.
+
+    `memory` has each frame with its numbers. Older servers saved one number, or None for a frame that was
+    never sent.
+
+    `leaving`: the last frame of their page was `leaving`. They have the whole grace all the same, since a
+    reloaded page has to find the next life first. If it does not come, they have ended the session.
+
+    `left`: their partner has left the session, and they have had no turn to hear of it.
+    """
+
+    person: Person
+    key: str
+    seq: int
+    shown: int | None
+    memory: tuple[tuple[Numbers | int | None, str], ...]
+    met: tuple[str, ...]
+    state: State
+    lasted_s: float
+    wish: Wish | None
+    cause: Cause | None
+    session: str | None
+    partner: Person | None
+    initiator: bool
+    message: str | None
+    connections: Numbers = ()
+    heard: int = 0  # servers without frame numbers saved none
+    lost: int = 0
+    leaving: bool = False
+    left: PartnerLeft | None = None
+
+    def frames(self) -> Iterator[tuple[Numbers, str]]:
+        """The `memory`, as the outbox has it."""
+        for numbers, body in self.memory:
+            if isinstance(numbers, tuple):
+                yield numbers, body
+            else:
+                yield () if numbers is None else (numbers,), body
+
+    def scene(self, now: float, away_s: float, wait_s: float) -> Scene:
+        """Where their story begins again at the time `now`, `away_s` after the closing.
+
+        `wait_s`: for how long who searches again after a session still has to wait.
+
+        A search and a match that was not yet a call are entered anew, from the state before them; a call
+        and its end go on as they were.
+        """
+        since = now - self.lasted_s - away_s
+        match self.state:
+            case State.IDLE | State.SEARCHING:
+                return Scene(State.IDLE, since)
+            case State.CONNECTING:
+                return Scene(State.SEARCHING, since)
+            case State.CONNECTED | State.ENDED:
+                return Scene(
+                    self.state,
+                    since,
+                    cause=self.cause,
+                    session=self.session,
+                    partner=self.partner,
+                    partner_away=self.state is State.CONNECTED,
+                    initiator=self.initiator,
+                    search_again_at=now + wait_s if self.state is State.ENDED and self.wish else None,
+                    message=self.message,
+                )
+
+
+def agreed(people: Iterable[Memento]) -> list[Memento]:
+    """The same people, with the two of a session in the same state of it.
+
+    The closing may have caught one of the two a turn before the other: connected is what both are then.
+    """
+    people = list(people)
+    calls = {memento.session for memento in people if memento.state is State.CONNECTED}
+    return [
+        msgspec.structs.replace(memento, state=State.CONNECTED, cause=Cause.CONNECTED, lasted_s=0.0)
+        if memento.state is State.CONNECTING and memento.session in calls
+        else memento
+        for memento in people
+    ]
