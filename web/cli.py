@@ -10,11 +10,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import click
 import trio
 
+from studymatch.recording.schema import whole_script
 from studymatch.settings import SettingError, Settings
 from web import run
 from web.options import Command, refused_by, settings_options
@@ -84,18 +86,32 @@ def serve(**options: Any) -> None:
 
 @main.command(cls=Command)
 @settings_options(*COMMON)
-def migrate(**options: Any) -> None:
-    """Bring the tables in the database up to date, and say so.
+@click.option("--check", is_flag=True, help="Only print what is to be applied. Exit code 1: something is.")
+@click.option(
+    "--print", "prints", is_flag=True, help="Only print the SQL that makes everything from nothing."
+)
+def migrate(*, check: bool, prints: bool, **options: Any) -> None:
+    """Bring the tables in the database up to date, and say what was done.
 
     Safe at any time and any number of times, also while servers run; every start does it too.
     """
-    _run(run.migrate, options)
+    if check and prints:
+        refuse("--check and --print exclude each other: give one of them")
+    if prints:
+        click.echo(whole_script(), nl=False)
+        return
+    names = _run(partial(run.migrate, check=check), options)
+    for name in names:
+        click.echo(f"{'To be applied' if check else 'Applied'}: {name}")
+    if check and names:
+        sys.exit(1)
+    click.echo("The tables are up to date.")
 
 
-def _run(command: Callable[[Settings], Any], options: dict[str, Any]) -> None:
+def _run(command: Callable[[Settings], Any], options: dict[str, Any]) -> Any:
     try:
         settings = Settings(**options)
-        trio.run(command, settings)
+        return trio.run(command, settings)
     except (SettingError, RefusedToStartError) as error:
         refuse(str(error))
     except KeyboardInterrupt:

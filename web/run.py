@@ -84,25 +84,24 @@ async def serve(settings: Settings) -> None:
             nursery.cancel_scope.cancel()
 
 
-async def migrate(settings: Settings) -> None:
-    """Bring the tables up to date.
+async def migrate(settings: Settings, *, check: bool = False) -> list[str]:
+    """Bring the tables up to date; with `check`, only look. Returns the migrations applied, or to be applied.
 
     Raises:
         RefusedToStartError: the database cannot be reached, or cannot be used.
         KeyboardInterrupt: a signal came before.
     """
     _configure_journal(settings)
-    is_done = False
+    names: list[str] | None = None
     with refusing():
         async with trio.open_nursery() as nursery:
             await nursery.start(obey_signals, trio.Event(), nursery.cancel_scope, trio.Event())
             async with _database(settings) as store:
-                await store.migrate()
-                is_done = True
+                names = await (store.pending() if check else store.migrate())
             nursery.cancel_scope.cancel()
-    if not is_done:
+    if names is None:
         raise KeyboardInterrupt
-    click.echo("The tables are up to date.")
+    return names
 
 
 async def _serve(settings: Settings, data_dir: Path, stop: trio.Event, ready: trio.Event) -> None:
@@ -159,12 +158,14 @@ async def _migrated(store: Store) -> bool:
     """
     try:
         with trio.fail_after(MIGRATION_LIMIT_S):
-            await store.migrate()
+            applied = await store.migrate()
     except (DatabaseUnavailableError, trio.TooSlowError) as error:
         why = str(error) or f"It gave no answer within {MIGRATION_LIMIT_S:g} s."
         what = "people are matched, and sessions are recorded when it is there"
         Journal("server").warning("starting without the database", why=why, meaning=what)
         return False
+    if applied:
+        Journal("server").info("migrated", applied=applied)
     return True
 
 

@@ -34,7 +34,7 @@ ACCOUNTS = ("postgres", "nobody")
 """As whom root runs PostgreSQL: the first that exists."""
 
 OLDEST_MAJOR = 14
-"""What `schema.sql` needs."""
+"""The oldest version that the tables of this program need."""
 
 
 class EmbeddedPostgresError(Exception):

@@ -105,7 +105,7 @@ class Ledger:
         spill_path: Path,
         journal: Journal,
         *,
-        prepare: Callable[[], Awaitable[None]] | None = None,
+        prepare: Callable[[], Awaitable[object]] | None = None,
         pace: Pace = Pace(),
         jitter: Callable[[], float] = lambda: 1.0,
         wall_clock: Callable[[], float] = time.time,
@@ -243,7 +243,7 @@ class Ledger:
         self._batch_size = min(self._pace.batch_max, self._batch_size * 2)
         self._backlog.drop(len(batch))
 
-    async def _insist(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _insist(self, step: Callable[[], Awaitable[object]]) -> None:
         """Do `step` until the database has done it, with growing pauses."""
         pause_s = self._pace.retry_first_s
         while True:

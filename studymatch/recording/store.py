@@ -1,4 +1,4 @@
-"""The store: every SQL statement of the product, for the ledger and for `studymatch migrate`.
+"""The store: every SQL statement with which the ledger writes, and the way to the migrations (`schema`).
 
 Nothing here waits, retries or remembers: that is the ledger's. Every statement can be repeated.
 """
@@ -7,35 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from importlib import resources
 from types import TracebackType
 
-import psycopg
 import trio
 
 from studymatch.postgres.database import (
     Connection,
     Database,
-    DatabaseSettingError,
-    DatabaseUnavailableError,
     Limits,
-    first_line,
-    milliseconds,
 )
+from studymatch.recording.schema import apply_pending, find_pending
 from studymatch.rules.records import Entry, Node, Rows, fold
-
-SCHEMA_VERSION = 1
-"""The version that `schema.sql` writes down."""
-
-OLDEST_SERVER = 14
-"""`create or replace trigger` came with PostgreSQL 14."""
-
-MIGRATION_LOCK = 0x73747564796D6174
-"""The key of the advisory lock under which the schema is deployed: the bytes of "studymat"."""
-
-MIGRATION_LIMIT_S = 300.0
-"""For each statement of a deployment: long enough to build an index on millions of rows."""
-
 
 FORMER_SILENT_S = 12.0
 """An earlier life in the same data folder counts as over if it has not renewed its lease for so long. A
@@ -43,7 +25,7 @@ living one renews it every 5 s (`Pace.renew_every_s`); waiting for the end of th
 
 
 class Store:
-    """The tables of `schema.sql` in the database that `conninfo` (a URI or key=value pairs) names.
+    """The tables of studymatch in the database that `conninfo` (a URI or key=value pairs) names.
 
     A context manager, which can be entered and used while the database is away. All methods run in worker
     threads, and may be called by two tasks at once.
@@ -64,15 +46,24 @@ class Store:
     ) -> None:
         await self._database.__aexit__(kind, error, trace)
 
-    async def migrate(self) -> None:
-        """Bring the schema up to date. Idempotent, and safe when several processes do it at once.
+    async def migrate(self) -> list[str]:
+        """Bring the tables up to date, and return the names of the migrations that were applied.
+
+        Idempotent, and safe when several processes do it at once.
 
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
             DatabaseSettingError: it can, but not be used: too old, a newer schema, no permission.
         """
-        script = resources.files("studymatch.recording").joinpath("schema.sql").read_text(encoding="utf-8")
-        await self._database.transact_alone(lambda connection: self._deploy(connection, script))
+        return await self._database.transact_alone(
+            lambda connection: apply_pending(connection, f"{self._database}")
+        )
+
+    async def pending(self) -> list[str]:
+        """The names of the migrations that `migrate` would apply. Nothing is changed. Raises as `migrate`."""
+        return await self._database.transact_alone(
+            lambda connection: find_pending(connection, f"{self._database}")
+        )
 
     async def write(self, batch: Sequence[Entry]) -> None:
         """Write records, in one transaction. The times in them are trio's clock; the rows get database time.
@@ -120,54 +111,6 @@ class Store:
                     CLOSE_ABANDONED, (node.id, node.former, node.home, FORMER_SILENT_S)
                 ).rowcount
             )
-        )
-
-    def _deploy(self, connection: Connection, script: str) -> None:
-        where = self._database
-        _check(connection, f"{where}")
-        limit = milliseconds(MIGRATION_LIMIT_S)
-        connection.execute(
-            "select set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
-            [limit, limit],
-        )
-        connection.execute("select pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
-        try:
-            connection.execute(script.encode())
-        except psycopg.ProgrammingError as error:
-            raise DatabaseSettingError(
-                f"The tables of studymatch cannot be made in the {where}: {first_line(error)}. Check that the"
-                " user may create tables there, and that no other program's tables have the same names."
-            ) from error
-        row = connection.execute("select version from schema_version").fetchone()
-        if row != (SCHEMA_VERSION,):
-            raise DatabaseSettingError(
-                f"The tables in the {where} have another version ({row and row[0]}) than this studymatch"
-                f" knows ({SCHEMA_VERSION}). Run the newer studymatch, or use another database."
-            )
-
-
-def _check(connection: Connection, where: str) -> None:
-    """Check that the tables can be in the database that `where` describes, but for the user's permissions."""
-    if connection.info.server_version < OLDEST_SERVER * 10_000:
-        raise DatabaseSettingError(
-            f"studymatch needs PostgreSQL {OLDEST_SERVER} or later; the {where} runs"
-            f" {connection.info.parameter_status('server_version')}."
-        )
-    [encoding, is_read_only, is_standby] = connection.execute(FACTS).fetchone() or ("unknown", "off", False)
-    if encoding != "UTF8":
-        raise DatabaseSettingError(
-            f"The {where} has the encoding {encoding}; expected UTF8, in which every name can be written."
-            " Make one with: create database studymatch encoding 'UTF8' template template0."
-        )
-    if is_standby:
-        raise DatabaseUnavailableError(
-            f"The {where} is a standby, in which nobody can write. Give the address of the primary, or those"
-            " of all servers and target_session_attrs=read-write."
-        )
-    if is_read_only != "off":
-        raise DatabaseSettingError(
-            f"The {where} lets this user only read. Set default_transaction_read_only to off, for the user"
-            " and the database."
         )
 
 
@@ -225,10 +168,6 @@ def _write(connection: Connection, rows: Rows, now: float) -> None:
             ),
         )
 
-
-FACTS = """
-select current_setting('server_encoding'), current_setting('transaction_read_only'), pg_is_in_recovery()
-"""
 
 ADD_PEOPLE = """
 insert into person (id, name, first_seen)

@@ -19,7 +19,7 @@ from studymatch.rules.lifecycle import SessionCause
 DONE_BY_SOMEBODY = frozenset(
     {SessionCause.SKIPPED, SessionCause.ENDED, SessionCause.LOST, SessionCause.CONNECT_FAILED}
 )
-"""The causes for which a session's end is somebody's doing; `schema.sql` holds the same set."""
+"""The causes for which a session's end is somebody's doing; migration 1 holds the same set."""
 
 
 class PersonArrived(Struct, frozen=True, tag=True):

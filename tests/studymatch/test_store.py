@@ -23,7 +23,6 @@ from studymatch.postgres.database import (
     Limits,
     RecordRefusedError,
 )
-from studymatch.recording import store as store_module
 from studymatch.recording.store import CLOSE_ABANDONED, END_ELSEWHERE, FORMER_SILENT_S, UPDATE_OPEN, Store
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.records import (
@@ -177,80 +176,6 @@ def test_a_name_is_1_to_40_characters(conninfo: str, name: str) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         query(conninfo, "insert into person values (%s, %s, now())", new_id(), name)
     query(conninfo, "insert into person values (%s, %s, now())", new_id(), "👩‍🎓" + "é" * 37)
-
-
-# Deployment
-
-CATALOG = """
-select relname::text as name, relkind::text as kind from pg_class where relnamespace = 'public'::regnamespace
-union all select conname, 'constraint' from pg_constraint where connamespace = 'public'::regnamespace
-union all select tgname, 'trigger' from pg_trigger where not tgisinternal
-union all select proname, 'function' from pg_proc where pronamespace = 'public'::regnamespace
-order by kind, name
-"""
-
-
-async def test_deploying_again_changes_nothing(bare_conninfo: str) -> None:
-    store = Store(bare_conninfo)
-    await store.migrate()
-    before = query(bare_conninfo, CATALOG)
-    insert_people(bare_conninfo)
-    insert_session(bare_conninfo, **OPEN)
-    await store.migrate()
-    assert query(bare_conninfo, CATALOG) == before
-    assert list(sessions(bare_conninfo)) == [SESSION["id"]]
-    assert {"session", "person", "node", "seat"} <= {row["name"] for row in before}
-
-
-async def test_the_nodes_of_an_older_version_are_kept_and_known_by_their_leases(bare_conninfo: str) -> None:
-    """The column `home` came later."""
-    store = Store(bare_conninfo)
-    await store.migrate()
-    query(bare_conninfo, "alter table node drop column home")
-    query(bare_conninfo, "insert into node values (%s, 'here', now(), now() + interval '30 s')", new_id())
-    await store.migrate()
-    assert query(bare_conninfo, "select name, home from node") == [{"name": "here", "home": None}]
-
-
-async def test_processes_that_deploy_at_once_do_not_get_in_each_others_way(bare_conninfo: str) -> None:
-    async with trio.open_nursery() as nursery:
-        for _ in range(6):
-            nursery.start_soon(Store(bare_conninfo).migrate)
-    assert query(bare_conninfo, "select version from schema_version") == [{"version": 1}]
-
-
-async def test_deploying_waits_for_another_deployment(bare_conninfo: str) -> None:
-    with psycopg.connect(bare_conninfo) as other:
-        other.execute("select pg_advisory_xact_lock(%s)", [store_module.MIGRATION_LOCK])
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(Store(bare_conninfo).migrate)
-            await eventually(lambda: waiting_for_a_lock(bare_conninfo))
-            assert query(bare_conninfo, "select tablename from pg_tables where tablename = 'session'") == []
-            other.commit()
-    assert sessions(bare_conninfo) == {}
-
-
-async def test_tables_of_a_newer_version_are_left_alone(conninfo: str) -> None:
-    query(conninfo, "update schema_version set version = 2")
-    with pytest.raises(DatabaseSettingError, match=r"another version \(2\) than this studymatch knows \(1\)"):
-        await Store(conninfo).migrate()
-    assert query(conninfo, "select version from schema_version") == [{"version": 2}]
-
-
-async def test_a_server_that_is_too_old_is_refused(
-    bare_conninfo: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "OLDEST_SERVER", 99)
-    with pytest.raises(DatabaseSettingError, match=r"needs PostgreSQL 99 or later; the database at .* runs"):
-        await Store(bare_conninfo).migrate()
-
-
-async def test_a_user_who_may_not_make_tables_is_told_so(bare_conninfo: str) -> None:
-    query(bare_conninfo, "drop role if exists reader")
-    query(bare_conninfo, "create role reader login")
-    query(bare_conninfo, "revoke create on schema public from public")
-    with pytest.raises(DatabaseSettingError, match=r"permission denied .* Check that the user may create"):
-        await Store(make_conninfo(bare_conninfo, user="reader")).migrate()
 
 
 # Writing

@@ -59,7 +59,14 @@ WRONG = [
     for what, value in dict(wrong_values(setting)).items()
 ]
 
-CROWD: list[click.Parameter] = main.commands["crowd"].params
+
+def command_named(name: str) -> click.Command:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    return command
+
+
+CROWD: list[click.Parameter] = command_named("crowd").params
 CROWD_NUMBERS = [
     one for one in CROWD if isinstance(one.type, click.IntRange | click.FloatRange | click.types.IntParamType)
 ]
@@ -150,7 +157,7 @@ def test_what_is_no_number_is_none_for_the_crowd(parameter: Any, value: str) -> 
     ids=lambda text: ascii(text[:20]),
 )
 def test_a_command_line_that_cannot_be_read_is_one_line(command: str, words: str, expected: str) -> None:
-    here = {option for one in main.commands[command].params for option in one.opts}
+    here = {option for one in command_named(command).params for option in one.opts}
     first = words.split(" ")[0]
     if first in ("--log-level", "--dwell") and first not in here:
         expected = f"No such option '{first}'"

@@ -16,6 +16,7 @@ import trio
 from click.testing import CliRunner
 from psycopg.conninfo import make_conninfo
 
+from studymatch.recording.schema import all_migrations, whole_script
 from tests.support.processes import group_of, living, refusal
 from tests.support.server import STOP_LIMIT_S, call, data_folder, present, running_server
 from tests.support.waiting import eventually
@@ -209,9 +210,30 @@ def cause_of(folder: Path, session: str) -> str | None:
     return found[0] if found else None
 
 
-def test_migrate_can_be_run_again_and_again(server_database: str) -> None:
+def migrate(*options: str) -> tuple[int, str]:
+    """The exit code of `studymatch migrate` and what it prints."""
     with data_folder() as folder:
-        for _ in range(2):
-            command = [sys.executable, "-m", "web.cli", "migrate", "--database-url", server_database]
-            result = subprocess.run([*command, "--data-dir", str(folder)], capture_output=True, text=True)
-            assert (result.returncode, result.stdout) == (0, "The tables are up to date.\n")
+        command = [sys.executable, "-m", "web.cli", "migrate", "--data-dir", str(folder / "data"), *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=STOP_LIMIT_S, check=False)
+        assert done.stderr == ""
+        assert not (folder / "data").exists(), "it needs no data folder"
+    return done.returncode, done.stdout
+
+
+def test_migrate_says_what_is_to_be_done_and_what_it_did(bare_conninfo: str) -> None:
+    """`--check` first, which changes nothing; then once, and once more."""
+    there = ("--database-url", bare_conninfo)
+    names = [migration.name for migration in all_migrations()]
+    todo = "".join(f"To be applied: {name}\n" for name in names)
+    done = "".join(f"Applied: {name}\n" for name in names)
+    for _ in range(2):
+        assert migrate("--check", *there) == (1, todo)
+    assert migrate(*there) == (0, f"{done}The tables are up to date.\n")
+    for again in ((), ("--check",)):
+        assert migrate(*again, *there) == (0, "The tables are up to date.\n")
+
+
+def test_migrate_prints_the_sql_for_whoever_deploys_by_hand() -> None:
+    """Without any database."""
+    assert migrate("--print") == (0, whole_script())
+    assert "--check and --print" in refusal("migrate", "--check", "--print")

@@ -1,5 +1,5 @@
--- The tables of studymatch, for PostgreSQL 14 and later. This script can be run any number of times: what is
--- there stays as it is. `studymatch migrate` and every start run it in one transaction, under an advisory lock.
+-- People, sessions and nodes, for PostgreSQL 14 and later. Programs without numbered migrations ran this script
+-- at every start, so it can be run on their tables: what is there stays as it is.
 --
 -- Which rules are held here, and how:
 --   nobody has a session with themselves ............ check on session
