@@ -117,7 +117,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(bare_conninfo: str) 
 
 async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(conninfo: str) -> None:
     query(conninfo, "update schema_migration set checksum = 'another'")
-    with pytest.raises(DatabaseSettingError, match=r"0001_people_and_sessions was applied .* in another form"):
+    with pytest.raises(DatabaseSettingError, match=r"0001_\w+ was applied .* in another form"):
         await Store(conninfo).migrate()
 
 
