@@ -19,7 +19,7 @@ from math import ceil, log2
 from msgspec import Struct
 
 from actors import Budgets, Rate
-from studymatch.settings import Settings
+from studymatch.settings import LimitSettings
 
 CALL_FORGIVES = 2.0
 """Matches by which a call lowers the count of an address, for each of its two people."""
@@ -93,7 +93,7 @@ class Patience:
     (`over`).
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LimitSettings) -> None:
         first_s, most_s = settings.skip_wait_s, settings.skip_wait_max_s
         self._by_person = Debts(settings.skips_burst, settings.skips_per_s, first_s, most_s)
         self._by_address = Debts(settings.address_skips_burst, settings.address_skips_per_s, first_s, most_s)

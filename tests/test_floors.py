@@ -33,11 +33,7 @@ ROOMS = {
         "actors studymatch.state_files studymatch.rules studymatch.postgres trio msgspec psycopg"
     ),
     "studymatch.ids": words(""),
-    "studymatch.origins": words(""),
-    "studymatch.relations": words(""),
-    "studymatch.readings": words("studymatch.origins studymatch.postgres"),
-    "studymatch.ice": words("studymatch.rules studymatch.origins msgspec"),
-    "studymatch.settings": words("studymatch.rules studymatch.relations studymatch.readings"),
+    "studymatch.settings": words("studymatch.rules studymatch.postgres msgspec"),
     "studymatch.census": words("studymatch.rules"),
     "studymatch.messages": words("actors studymatch.rules msgspec"),
     "studymatch.patience": words("actors studymatch.settings msgspec"),
@@ -232,7 +228,7 @@ def test_a_package_is_the_base_of_its_own_relative_imports() -> None:
         ("studymatch.person", "studymatch.matcher studymatch.recording.ledger studymatch.hall psycopg"),
         ("studymatch.hall", "web.app quart.Quart hypercorn.trio wsproto http.HTTPStatus tests.support"),
         ("web.server", "studymatch.rules.protocol web.app quart.Quart crowd"),
-        ("crowd", "actors.Rate studymatch.readings web.identity web.server trio tests.support"),
+        ("crowd", "actors.Rate studymatch.settings web.identity web.server trio tests.support"),
         ("web", "tests.support benchmarks.pool psycopg.connect"),
     ],
 )

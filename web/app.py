@@ -19,9 +19,9 @@ from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
 from actors import Journal
-from studymatch.origins import read_origin
 from studymatch.rules import sentences
 from studymatch.rules.names import accept_name
+from studymatch.settings.origins import read_origin
 from web.build import this_build
 from web.front_page import FrontPage
 from web.identity import Identities

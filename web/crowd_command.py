@@ -24,7 +24,7 @@ from crowd.results import Document, document
 from crowd.server_watch import listener
 from crowd.target import PlaceError, find
 from crowd.text_report import progress, table
-from studymatch.readings import read_origin
+from studymatch.settings.readings import read_origin
 from web.crowd_options import crowd_options
 from web.identity import Identities
 from web.options import Command

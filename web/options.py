@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 import click
 
-from studymatch.ice import read_ice_server, split_ice_servers
-from studymatch.readings import shown
 from studymatch.rules.protocol import IceServer
 from studymatch.settings import CONFIDENTIAL, SettingError, Settings, expected, option
+from studymatch.settings.ice import read_ice_server, split_ice_servers
+from studymatch.settings.readings import shown
 
 F = Callable[..., None]
 

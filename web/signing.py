@@ -10,13 +10,13 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from studymatch.settings import SettingError, Settings, check_secret
+from studymatch.settings import SettingError, StorageSettings, check_secret
 from studymatch.state_files import read_plainly, write_whole
 
 SECRET_FILE = "signing.key"
 
 
-def signing_secrets(settings: Settings, data_dir: Path) -> tuple[str, ...]:
+def signing_secrets(settings: StorageSettings, data_dir: Path) -> tuple[str, ...]:
     """The secrets of `--secret`, then those of `--secret-file`; without any, those kept in `data_dir`.
 
     Raises:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from actors import Budget, Budgets, Rate
 from studymatch.patience import Patience
 from studymatch.rules.waits import Wait, Why
-from studymatch.settings import Settings
+from studymatch.settings import LimitSettings
 
 STRIKES_PER_S = 1.0
 """Refused frames a second that have no consequence. A client gains nothing by sending at twice the rate."""
@@ -57,7 +57,7 @@ class Acts:
 class Accounts:
     """The accounts of everybody, by the limits in `settings`. An address of None has no budget."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LimitSettings) -> None:
         each = settings
         self.patience = Patience(settings)
         self._guests = Acts(

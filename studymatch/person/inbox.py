@@ -43,7 +43,7 @@ from studymatch.rules.protocol import (
     Welcome,
     kind_of,
 )
-from studymatch.settings import Settings
+from studymatch.settings import PersonSettings
 
 Turn: TypeAlias = Inbound | LineUp | LineDown | PairMessage
 """What the present state has to deal with."""
@@ -69,7 +69,7 @@ class Stage:
         person: Person,
         key: str,
         scene: Scene,
-        settings: Settings,
+        settings: PersonSettings,
         journal: Journal,
         census: Census,
     ) -> None:

@@ -73,7 +73,7 @@ from studymatch.rules.protocol import (
 )
 from studymatch.rules.records import LedgerMessage
 from studymatch.rules.waits import Wait
-from studymatch.settings import Settings
+from studymatch.settings import PersonSettings
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class User:
         ledger: Mailbox[LedgerMessage],
         accounts: Accounts,
         census: Census,
-        settings: Settings,
+        settings: PersonSettings,
         journal: Journal,
         past: Past | None = None,
     ) -> None:

@@ -12,8 +12,8 @@ from ipaddress import IPv6Address
 
 import msgspec
 
-from studymatch.origins import read_host
 from studymatch.rules.protocol import IceServer
+from studymatch.settings.origins import read_host
 
 _URL = re.compile(
     r"(?P<scheme>stun|turns?):(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<host>[a-z0-9._-]+))"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from studymatch import origins
 from studymatch.postgres.conninfo import read_conninfo
+from studymatch.settings import origins
 
 SHOWN = 100
 """Characters of a value that an error repeats."""

@@ -6,7 +6,7 @@ import json
 
 import msgspec
 
-from studymatch.ice import read_ice_server
+from studymatch.settings.ice import read_ice_server
 from tests.browser.conftest import EACH, ComeIn
 from tests.support.ice_servers import TAKEN
 

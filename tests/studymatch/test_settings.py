@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from studymatch.handover import LIFE_S as HANDOVER_LIFE_S
-from studymatch.ice import read_ice_server, split_ice_servers
-from studymatch.origins import read_origin
-from studymatch.relations import RELATIONS, Relation
 from studymatch.rules.protocol import IceServer
 from studymatch.settings import SettingError, Settings, option, unknown_variables
+from studymatch.settings.ice import read_ice_server, split_ice_servers
+from studymatch.settings.origins import read_origin
+from studymatch.settings.relations import RELATIONS, Relation
 from tests.support.ice_servers import NOT_TAKEN, TAKEN
 from web.app import may_connect
 
