@@ -7,8 +7,9 @@ only; and an address can be made to die with a scope (a *door*), so late news ca
 Nothing in this package knows what the actors are about.
 """
 
+from actors.door import Door, link
 from actors.journal import Journal
-from actors.mailbox import Door, Mailbox, link
+from actors.mailbox import Mailbox
 from actors.rate import Budget, Budgets, Rate
 from actors.supervisor import (
     Backoff,

@@ -22,8 +22,8 @@ from studymatch.messages import Asked, Guest, Line, Matched, MatcherMessage, Pai
 from studymatch.pairing import bind
 from studymatch.patience import Debt
 from studymatch.person.accounts import Accounts
-from studymatch.person.saved import Memento, agreed
-from studymatch.person.user import Past, User
+from studymatch.person.saved import SavedPerson, agreed
+from studymatch.person.user import Restored, User
 from studymatch.recording.ledger import Ledger
 from studymatch.rules.lifecycle import IN_SESSION, SessionCause, State
 from studymatch.rules.people import Person
@@ -139,7 +139,7 @@ class Hall:
         user.attach(line, None, guest.token)
         return user
 
-    def _admit(self, person: Person, key: str, past: Past | None = None) -> User:
+    def _admit(self, person: Person, key: str, restored: Restored | None = None) -> User:
         journal = self._journal_for(f"user {person.id}")
         user = User(
             person,
@@ -150,48 +150,48 @@ class Hall:
             census=self._census,
             settings=self._settings,
             journal=journal,
-            past=past,
+            restored=restored,
         )
         self._users[person.id] = user
         self.crew.hire(partial(self._stay, user), journal)
         return user
 
-    def restore(self, people: Iterable[Memento], away_s: float, debts: Iterable[Debt] = ()) -> None:
-        """Go on with the people of the former life of the server, which ended `away_s` ago.
+    def restore(self, people: Iterable[SavedPerson], away_s: float, debts: Iterable[Debt] = ()) -> None:
+        """Go on with the people whom the server saved when it stopped, `away_s` ago.
 
         `debts` are what they, and others, had left open. All of them are away at first. Where of two in a
         session one is missing, the other is told.
         """
         patience, now = self.accounts.patience, trio.current_time()
         patience.restore(debts, now - away_s)
-        mementos = {memento.person.id: memento for memento in agreed(people)}
+        saved_people = {saved.person.id: saved for saved in agreed(people)}
         users = {
-            person: self._admit(memento.person, memento.key, Past(memento, away_s))
-            for person, memento in mementos.items()
+            person: self._admit(saved.person, saved.key, Restored(saved, away_s))
+            for person, saved in saved_people.items()
         }
         seekers = {
             person: Seeker(users[person].person, users[person].open_door())
-            for person, memento in mementos.items()
-            if memento.state in IN_SESSION
+            for person, saved in saved_people.items()
+            if saved.state in IN_SESSION
         }
         for person, seeker in seekers.items():
-            memento = mementos[person]
-            if memento.session is None or memento.partner is None:
+            saved = saved_people[person]
+            if saved.session is None or saved.partner is None:
                 continue
-            mate = seekers.get(memento.partner.id)
-            together = mate is not None and mementos[mate.person.id].session == memento.session
+            mate = seekers.get(saved.partner.id)
+            together = mate is not None and saved_people[mate.person.id].session == saved.session
             if mate is None or not together:
-                mate = self._nobody(memento.session, memento.partner, seeker, memento.left)
+                mate = self._nobody(saved.session, saved.partner, seeker, saved.left)
             elif not seeker.door.linked(mate.door):
-                bind(memento.session, seeker, mate, self._ledger.mailbox, patience)
-                if memento.state is State.CONNECTED:
-                    patience.came_about(memento.session, now)
-            users[person].reunite(Matched(memento.session, mate, memento.initiator), seeker.door)
+                bind(saved.session, seeker, mate, self._ledger.mailbox, patience)
+                if saved.state is State.CONNECTED:
+                    patience.came_about(saved.session, now)
+            users[person].reunite(Matched(saved.session, mate, saved.initiator), seeker.door)
 
     def _nobody(self, session: str, partner: Person, alone: Seeker, news: PartnerLeft | None) -> Seeker:
         """The partner who did not come through the restart: their session is over.
 
-        `news`: they had left it before, which the former life has recorded.
+        `news`: they had left it before the restart, which is recorded.
         """
         if news is None:
             now = trio.current_time()
@@ -246,20 +246,20 @@ class Hall:
         return self._ledger.not_ready_because()
 
     def debts(self) -> tuple[Debt, ...]:
-        """What people have left open at this moment, for the next life of the server to `restore`."""
+        """What people owe for skips at this moment, to `restore` after a restart."""
         return self.accounts.patience.debts(trio.current_time())
 
-    def hand_over(self) -> tuple[Memento, ...]:
+    def hand_over(self) -> tuple[SavedPerson, ...]:
         """Let nobody in any more, and tell everybody that the server restarts: one synchronous step.
 
-        Returns where everybody was, for the next life of the server to `restore`. Sessions stay open.
+        Returns everybody as they are, to `restore` after a restart. Sessions stay open.
         """
         self._closed = True
         users = list(self._users.values())
-        mementos = tuple(user.memento() for user in users)
+        saved_people = tuple(user.save() for user in users)
         for user in users:
             user.leave(CloseCode.RESTARTING)
-        return mementos
+        return saved_people
 
     async def deserted(self) -> None:
         """Wait until everybody has gone."""

@@ -1,9 +1,9 @@
-"""What one life of the server leaves to the next, so that a restart is only a dropped connection.
+"""What a server saves when it stops, and restores when it is started again: a restart only drops connections.
 
-When the hall closes, everybody's place in their story is taken down as a `Memento`, in one synchronous step.
-The next life begins with the same people, all of them away: their browsers come back to them with the keys
-they have, like after any dropped connection, and whoever does not is lost after the grace. Sessions stay
-open in the database meanwhile; the next life goes on under the same node, whose sessions they are.
+When the hall closes, it saves everybody as a `SavedPerson`, in one synchronous step. The server that is
+started next begins with the same people, all of them away: their pages come back with the keys that they
+have, as after any dropped connection, and a person whose page does not come back is lost after the grace.
+Sessions stay open in the database meanwhile; the new process goes on under the same node, which has them.
 
 The file holds keys, so it is for its owner alone; it is deleted when it has been read, and too old a one
 is not used: its sessions count as abandoned then.
@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from studymatch.patience import Debt
-from studymatch.person.saved import Memento
+from studymatch.person.saved import SavedPerson
 from studymatch.rules.lifecycle import IN_SESSION
 from studymatch.rules.records import Node
 from studymatch.state_files import Tell, decode, read_or_set_aside, set_aside, write_whole
@@ -27,7 +27,7 @@ LIFE_S = 120.0
 for longer than that, but nobody waits at a picture that stands still."""
 
 LEEWAY_S = 60.0
-"""How far in the future the end of the former life may lie, since clocks are sometimes set back."""
+"""How far in the future the time of saving may lie, since clocks are sometimes set back."""
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Handover(msgspec.Struct, frozen=True):
 
     node: Node
     left_at: float
-    people: tuple[Memento, ...]
+    people: tuple[SavedPerson, ...]
     debts: tuple[Debt, ...] = ()  # a server of before they were kept did not say
 
 
@@ -52,7 +52,7 @@ def save(handover: Handover, path: Path) -> None:
 
 
 def take(path: Path, now: float, tell: Tell) -> Handover | None:
-    """What the former life left at `path`, if there is something, and it is not too old at `now` (Unix time).
+    """What was saved at `path`, if there is something, and it is not too old at `now` (Unix time).
 
     The file is removed, so that it is used once. If it cannot be used, it is set aside, or `tell` gets a
     warning. In the result, `left_at` is at most `now`: a clock that was set back within `LEEWAY_S` loses
@@ -77,10 +77,10 @@ def take(path: Path, now: float, tell: Tell) -> Handover | None:
 
 
 def _is_sound(handover: Handover) -> bool:
-    """Whether the next life can go on with it: the database must take the node, and a session needs two."""
+    """Whether a server can go on with it: the database must take the node, and a session needs two."""
     try:
         UUID(handover.node.id)
     except ValueError:
         return False
-    together = [memento for memento in handover.people if memento.state in IN_SESSION]
-    return all(memento.session is not None and memento.partner is not None for memento in together)
+    together = [saved for saved in handover.people if saved.state in IN_SESSION]
+    return all(saved.session is not None and saved.partner is not None for saved in together)

@@ -67,13 +67,13 @@ class Matcher:
         """Deal with what comes, in the step in which it is told, until two who were kept apart may meet."""
         with trio.CancelScope(deadline=_when(pool.due())) as alarm:
 
-            def settle(message: MatcherMessage) -> bool:
+            def handle_in_place(message: MatcherMessage) -> bool:
                 self._turn(pool, desk, message)
                 if (due := _when(pool.due())) < alarm.deadline:
                     alarm.deadline = due
                 return True
 
-            await self._mailbox.receive(settle)
+            await self._mailbox.receive(handle_in_place)
 
     def _turn(self, pool: Pool[Seeker], desk: Door[MatcherMessage], message: MatcherMessage) -> None:
         """One synchronous step."""

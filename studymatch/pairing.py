@@ -67,7 +67,7 @@ class Pairing:
     down.
 
     A context manager: leaving the block leaves the session, if nobody has left it yet, for the cause that
-    `cut_short` gives then. If it gives None, nobody is told, since the next life of the server goes on.
+    `cut_short` gives then. If it gives None, nobody is told, since the session goes on after the restart.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ TINY = 1e-6
 """Tolerance for sums of floats."""
 
 SAVED_MAX = 10_000
-"""Debts that the next life of the server is told of: of more, those who wait longest."""
+"""Debts that are saved over a restart; if there are more, those who wait longest."""
 
 
 class Debt(Struct, frozen=True):
@@ -143,11 +143,11 @@ class Patience:
                 self._by_address.add(address, now)
 
     def debts(self, now: float) -> tuple[Debt, ...]:
-        """What people have left open, for the next life of the server."""
+        """What people owe, to `restore` after a restart."""
         return tuple(self._by_person.saved(now))
 
     def restore(self, debts: Iterable[Debt], now: float) -> None:
-        """Go on with what the former life of the server saved. To be called before anything else."""
+        """Go on with what was saved before a restart. To be called before anything else."""
         for debt in debts:
             self._by_person.restore(debt, now)
 

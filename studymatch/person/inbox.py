@@ -1,9 +1,9 @@
-"""Where one person stands: their mailbox, their browser and the scene they are in.
+"""The inbox of one person's actor, with what is the same in every state.
 
-A `Stage` belongs to one user actor, and is shared by the parts of its story (`user`, `session`). It owns
-what is the same in every state: the one place where the actor waits (`Stage.next`), frames that are late
-or not allowed, pings, the connection that drops and comes back, and the way from one scene to the next.
-It decides nothing about encounters.
+An `Inbox` belongs to one user actor, and is shared by its parts (`user`, `session`). It owns the mailbox and
+the one place where the actor waits (`Inbox.next`), and it handles what does not depend on the state: frames
+that are late or not allowed, pings, the connection that drops and comes back. It keeps the present state of
+the person, and moves from one to the next. It decides nothing about encounters.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from actors import Journal, Mailbox, Rate
 from studymatch.census import Census
 from studymatch.messages import FrameIn, LineDown, LineUp, PairMessage, PeopleCounted, Refused, UserMessage
 from studymatch.person.answers import Answers
-from studymatch.person.outgoing import Browser
+from studymatch.person.outgoing import Outgoing
 from studymatch.rules import sentences
 from studymatch.rules.lifecycle import ACCEPTS, CUES, IN_SESSION, State, move
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.people import Person
-from studymatch.rules.person_state import Scene
+from studymatch.rules.person_state import PersonState
 from studymatch.rules.protocol import (
     VERSION,
     ChatFrom,
@@ -48,12 +48,12 @@ from studymatch.settings import PersonSettings
 Turn: TypeAlias = Inbound | LineUp | LineDown | PairMessage
 """What the present state has to deal with."""
 
-Settle: TypeAlias = Callable[[Turn], bool]
-"""Deals with a turn, if it is one that moves nothing; returns whether it was (see `actors.mailbox`)."""
+InPlace: TypeAlias = Callable[[Turn], bool]
+"""Handles a turn that changes no state; returns whether it has handled it (see `actors.mailbox`)."""
 
 
 def nothing(_: Turn) -> bool:
-    """Settles nothing."""
+    """Handles nothing."""
     return False
 
 
@@ -61,14 +61,18 @@ class UnexpectedError(Exception):
     """A message that cannot arrive in this state, and did: a bug."""
 
 
-class Stage:
-    """The stage of `person`, who comes back to it with `key`. `scope` is the life of their actor."""
+class Inbox:
+    """The inbox of the actor of `person`, whose page comes back with `key`.
+
+    The actor runs inside `scope`, which ends it: when it is cancelled, or at its deadline, which is when the
+    grace of a person without a connection is over. `current` is the state that the person is in.
+    """
 
     def __init__(
         self,
         person: Person,
         key: str,
-        scene: Scene,
+        current: PersonState,
         settings: PersonSettings,
         journal: Journal,
         census: Census,
@@ -77,10 +81,10 @@ class Stage:
         self.key = key
         self.settings = settings
         self.journal = journal
-        self.scene = scene
+        self.current = current
         self.scope = trio.CancelScope()
-        self.inbox: Mailbox[UserMessage] = Mailbox()
-        self.browser = Browser(Outbox(settings.outbox_max, settings.outbox_max_bytes))
+        self.mailbox: Mailbox[UserMessage] = Mailbox()
+        self.outgoing = Outgoing(Outbox(settings.outbox_max, settings.outbox_max_bytes))
         self.answers = Answers(Rate(settings.answers_per_s, settings.answers_burst))
         self.heard = 0
         """The number of the last frame of the page that was dealt with; 0: none."""
@@ -88,53 +92,53 @@ class Stage:
         """Whether the last frame of the page was `leaving`."""
         self._census = census
         self._away_since = trio.current_time()
-        self._settle: Settle = nothing
+        self._in_place: InPlace = nothing
 
-    async def next(self, settle: Settle = nothing) -> Turn:
+    async def next(self, in_place: InPlace = nothing) -> Turn:
         """The next message that the present state has to deal with. Only here does the actor wait.
 
-        What `settle` deals with, and then returns True, does not end the waiting: see `Mailbox.receive`.
+        What `in_place` handles, and then returns True, does not end the waiting: see `Mailbox.receive`.
         `LineUp` and `LineDown` have been dealt with when they are returned, and are returned only when
         somebody who was away is back, or somebody who was present is away.
         """
-        self._settle = settle
+        self._in_place = in_place
         try:
             return await self._wait()
         finally:
-            self._settle = nothing  # breaks a reference cycle: it refers to this stage
+            self._in_place = nothing  # breaks a reference cycle: it refers to this inbox
 
     async def _wait(self) -> Turn:
         while True:
-            if not self.inbox:
-                self.browser.flush()
-            match await self.inbox.receive(self._settles):
+            if not self.mailbox:
+                self.outgoing.flush()
+            match await self.mailbox.receive(self.handle_in_place):
                 case FrameIn(line, said):
                     line.credit()
-                    assert not isinstance(said, Refused), "that was settled"
+                    assert not isinstance(said, Refused), "that was handled in place"
                     self._hear(said)
                     return said
                 case LineUp() as up:
-                    was_present = self.browser.present
+                    was_present = self.outgoing.present
                     self._greet(up)
                     if not was_present:
                         return up
                 case LineDown(line, why) as down:
-                    if self.browser.down(line):
+                    if self.outgoing.down(line):
                         self._miss("leaving" if self.leaving else why)
                         return down
                 case PeopleCounted():
-                    raise AssertionError("that was settled")
+                    raise AssertionError("that was handled in place")
                 case message:
                     return message
 
-    def _settles(self, message: UserMessage) -> bool:
-        """Deal with what moves nothing; of the rest, do nothing and return False."""
+    def handle_in_place(self, message: UserMessage) -> bool:
+        """Handle what changes no state and return True; for the rest, do nothing and return False."""
         match message:
             case FrameIn(line, said):
-                if self.browser.reads(line):
+                if self.outgoing.reads(line):
                     self.leaving = isinstance(said, Leaving)
                     if not self._is_repeated(said):
-                        if self._is_meant(said) and not self._settle(said):
+                        if self._is_meant(said) and not self._in_place(said):
                             return False
                         self._hear(said)
                 line.credit()
@@ -143,10 +147,10 @@ class Stage:
             case LineUp() | LineDown():
                 return False
             case _:
-                if not self._settle(message):
+                if not self._in_place(message):
                     return False
-        if not self.inbox:
-            self.browser.flush()
+        if not self.mailbox:
+            self.outgoing.flush()
         return True
 
     def _is_repeated(self, said: Inbound | Refused) -> bool:
@@ -162,17 +166,17 @@ class Stage:
 
     def _is_meant(self, said: Inbound | Refused) -> TypeGuard[Inbound]:
         """Whether a frame means something now; otherwise it is answered here, or dropped as late."""
-        state = self.scene.state
+        state = self.current.state
         if isinstance(said, Refused):
-            self.browser.send(Error(said.code, said.message, n=said.n))
+            self.outgoing.send(Error(said.code, said.message, n=said.n))
         elif isinstance(said, Ping):
-            self.browser.send(Pong(self.heard))
+            self.outgoing.send(Pong(self.heard))
         elif isinstance(said, Leaving):
             self.journal.note("leaving")
-        elif isinstance(said, SessionFrame) and said.session != self.scene.session:
+        elif isinstance(said, SessionFrame) and said.session != self.current.session:
             self.journal.note("late", about=kind_of(said))
         elif (kind := kind_of(said)) not in ACCEPTS[state]:
-            self.browser.send(Error("not_now", sentences.of_refusal(kind, state), kind, _number(said)))
+            self.outgoing.send(Error("not_now", sentences.of_refusal(kind, state), kind, _number(said)))
         else:
             return True
         return False
@@ -182,15 +186,15 @@ class Stage:
         now = trio.current_time()
         self._away_since = now
         self._census.away(self.person.id, now)
-        self.journal.info("away", cause=why, session=self.scene.session)
-        if not any(isinstance(message, LineUp) for message in self.inbox.waiting()):
+        self.journal.info("away", cause=why, session=self.current.session)
+        if not any(isinstance(message, LineUp) for message in self.mailbox.waiting()):
             self.scope.deadline = now + self._grace_s()
 
     def _grace_s(self) -> float:
         """For how long the person may be away. After `leaving` only a session is kept, for a reload."""
         if not self.leaving:
             return self.settings.grace_s
-        return self.settings.closed_page_grace_s if self.scene.state in IN_SESSION else 0.0
+        return self.settings.closed_page_grace_s if self.current.state in IN_SESSION else 0.0
 
     def _greet(self, up: LineUp) -> None:
         settings = self.settings
@@ -205,40 +209,40 @@ class Stage:
             token=up.token,
             build=up.line.build,
         )
-        cue = None if self.browser.saw(up.seq) else self._cue()
-        was_present, before = self.browser.present, self._away_since
+        cue = None if self.outgoing.saw(up.seq) else self._cue()
+        was_present, before = self.outgoing.present, self._away_since
         now = trio.current_time()
-        lost = self.browser.up(up.line, up.seq, welcome, self.scene.snapshot(now, cue))
+        lost = self.outgoing.up(up.line, up.seq, welcome, self.current.snapshot(now, cue))
         self.scope.deadline, self.leaving = inf, False
-        self._census.here(self.person.id, searching=self.scene.state is State.SEARCHING)
+        self._census.here(self.person.id, searching=self.current.state is State.SEARCHING)
         self._count()
         if up.seq is None:
             self.journal.note("present")
         else:
             away_ms = None if was_present else round((now - before) * 1000)
-            session = self.scene.session
+            session = self.current.session
             self.journal.info("back", session=session, lasted_ms=away_ms, frames_lost=lost or None)
 
-    def enter(self, scene: Scene) -> None:
-        """Go on to `scene`, and tell the journal and the browser.
+    def enter(self, current: PersonState) -> None:
+        """Go on to the state `current`, and tell the journal and the page.
 
         Raises:
             IllegalMoveError: the table of states does not hold such a move. Nothing has changed.
         """
-        before, now = self.scene, trio.current_time()
-        move(before.state, scene.state, scene.cause)
-        self.scene = scene
-        self._census.moved(self.person.id, searching=scene.state is State.SEARCHING)
+        before, now = self.current, trio.current_time()
+        move(before.state, current.state, current.cause)
+        self.current = current
+        self._census.moved(self.person.id, searching=current.state is State.SEARCHING)
         self.journal.info(
             "moved",
             from_=before.state,
-            to=scene.state,
-            cause=scene.cause,
-            session=scene.session,
-            partner=scene.partner and scene.partner.id,
+            to=current.state,
+            cause=current.cause,
+            session=current.session,
+            partner=current.partner and current.partner.id,
             lasted_ms=round((now - before.since) * 1000),
         )
-        self.browser.show(scene.snapshot(now, self._cue()))
+        self.outgoing.show(current.snapshot(now, self._cue()))
         self._count()
 
     def lacks(self, presence: Presence) -> bool:
@@ -247,23 +251,23 @@ class Stage:
         A page in a session is told after it. If most people are in a call, telling everybody every few
         seconds would cost as much as the calls.
         """
-        return self.scene.state not in IN_SESSION and self.browser.lacks(presence)
+        return self.current.state not in IN_SESSION and self.outgoing.lacks(presence)
 
     def _count(self) -> None:
         """Tell the page how many people are here now, if it lacks that."""
         presence = self._census.count(trio.current_time())
         if self.lacks(presence):
-            self.browser.count(presence)
+            self.outgoing.count(presence)
 
     def _cue(self) -> str | None:
         """The sound that goes with the last change of state."""
-        return None if self.scene.cause is None else CUES.get(self.scene.cause)
+        return None if self.current.cause is None else CUES.get(self.current.cause)
 
     def partner_away(self, away: bool) -> None:
         """The partner's connection dropped, or came back."""
-        self.scene = replace(self.scene, partner_away=away)
-        if self.scene.session is not None:
-            self.browser.send(PartnerChanged(self.scene.session, away))
+        self.current = replace(self.current, partner_away=away)
+        if self.current.session is not None:
+            self.outgoing.send(PartnerChanged(self.current.session, away))
 
     def relay(self, frame: SignalFrom | ChatFrom) -> None:
         """Pass on what the partner said. If the person is away and there is no room left, the frame is lost.
@@ -271,13 +275,13 @@ class Stage:
         They are told so when they reconnect. They keep their place, however much the partner sends.
         """
         self.answers.heard()
-        if not self.browser.relay(frame):
-            tell = self.journal.warning if self.browser.outbox.without_room == 1 else self.journal.note
+        if not self.outgoing.relay(frame):
+            tell = self.journal.warning if self.outgoing.outbox.without_room == 1 else self.journal.note
             tell("overflow", session=frame.session)
 
     def unexpected(self, message: Turn) -> UnexpectedError:
         """The error for a message that cannot arrive now."""
-        return UnexpectedError(f"{type(message).__name__} cannot arrive while {self.scene.state}")
+        return UnexpectedError(f"{type(message).__name__} cannot arrive while {self.current.state}")
 
 
 def _number(said: Inbound | Refused) -> int | None:

@@ -1,8 +1,8 @@
-"""How one person is reached: the line they have at the moment, if any, and what must not be lost.
+"""What one person's actor sends to their page: on the present connection, if there is one, or kept for later.
 
-A `Browser` belongs to one user actor. It owns the outbox and the present `Line`; it knows frames and
-lines, but decides nothing. A person without a line is *away*: snapshots are not sent to them (one will
-do when they are back), signals and chat are kept.
+An `Outgoing` belongs to one user actor. It owns the outbox and knows the present `Line`; it decides nothing.
+A person without a connection is *away*: snapshots are not sent to them (they get the latest one when they are
+back), signals and chat are kept.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from studymatch.rules.protocol import (
 )
 
 
-class Browser:
-    """What a user says to their person.
+class Outgoing:
+    """The frames that go to the page of one person.
 
     `shown` is the number of the frame that told of the last change of state; None: nobody was told.
     `counted` is the last count of people that was sent on the present line.

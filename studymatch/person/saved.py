@@ -10,10 +10,10 @@ from studymatch.messages import PartnerLeft
 from studymatch.rules.lifecycle import Cause, State
 from studymatch.rules.outbox import Numbers
 from studymatch.rules.people import Person, Wish
-from studymatch.rules.person_state import Scene
+from studymatch.rules.person_state import PersonState
 
 
-class Memento(msgspec.Struct, frozen=True, kw_only=True):
+class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
     """Where one person was. Durations in seconds, up to the moment of the closing.
 
     `wish` is what they search for, or will after the session; None: nothing. `seq`, `shown`, `connections`
@@ -24,7 +24,7 @@ class Memento(msgspec.Struct, frozen=True, kw_only=True):
     never sent.
 
     `leaving`: the last frame of their page was `leaving`. They have the whole grace all the same, since a
-    reloaded page has to find the next life first. If it does not come, they have ended the session.
+    reloaded page has to find the new process first. If it does not come, they have ended the session.
 
     `left`: their partner has left the session, and they have had no turn to hear of it.
     """
@@ -57,8 +57,8 @@ class Memento(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 yield () if numbers is None else (numbers,), body
 
-    def scene(self, now: float, away_s: float, wait_s: float) -> Scene:
-        """Where their story begins again at the time `now`, `away_s` after the closing.
+    def restored(self, now: float, away_s: float, wait_s: float) -> PersonState:
+        """The state in which they begin again at the time `now`, `away_s` after they were saved.
 
         `wait_s`: for how long who searches again after a session still has to wait.
 
@@ -68,11 +68,11 @@ class Memento(msgspec.Struct, frozen=True, kw_only=True):
         since = now - self.lasted_s - away_s
         match self.state:
             case State.IDLE | State.SEARCHING:
-                return Scene(State.IDLE, since)
+                return PersonState(State.IDLE, since)
             case State.CONNECTING:
-                return Scene(State.SEARCHING, since)
+                return PersonState(State.SEARCHING, since)
             case State.CONNECTED | State.ENDED:
-                return Scene(
+                return PersonState(
                     self.state,
                     since,
                     cause=self.cause,
@@ -85,16 +85,16 @@ class Memento(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
 
-def agreed(people: Iterable[Memento]) -> list[Memento]:
+def agreed(people: Iterable[SavedPerson]) -> list[SavedPerson]:
     """The same people, with the two of a session in the same state of it.
 
     The closing may have caught one of the two a turn before the other: connected is what both are then.
     """
     people = list(people)
-    calls = {memento.session for memento in people if memento.state is State.CONNECTED}
+    calls = {saved.session for saved in people if saved.state is State.CONNECTED}
     return [
-        msgspec.structs.replace(memento, state=State.CONNECTED, cause=Cause.CONNECTED, lasted_s=0.0)
-        if memento.state is State.CONNECTING and memento.session in calls
-        else memento
-        for memento in people
+        msgspec.structs.replace(saved, state=State.CONNECTED, cause=Cause.CONNECTED, lasted_s=0.0)
+        if saved.state is State.CONNECTING and saved.session in calls
+        else saved
+        for saved in people
     ]

@@ -24,10 +24,10 @@ from studymatch.messages import (
     SignalSent,
 )
 from studymatch.pairing import Pairing
-from studymatch.person.inbox import Stage, Turn
+from studymatch.person.inbox import Inbox, Turn
 from studymatch.rules.lifecycle import SEEN_BY_LEAVER, SEEN_BY_PARTNER, Cause, SessionCause, State
 from studymatch.rules.people import Person, Wish
-from studymatch.rules.person_state import Scene
+from studymatch.rules.person_state import PersonState
 from studymatch.rules.protocol import (
     Chat,
     ChatFrom,
@@ -65,19 +65,19 @@ def frame_of(words: SignalSent | ChatSent, session: str, partner: Person) -> Sig
 
 
 class Session:
-    """The session that `pairing` is, on the stage of one of its people, whose `wish` led to it."""
+    """The session that `pairing` is, for the person of `inbox`, whose `wish` led to it."""
 
-    def __init__(self, stage: Stage, pairing: Pairing, wish: Wish) -> None:
-        self._stage = stage
+    def __init__(self, inbox: Inbox, pairing: Pairing, wish: Wish) -> None:
+        self._inbox = inbox
         self._pairing = pairing
         self._wish = wish
 
     async def live(self) -> Ending:
-        """Everything from the match to the end; or from the middle of the call, if that is the scene."""
-        self._stage.answers.matched()
-        if not self._stage.browser.present:
+        """Everything from the match to the end; or from the middle of the call, if they are in one."""
+        self._inbox.answers.matched()
+        if not self._inbox.outgoing.present:
             self._pairing.tell(PartnerAway(True))
-        if self._stage.scene.state is State.CONNECTED:
+        if self._inbox.current.state is State.CONNECTED:
             return await self._call()
         return await self._connecting() or await self._connected()
 
@@ -87,7 +87,7 @@ class Session:
         The initiator keeps the session's record: it counts both reports, and its clock is the limit.
         """
         pairing = self._pairing
-        deadline = trio.current_time() + self._stage.settings.connect_limit_s
+        deadline = trio.current_time() + self._inbox.settings.connect_limit_s
         self._enter(State.CONNECTING, Cause.MATCHED, deadline)
         back = replace(self._wish, back=True)
         flows_here = flows_there = False
@@ -103,7 +103,7 @@ class Session:
                     case SessionBegan():
                         return None
                     case Failed(code=code):
-                        self._stage.journal.info("failed", session=pairing.session, code=code)
+                        self._inbox.journal.info("failed", session=pairing.session, code=code)
                         return self._leave(SessionCause.CONNECT_FAILED, None, None)
                     case other:
                         return self._over(other, back)
@@ -130,27 +130,27 @@ class Session:
 
     async def _next(self) -> Turn:
         """The next thing that decides something."""
-        while isinstance(turn := await self._stage.next(self._passes_on), LineUp | LineDown):
-            self._pairing.tell(PartnerAway(not self._stage.browser.present))
+        while isinstance(turn := await self._inbox.next(self._passes_on), LineUp | LineDown):
+            self._pairing.tell(PartnerAway(not self._inbox.outgoing.present))
         return turn
 
     def _passes_on(self, turn: Turn) -> bool:
         """Pass on what the two tell each other. Anything else is left alone: False."""
-        pairing, stage = self._pairing, self._stage
+        pairing, inbox = self._pairing, self._inbox
         match turn:
             case Signal(data=data):
                 pairing.spoke_here = True
                 pairing.tell(SignalSent(data))
             case SignalSent() as signal:
                 pairing.spoke_there = True
-                stage.relay(frame_of(signal, pairing.session, pairing.partner))
+                inbox.relay(frame_of(signal, pairing.session, pairing.partner))
             case Chat(text=text):
                 pairing.tell(ChatSent(text))
             case ChatSent() as chat:
-                stage.relay(frame_of(chat, pairing.session, pairing.partner))
+                inbox.relay(frame_of(chat, pairing.session, pairing.partner))
             case PartnerAway(away):
                 pairing.partner_away = away
-                stage.partner_away(away)
+                inbox.partner_away(away)
             case _:
                 return False
         return True
@@ -166,7 +166,7 @@ class Session:
             case PartnerLeft() as left:
                 return self._left(left, wish)
             case other:
-                raise self._stage.unexpected(other)
+                raise self._inbox.unexpected(other)
 
     def _leave(
         self,
@@ -190,7 +190,7 @@ class Session:
 
     def _ring(self) -> PartnerLeft:
         """The news that the partner was first, which is in the mailbox already."""
-        return next(news for news in self._stage.inbox.waiting() if isinstance(news, PartnerLeft))
+        return next(news for news in self._inbox.mailbox.waiting() if isinstance(news, PartnerLeft))
 
     def _left(self, left: PartnerLeft, wish: Wish | None) -> Ending:
         return self._ending(SEEN_BY_PARTNER[left.cause], wish if left.ready else None)
@@ -199,14 +199,14 @@ class Session:
         return Ending(cause, self._pairing.session, self._pairing.partner, wish)
 
     def _enter(self, state: State, cause: Cause, deadline: float | None) -> None:
-        self._stage.enter(
-            Scene(
+        self._inbox.enter(
+            PersonState(
                 state,
                 since=trio.current_time(),
                 cause=cause,
                 session=self._pairing.session,
                 partner=self._pairing.partner,
-                partner_away=self._stage.scene.partner_away,
+                partner_away=self._inbox.current.partner_away,
                 initiator=self._pairing.initiator,
                 deadline=deadline,
             )

@@ -14,7 +14,7 @@ not known whether the database took it, it is simply written again: nothing is l
 * The database refuses a record for good: the batch is made smaller until that record is alone; then it is set
   aside in a file of its own, loudly, and the others go on.
 * On stopping (the mailbox is closed) the backlog is written within a limit, and what is left is spilled. The
-  next life of this process replays it before anything newer.
+  process that is started next replays it before anything newer.
 
 A second task renews this node's lease. Sessions that are open without a lease were left by a process that was
 killed, and are closed: first after the replay, which may know better how they ended, then with each renewal.
@@ -123,7 +123,7 @@ class Ledger:
         self._batch_size = pace.batch_max
         self._news = trio.Event()
         self._closing = trio.Event()
-        self._settled = False
+        self._is_prepared = False
         self._troubles: set[str] = set()
         self._is_unusable = False
         self._last_good: float | None = None
@@ -147,7 +147,7 @@ class Ledger:
             self._journal.warning("records lost", records=len(self._backlog), why=str(error))
 
     async def _run(self) -> None:
-        self._settled = False
+        self._is_prepared = False
         with self._backlog:
             for line in self._backlog.damaged:
                 self._set_aside("a line of the spill file is damaged", line=line.decode(errors="replace"))
@@ -185,7 +185,7 @@ class Ledger:
             async with open_helpers() as helpers:
                 helpers.start_soon(self._take_in, life)
                 helpers.start_soon(self._keep_lease)
-                await self._settle()
+                await self._prepare_database()
                 await self._write_until_closed()
         finally:
             for record in self.mailbox.receive_nowait_all(sys.maxsize):
@@ -205,7 +205,7 @@ class Ledger:
         self._closing.set()
         self._news.set()
 
-    async def _settle(self) -> None:
+    async def _prepare_database(self) -> None:
         """Take this node's place: claim it, replay what was spilled, then close what was abandoned."""
         if self._prepare is not None:
             await self._insist(self._prepare)
@@ -214,7 +214,7 @@ class Ledger:
         while self._backlog.spilled:
             await self._insist(self._write_batch)
         await self._insist(self._close_abandoned)
-        self._settled = True
+        self._is_prepared = True
 
     async def _write_until_closed(self) -> None:
         while True:
@@ -281,7 +281,7 @@ class Ledger:
                 continue
             try:
                 await self._renew_lease()
-                if self._settled:
+                if self._is_prepared:
                     await self._close_abandoned()
             except StoreError as error:
                 self._note_trouble("lease", error)

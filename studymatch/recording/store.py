@@ -98,9 +98,9 @@ class Store:
     async def close_abandoned(self, node: Node) -> int:
         """End the open sessions that no living node will end, and return their number.
 
-        These are the sessions of nodes whose lease ran out, of the former life of `node`, and of other lives
-        in its data folder that have not renewed their lease for `FORMER_SILENT_S`. Each ends at its node's
-        last sign of life.
+        These are the sessions of nodes whose lease ran out, of the node that `node` follows, and of other
+        processes in its data folder that have not renewed their lease for `FORMER_SILENT_S`. Each ends when
+        its node was last heard of.
 
         Raises:
             DatabaseUnavailableError: nothing is known of it; do it again.

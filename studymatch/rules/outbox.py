@@ -116,11 +116,11 @@ class Outbox:
         return frames
 
     def connections(self) -> Numbers:
-        """The first number on each of the last connections, for `remember` in the next life of the server."""
+        """The first number on each of the last connections, for `remember` after a restart."""
         return tuple(self._connections)
 
     def memory(self) -> tuple[tuple[Numbers, str], ...]:
-        """What is remembered, for `remember` in the next life of the server: numbers and frames."""
+        """What is remembered, for `remember` after a restart: numbers and frames."""
         return tuple((numbers, body.decode()) for numbers, body in self._kept)
 
     def remember(
@@ -130,7 +130,7 @@ class Outbox:
         connections: Iterable[int] = (),
         without_room: int = 0,
     ) -> None:
-        """Go on after frame number `seq`, with the `memory` and the `connections` of a former life."""
+        """Go on after frame number `seq`, with the `memory` and the `connections` from before a restart."""
         self.seq = seq
         self.without_room = without_room
         self._connections.extend(connections)

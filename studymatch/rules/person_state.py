@@ -1,6 +1,6 @@
 """The state somebody is in, with all that belongs to it, as one value that is replaced as a whole.
 
-A `Scene` holds times of trio's clock; `Scene.snapshot` turns it into the frame that goes to the
+A `PersonState` holds times of trio's clock; `PersonState.snapshot` turns it into the frame that goes to the
 browser, which holds durations only. Pure: the time comes in as an argument.
 """
 
@@ -13,7 +13,7 @@ from studymatch.rules.people import Person
 from studymatch.rules.protocol import Partner, Snapshot, Sound
 
 
-class Scene(Struct, frozen=True):
+class PersonState(Struct, frozen=True):
     """Where one person is.
 
     `since` is when the state began (for a search, when the waiting began), `deadline` when it must be

@@ -76,7 +76,7 @@ class Ticket(Generic[D]):
     door: D
     """Whether the ticket is still good; the matcher also reaches the user by it."""
     since: float
-    """When the waiting began. In the past for who comes back from a match that did not become a call."""
+    """When the waiting began: earlier than `entered` after a failed match, whose waiting time counts."""
     entered: float
     """When this search began: being kept apart is counted from here."""
     head: bool = False

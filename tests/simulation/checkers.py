@@ -15,7 +15,7 @@ import trio
 
 from actors import Door, Mailbox
 from studymatch.pairing import ANSWER_LIMIT_S, Pairing
-from studymatch.person.inbox import Stage
+from studymatch.person.inbox import Inbox
 from studymatch.person.session import Session
 from studymatch.person.user import User
 from studymatch.rules.lifecycle import SessionCause, State
@@ -68,14 +68,14 @@ class PartnersAgree(Checker):
     def rest(self) -> None:
         users = self.world.users()
         for person, user in users.items():
-            scene = user._stage.scene
+            scene = user._inbox.current
             if scene.state not in IN_SESSION or scene.partner is None:
                 continue
             other = users.get(scene.partner.id)
             if other is None:
                 self.violated(f"{person} has a partner who is not here")
                 continue
-            theirs = other._stage.scene
+            theirs = other._inbox.current
             if theirs.session != scene.session or theirs.partner is None or theirs.partner.id != person:
                 self.violated(f"{person} is in {scene.session} with somebody who is in {theirs.session}")
             elif theirs.state is not scene.state:
@@ -95,7 +95,7 @@ class EverybodyIsSomewhere(Checker):
             user = users.get(wire.person)
             if user is None:
                 self.violated(f"{wire.person} is connected to nobody")
-            elif not user._stage.browser.present:
+            elif not user._inbox.outgoing.present:
                 self.violated(f"{wire.person} is connected, and taken to be away")
 
 
@@ -110,7 +110,7 @@ class TicketsAreTheSearching(Checker):
         searching = {
             person
             for person, user in self.world.users().items()
-            if user.state is State.SEARCHING and user._stage.browser.present
+            if user.state is State.SEARCHING and user._inbox.outgoing.present
         }
         for person in searching - set(tickets):
             self.violated(f"{person} searches and has no ticket")
@@ -148,7 +148,11 @@ class WaitingTimeIsKept(Checker):
             return
         for ticket in pool:
             user = self.world.users().get(ticket.user)
-            if user is not None and user.state is State.SEARCHING and ticket.since != user._stage.scene.since:
+            if (
+                user is not None
+                and user.state is State.SEARCHING
+                and ticket.since != user._inbox.current.since
+            ):
                 self.violated(f"{ticket.user}'s ticket has another waiting time than their page")
 
 
@@ -158,9 +162,9 @@ class PagesAgree(Checker):
     def rest(self) -> None:
         for person, user in self.world.users().items():
             wire = self.world.wire_of(person)
-            if wire is None or not user._stage.browser.present or not wire.well:
+            if wire is None or not user._inbox.outgoing.present or not wire.well:
                 continue
-            scene, last = user._stage.scene, wire.last_state
+            scene, last = user._inbox.current, wire.last_state
             if last is None:
                 self.violated(f"{person} is present and was told nothing")
                 continue
@@ -263,7 +267,7 @@ class WhoLeavesWaits(Checker):
         user = self.world.users().get(mate)
         lines = (line for what in ("away", "back") for line in self.world.lines.events(what))
         was_away = any(line.get("session") == session and line["actor"] == f"user {mate}" for line in lines)
-        is_here = user is not None and user._stage.browser.present and not was_away
+        is_here = user is not None and user._inbox.outgoing.present and not was_away
         is_young = trio.current_time() < self._made_at[session] + ANSWER_LIMIT_S - TOLERANCE_S
         has_spoken = self.world.spoke_at.get((session, mate), inf) < trio.current_time()
         return is_here and (is_young or has_spoken)
@@ -298,7 +302,7 @@ class NothingIsLeft(Checker):
     (see `world.run`): what only it would find, because it refers to itself in a circle, is left too.
     """
 
-    KINDS = (User, Stage, Session, Pairing, Door, Mailbox, Ticket, Outbox, Conversation)
+    KINDS = (User, Inbox, Session, Pairing, Door, Mailbox, Ticket, Outbox, Conversation)
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

@@ -5,31 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from studymatch.census import Census
-from studymatch.person.inbox import Stage
+from studymatch.person.inbox import Inbox
 from studymatch.person.user import User
 from studymatch.rules.lifecycle import SessionCause
 from tests.simulation.planting import Plant, on
 
 
 def a_reload_is_not_waited_for() -> Any:
-    return on(Stage, "_grace_s", lambda self: 0.0 if self.leaving else self.settings.grace_s)
+    return on(Inbox, "_grace_s", lambda self: 0.0 if self.leaving else self.settings.grace_s)
 
 
 def a_closed_page_is_waited_for_like_a_lost_one() -> Any:
-    return on(Stage, "_grace_s", lambda self: self.settings.grace_s)
+    return on(Inbox, "_grace_s", lambda self: self.settings.grace_s)
 
 
 def a_page_that_stays_is_taken_for_gone() -> Any:
     """What it says afterwards does not take it back."""
-    original = Stage._settles
+    original = Inbox.handle_in_place
 
-    def settles(self: Stage, message: Any) -> bool:
+    def settles(self: Inbox, message: Any) -> bool:
         before = self.leaving
         settled = original(self, message)
         self.leaving = self.leaving or before
         return settled
 
-    return on(Stage, "_settles", settles)
+    return on(Inbox, "handle_in_place", settles)
 
 
 def everybody_who_is_lost_has_ended_it() -> Any:
@@ -51,18 +51,18 @@ def people_who_are_back_are_counted_away() -> Any:
 
 def people_who_search_are_told_later() -> Any:
     """Only at the next count for everybody."""
-    original = Stage.enter
+    original = Inbox.enter
 
-    def enter(self: Stage, scene: Any) -> None:
-        with on(Stage, "_count", lambda _: None):
-            original(self, scene)
+    def enter(self: Inbox, current: Any) -> None:
+        with on(Inbox, "_count", lambda _: None):
+            original(self, current)
 
-    return on(Stage, "enter", enter)
+    return on(Inbox, "enter", enter)
 
 
 def a_count_that_came_back_is_not_told() -> Any:
     """Who was told another one in between keeps it."""
-    return on(Stage, "lacks", lambda self, presence: self.browser.counted is None)
+    return on(Inbox, "lacks", lambda self, presence: self.outgoing.counted is None)
 
 
 CROWDS: tuple[Plant, ...] = (

@@ -14,8 +14,8 @@ from studymatch.matcher import Matcher
 from studymatch.messages import ChatSent
 from studymatch.pairing import Pairing
 from studymatch.person.accounts import Accounts
-from studymatch.person.inbox import Stage, nothing
-from studymatch.person.outgoing import Browser
+from studymatch.person.inbox import Inbox, nothing
+from studymatch.person.outgoing import Outgoing
 from studymatch.person.session import Session
 from studymatch.person.user import User
 from studymatch.rules.protocol import CloseCode
@@ -67,14 +67,14 @@ def reception_keeps_a_line() -> Any:
 
 
 def session_and_stage_hold_each_other() -> Any:
-    """What a session settles stays with the stage: only the collector finds who vanished in a call."""
-    original = Stage.next
+    """What a session settles stays with the inbox: only the collector finds who vanished in a call."""
+    original = Inbox.next
 
-    async def wait(self: Stage, settle: Any = nothing) -> Any:
-        self.__dict__["_last_settle"] = settle
-        return await original(self, settle)
+    async def wait(self: Inbox, in_place: Any = nothing) -> Any:
+        self.__dict__["_last_in_place"] = in_place
+        return await original(self, in_place)
 
-    return on(Stage, "next", wait)
+    return on(Inbox, "next", wait)
 
 
 def mailbox_keeps_what_nobody_reads() -> Any:
@@ -108,35 +108,35 @@ def chat_reaches_a_former_partner() -> Any:
 
 
 def chat_is_not_kept_for_who_is_away() -> Any:
-    original = Stage.relay
+    original = Inbox.relay
 
-    def relay(self: Stage, frame: Any) -> None:
-        if self.browser.present or type(frame).__name__ != "ChatFrom":
+    def relay(self: Inbox, frame: Any) -> None:
+        if self.outgoing.present or type(frame).__name__ != "ChatFrom":
             original(self, frame)
 
-    return on(Stage, "relay", relay)
+    return on(Inbox, "relay", relay)
 
 
 def older_connection_is_not_told() -> Any:
-    original = Browser.up
+    original = Outgoing.up
 
-    def up(self: Browser, *given: Any) -> None:
+    def up(self: Outgoing, *given: Any) -> None:
         self._line = None
         original(self, *given)
 
-    return on(Browser, "up", up)
+    return on(Outgoing, "up", up)
 
 
 def newest_connection_loses() -> Any:
-    original = Browser.up
+    original = Outgoing.up
 
-    def up(self: Browser, line: Any, *given: Any) -> None:
+    def up(self: Outgoing, line: Any, *given: Any) -> None:
         if self._line is None:
             original(self, line, *given)
         else:
             line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
 
-    return on(Browser, "up", up)
+    return on(Outgoing, "up", up)
 
 
 def connections_hear_nothing_of_a_crash() -> Any:

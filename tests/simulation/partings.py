@@ -46,7 +46,7 @@ class PagesThatGo(Checker):
         user = self.world.users().get(wire.person)
         if wire.farewell and wire.code is None and user is not None and self._is_newest(wire):
             # A conversation may end after its connection, with what was still to be sent.
-            at = trio.current_time() if user._stage.browser.present else user._stage._away_since
+            at = trio.current_time() if user._inbox.outgoing.present else user._inbox._away_since
             self._gone[wire.person] = Gone(at, self.world.lives, user.key)
 
     def _is_newest(self, wire: Wire) -> bool:
@@ -62,12 +62,12 @@ class PagesThatGo(Checker):
             if user is None or user.key != gone.key or gone.life != self.world.lives:
                 del self._gone[person]
                 continue
-            stage = user._stage
-            if stage.browser.present:
+            inbox = user._inbox
+            if inbox.outgoing.present:
                 del self._gone[person]
             elif trio.current_time() > gone.at + self.world.settings.closed_page_grace_s + TOLERANCE_S:
                 self.violated(f"{person} closed the page at {gone.at:.3f} and is still here")
-            elif not gone.looked and user.state not in IN_SESSION and stage.scene.since < gone.at:
+            elif not gone.looked and user.state not in IN_SESSION and inbox.current.since < gone.at:
                 self.violated(f"{person} closed the page while {user.state} and is still here")
             gone.looked = True
 
@@ -84,7 +84,7 @@ class PagesThatGo(Checker):
         wires = [it for it in self.world.wires.values() if it.person == by and it.heard_at >= wire.heard_at]
         if cause is SessionCause.ENDED and not any(it.farewell for it in wires):
             self.violated(f"{by} is said to have ended {session}, and neither said so nor that they go")
-        gone, time_is_up = self._gone.get(by), user._stage.scope.deadline <= now
+        gone, time_is_up = self._gone.get(by), user._inbox.scope.deadline <= now
         if gone is None or gone.life != self.world.lives or not time_is_up:
             return
         if user.state in IN_SESSION and now < gone.at + self.world.settings.closed_page_grace_s - TOLERANCE_S:
@@ -146,7 +146,7 @@ class CountsAreTrue(Checker):
         here = [
             user.state is State.SEARCHING
             for user in self.world.users().values()
-            if user._stage.browser.present or now < user._stage._away_since + counts_s
+            if user._inbox.outgoing.present or now < user._inbox._away_since + counts_s
         ]
         return len(here), sum(here)
 
@@ -155,7 +155,7 @@ class CountsAreTrue(Checker):
         settled_at = trio.current_time() - 2 * self.world.settings.presence_every_s - ON_THE_WAY_S
         for person, user in self.world.users().items():
             wire = self.world.wire_of(person)
-            if wire is None or not wire.well or not user._stage.browser.present:
+            if wire is None or not wire.well or not user._inbox.outgoing.present:
                 continue
             told, state = self._told.get(wire.number), self._states.get(wire.number)
             if state is None or state in IN_SESSION or told == self._truth:

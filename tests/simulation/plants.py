@@ -13,20 +13,20 @@ from typing import Any
 import msgspec
 import trio
 
-from actors import mailbox
-from actors.mailbox import Door, Mailbox
+from actors import Door, Mailbox
+from actors.door import link as link_doors
 from studymatch import matcher as matcher_module
 from studymatch import pairing as pairing_module
 from studymatch.matcher import Matcher
 from studymatch.messages import MatcherLost, PartnerLeft, SignalSent
 from studymatch.pairing import Pairing
-from studymatch.person.inbox import Stage
-from studymatch.person.outgoing import Browser
+from studymatch.person.inbox import Inbox
+from studymatch.person.outgoing import Outgoing
 from studymatch.person.session import Session
 from studymatch.person.user import User
 from studymatch.rules.lifecycle import SessionCause, State
 from studymatch.rules.outbox import Outbox
-from studymatch.rules.person_state import Scene
+from studymatch.rules.person_state import PersonState
 from studymatch.rules.pool import Pool
 from tests.simulation.counts import COUNTS
 from tests.simulation.crowds import CROWDS
@@ -46,7 +46,7 @@ def no_ring_on_a_closing_door() -> Any:
 
 def one_sided_link() -> Any:
     def link(first: Door[Any], second: Door[Any], **news: Any) -> bool:
-        linked = mailbox.link(first, second, **news)
+        linked = link_doors(first, second, **news)
         if linked:
             del second._links[first]
         return linked
@@ -164,7 +164,7 @@ def timer_survives_its_state() -> Any:
     original = Session._connected
 
     async def connected(self: Session) -> Any:
-        with trio.move_on_after(self._stage.settings.connect_limit_s):
+        with trio.move_on_after(self._inbox.settings.connect_limit_s):
             return await original(self)
         return self._leave(SessionCause.SKIPPED, None, None)
 
@@ -176,7 +176,7 @@ def connected_when_one_side_says_so() -> Any:
 
     async def next_turn(self: Session) -> Any:
         turn = await original(self)
-        if self._stage.scene.state is State.CONNECTING and type(turn).__name__ == "MediaFlowed":
+        if self._inbox.current.state is State.CONNECTING and type(turn).__name__ == "MediaFlowed":
             self._pairing.begin()
         return turn
 
@@ -196,24 +196,24 @@ def call_begins_after_its_end() -> Any:
 
 
 def page_not_told_of_the_match() -> Any:
-    original = Browser.show
+    original = Outgoing.show
 
-    def show(self: Browser, snapshot: Any) -> None:
+    def show(self: Outgoing, snapshot: Any) -> None:
         if snapshot.state is not State.CONNECTING:
             original(self, snapshot)
 
-    return on(Browser, "show", show)
+    return on(Outgoing, "show", show)
 
 
 def ring_goes_on_after_the_match() -> Any:
-    original = Scene.snapshot
+    original = PersonState.snapshot
 
-    def snapshot(self: Scene, now: float, cue: str | None) -> Any:
+    def snapshot(self: PersonState, now: float, cue: str | None) -> Any:
         told = original(self, now, cue)
         ringing = original(msgspec.structs.replace(self, state=State.SEARCHING), now, cue)
         return told if self.state is not State.CONNECTING else _with_sound(told, ringing.sound)
 
-    return on(Scene, "snapshot", snapshot)
+    return on(PersonState, "snapshot", snapshot)
 
 
 def _with_sound(snapshot: Any, sound: Any) -> Any:
@@ -232,7 +232,7 @@ def searching_again_is_forgotten() -> Any:
 
 
 def matcher_crash_is_not_told() -> Any:
-    original = mailbox.link
+    original = link_doors
 
     def link(first: Door[Any], second: Door[Any], *, first_hears: Any, **rest: Any) -> bool:
         if isinstance(first_hears, MatcherLost):
@@ -246,13 +246,13 @@ def matcher_crash_is_not_told() -> Any:
 
 
 def matched_though_away() -> Any:
-    original = Browser.down
+    original = Outgoing.down
 
-    def down(self: Browser, line: Any) -> bool:
+    def down(self: Outgoing, line: Any) -> bool:
         original(self, line)
         return False
 
-    return on(Browser, "down", down)
+    return on(Outgoing, "down", down)
 
 
 def signals_reach_the_wrong_session() -> Any:
@@ -270,14 +270,14 @@ def signals_reach_the_wrong_session() -> Any:
 
 
 def numbers_start_again_on_resuming() -> Any:
-    original = Stage._greet
+    original = Inbox._greet
 
-    def greet(self: Stage, up: Any) -> None:
+    def greet(self: Inbox, up: Any) -> None:
         if up.seq is not None:
-            self.browser.outbox.seq = 0
+            self.outgoing.outbox.seq = 0
         original(self, up)
 
-    return on(Stage, "_greet", greet)
+    return on(Inbox, "_greet", greet)
 
 
 def former_partners_are_never_matched_again() -> Any:

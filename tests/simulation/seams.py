@@ -18,7 +18,7 @@ import trio
 from trio.testing import MockClock
 
 from actors import Door, Mailbox
-from actors.mailbox import Settle
+from actors.mailbox import Address, InPlace
 from actors.testing import Lines
 from studymatch.matcher import Matcher
 from studymatch.messages import (
@@ -31,8 +31,8 @@ from studymatch.messages import (
     UserMessage,
 )
 from studymatch.pairing import Pairing
-from studymatch.person.inbox import Settle as SettleTurn
-from studymatch.person.inbox import Stage, Turn, nothing
+from studymatch.person.inbox import Inbox, Turn, nothing
+from studymatch.person.inbox import InPlace as InPlaceTurn
 from studymatch.person.session import Session
 from studymatch.rules.pool import Pool, Ticket, TicketId
 from studymatch.rules.protocol import Inbound, NumberedFrame
@@ -71,35 +71,35 @@ class LedgersMailbox(Mailbox[LedgerMessage]):
             self._world.recorded(message)
         return taken
 
-    async def receive(self, settle: Settle[LedgerMessage] | None = None) -> LedgerMessage:
+    async def receive(self, in_place: InPlace[LedgerMessage] | None = None) -> LedgerMessage:
         self._world.trouble.crash_here("the ledger", "crashes where it waits")
-        return await super().receive(settle)
+        return await super().receive(in_place)
 
 
 class UsersMailbox(Mailbox[UserMessage]):
     """A user's mailbox: wherever the user waits, is told or takes something, it can be cancelled or crash."""
 
-    __slots__ = ("_stage", "_world")
+    __slots__ = ("_inbox", "_world")
 
-    def __init__(self, world: World, stage: Stage) -> None:
+    def __init__(self, world: World, inbox: Inbox) -> None:
         super().__init__()
         self._world = world
-        self._stage = proxy(stage)  # as the mailbox itself does not lead back to its stage
+        self._inbox = proxy(inbox)  # as the mailbox itself does not lead back to its inbox
 
-    def _put(self, door: Door[UserMessage] | None, message: UserMessage) -> bool:
-        taken = super()._put(door, message)
+    def tell_at(self, address: Address | None, message: UserMessage) -> bool:
+        taken = super().tell_at(address, message)
         if taken:
-            self._world.trouble.user_told(self._stage)
+            self._world.trouble.user_told(self._inbox)
         return taken
 
-    async def receive(self, settle: Settle[UserMessage] | None = None) -> UserMessage:
-        self._world.trouble.user_waits(self._stage)
+    async def receive(self, in_place: InPlace[UserMessage] | None = None) -> UserMessage:
+        self._world.trouble.user_waits(self._inbox)
 
-        def settle_or_crash(message: UserMessage) -> bool:
-            self._world.trouble.user_took(self._stage)
-            return settle is not None and settle(message)
+        def handle_or_crash(message: UserMessage) -> bool:
+            self._world.trouble.user_took(self._inbox)
+            return in_place is not None and in_place(message)
 
-        return await super().receive(settle_or_crash)
+        return await super().receive(handle_or_crash)
 
 
 def clock_that_tells(at_rest: Callable[[], None]) -> MockClock:
@@ -166,33 +166,33 @@ def _watched_pool(world: World) -> type[Pool[Seeker]]:
 @contextmanager
 def watching_what_is_dealt_with(world: World) -> Iterator[None]:
     """What a page said with a number is answered, passed on to the partner, or the next turn of its actor."""
-    is_meant, passes_on, next_turn = Stage._is_meant, Session._passes_on, Stage.next
+    is_meant, passes_on, next_turn = Inbox._is_meant, Session._passes_on, Inbox.next
 
-    def dealt_with(stage: Stage, said: Turn | Refused) -> None:
+    def dealt_with(inbox: Inbox, said: Turn | Refused) -> None:
         if isinstance(said, NumberedFrame | Refused) and said.n is not None:
-            world.dealt_with[stage.key, said.n] += 1
+            world.dealt_with[inbox.key, said.n] += 1
 
-    def watched_is_meant(stage: Stage, said: Inbound | Refused) -> bool:
-        meant = is_meant(stage, said)
+    def watched_is_meant(inbox: Inbox, said: Inbound | Refused) -> bool:
+        meant = is_meant(inbox, said)
         if not meant:
-            dealt_with(stage, said)
+            dealt_with(inbox, said)
         return meant
 
     def watched_passes_on(session: Session, turn: Turn) -> bool:
         passed_on = passes_on(session, turn)
         if passed_on:
-            dealt_with(session._stage, turn)
+            dealt_with(session._inbox, turn)
         return passed_on
 
-    async def watched_next(stage: Stage, settle: SettleTurn = nothing) -> Turn:
-        turn = await next_turn(stage, settle)
-        dealt_with(stage, turn)
+    async def watched_next(inbox: Inbox, in_place: InPlaceTurn = nothing) -> Turn:
+        turn = await next_turn(inbox, in_place)
+        dealt_with(inbox, turn)
         return turn
 
     with (
-        patch.object(Stage, "_is_meant", watched_is_meant),
+        patch.object(Inbox, "_is_meant", watched_is_meant),
         patch.object(Session, "_passes_on", watched_passes_on),
-        patch.object(Stage, "next", watched_next),
+        patch.object(Inbox, "next", watched_next),
     ):
         yield
 
@@ -200,12 +200,12 @@ def watching_what_is_dealt_with(world: World) -> Iterator[None]:
 @contextmanager
 def watching(world: World) -> Iterator[None]:
     """The product, with `world` looking on."""
-    make_stage, tell = Stage.__init__, Pairing.tell
+    make_inbox, tell = Inbox.__init__, Pairing.tell
     matcher_run, matcher_turn, pair = Matcher.run, Matcher._turn, Matcher._pair
 
-    def watched_stage(stage: Stage, *given: Any) -> None:
-        make_stage(stage, *given)
-        stage.inbox = UsersMailbox(world, stage)
+    def watched_inbox(inbox: Inbox, *given: Any) -> None:
+        make_inbox(inbox, *given)
+        inbox.mailbox = UsersMailbox(world, inbox)
 
     def watched_tell(pairing: Pairing, message: PairMessage) -> None:
         if isinstance(message, SignalSent | ChatSent) and pairing._door.linked(pairing._partners_door):
@@ -235,7 +235,7 @@ def watching(world: World) -> Iterator[None]:
 
     with ExitStack() as patches:
         patches.enter_context(watching_what_is_dealt_with(world))
-        patches.enter_context(patch.object(Stage, "__init__", watched_stage))
+        patches.enter_context(patch.object(Inbox, "__init__", watched_inbox))
         patches.enter_context(patch.object(Pairing, "tell", watched_tell))
         patches.enter_context(patch.object(Matcher, "run", watched_run))
         patches.enter_context(patch.object(Matcher, "_pair", watched_pair))

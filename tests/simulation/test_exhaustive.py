@@ -20,7 +20,7 @@ from trio.testing import MockClock
 from studymatch.rules.lifecycle import State
 from studymatch.rules.records import SessionEnded, SessionMatched
 from tests.simulation.seams import turns_in_order
-from tests.support.people import Building, Tab, a_hall, settle
+from tests.support.people import Building, Tab, a_hall, until_quiet
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "idle": ("search",),
@@ -92,9 +92,9 @@ async def play(building: Building, people: int, depth: int, choices: Choices, su
         player, what = options[choices.choose(len(options))]
         await player.do(what)
         if choices.choose(2) == 0:
-            await settle()
+            await until_quiet()
             check(building)
-    await settle()
+    await until_quiet()
     check(building)
     for player in players:
         if not player.away:
@@ -107,16 +107,16 @@ def check(building: Building) -> None:
     users = building.hall._users
     free: set[str] = set()
     for person, user in users.items():
-        scene = user._stage.scene
+        scene = user._inbox.current
         page = next(tab for tab in reversed(building.tabs) if tab.person.id == person)
-        if user._stage.browser.present:
+        if user._inbox.outgoing.present:
             assert (page.state, page.last["session"]) == (scene.state, scene.session)
         if scene.state in (State.CONNECTING, State.CONNECTED):
             assert scene.partner is not None
-            theirs = users[scene.partner.id]._stage.scene
+            theirs = users[scene.partner.id]._inbox.current
             assert theirs.partner is not None
             assert (theirs.session, theirs.partner.id, theirs.state) == (scene.session, person, scene.state)
-        elif scene.state is State.SEARCHING and user._stage.browser.present:
+        elif scene.state is State.SEARCHING and user._inbox.outgoing.present:
             met = {
                 users[other].person.id for other in free if other in user._met or person in users[other]._met
             }

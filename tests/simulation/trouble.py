@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from studymatch.messages import Seeker
-from studymatch.person.inbox import Stage
+from studymatch.person.inbox import Inbox
 from studymatch.rules.pool import Pool
 from tests.simulation.faults import Countdown, PlannedError
 from tests.simulation.network import Wire
@@ -79,19 +79,19 @@ class Trouble:
         if self.here(who, what):
             raise PlannedError(f"planned: {who} {what}")
 
-    def user_waits(self, stage: Stage) -> None:
+    def user_waits(self, inbox: Inbox) -> None:
         """A user is about to wait for a message, or to find that there is one."""
-        if self.here(stage.person.name, "is cancelled where they wait"):
-            stage.scope.cancel()
+        if self.here(inbox.person.name, "is cancelled where they wait"):
+            inbox.scope.cancel()
 
-    def user_told(self, stage: Stage) -> None:
+    def user_told(self, inbox: Inbox) -> None:
         """There is a new message for a user, who has not had their turn yet."""
-        if self.here(stage.person.name, "is cancelled with a message waiting"):
-            stage.scope.cancel()
+        if self.here(inbox.person.name, "is cancelled with a message waiting"):
+            inbox.scope.cancel()
 
-    def user_took(self, stage: Stage) -> None:
+    def user_took(self, inbox: Inbox) -> None:
         """A user has taken a message."""
-        self.crash_here(stage.person.name, "crashes on a message")
+        self.crash_here(inbox.person.name, "crashes on a message")
         for how in ("restart", "stop"):
             if self.here("the hall", f"closes ({how})"):
                 self._world.close_the_hall(how)
@@ -100,8 +100,8 @@ class Trouble:
         if self._user_crash.step():
             raise PlannedError("planned: a user crashes")
         if self._user_cancel.step():
-            self._world.story(f"fault: {stage.person.id} is cancelled")
-            stage.scope.cancel()
+            self._world.story(f"fault: {inbox.person.id} is cancelled")
+            inbox.scope.cancel()
 
     def wire_acts(self, wire: Wire) -> None:
         """The server is about to read from a connection, or to write to it."""

@@ -40,7 +40,7 @@ import trio
 from studymatch.hall import Chance, Hall, open_hall
 from studymatch.messages import Guest, Seeker
 from studymatch.patience import Debt
-from studymatch.person.saved import Memento
+from studymatch.person.saved import SavedPerson
 from studymatch.person.user import User
 from studymatch.recording.ledger import Ledger, Pace
 from studymatch.rules.lifecycle import SessionCause
@@ -111,7 +111,7 @@ class World(trio.abc.Instrument):
         self._nursery: trio.Nursery | None = None
         self._order: str | None = None
         self._ordered = trio.Event()
-        self._left: tuple[Memento, ...] = ()
+        self._left: tuple[SavedPerson, ...] = ()
         self._owed: tuple[Debt, ...] = ()
         self._checkers = [checker(self) for checker in checkers]
         self._steps = [it.step for it in self._checkers if type(it).step is not Checker.step]

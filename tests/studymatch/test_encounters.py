@@ -10,7 +10,7 @@ from studymatch.rules.lifecycle import EDGES, SessionCause
 from studymatch.rules.pool import Pool
 from studymatch.rules.protocol import CloseCode
 from studymatch.rules.records import SessionConnected, SessionEnded, SessionMatched
-from tests.support.people import Building, Tab, a_hall, settle
+from tests.support.people import Building, Tab, a_hall, until_quiet
 
 
 def ends(building: Building, session: str) -> list[tuple[SessionCause, str | None]]:
@@ -182,7 +182,7 @@ async def test_cancel_and_offer_in_the_same_moment(clock: MockClock, building: B
     ada, ben = await building.searching("Ada"), await building.tab("Ben")
     ada.say_at_once("cancel")
     ben.say_at_once("search")
-    await settle()
+    await until_quiet()
     assert (ada.state, ben.state) in {("idle", "searching"), ("idle", "ended")}, (
         "matched first, or not at all"
     )
@@ -207,7 +207,7 @@ async def test_a_match_that_somebody_never_hears_of_ends_and_is_recorded(
             ada.user.detach(ada)
         else:
             await Tab(building, "Ada", ada.person).open()
-        await settle()
+        await until_quiet()
         missed += "connecting" not in ada.states and "connecting" in ben.states
         await trio.sleep(1)
         assert ben.states[-1] == "searching" or ada.states[-1] == ben.states[-1] == "connecting"
@@ -291,7 +291,7 @@ async def test_a_report_of_failure_that_crosses_with_the_beginning_of_the_call(
     await other.about("connected")
     one.say_at_once("connected", session=one.session)
     other.say_at_once("failed", session=one.session)
-    await settle()
+    await until_quiet()
     assert {one.state, other.state} == {"ended"}
     assert one.last["cause"] == other.last["cause"] == "connect_failed"
 
@@ -305,7 +305,7 @@ async def test_a_call_does_not_begin_when_the_partner_has_just_left(
         await other.about("connected")
         other.say_at_once("skip", session=session)
         one.say_at_once("connected", session=session)
-        await settle()
+        await until_quiet()
         recorded = kinds(building, session)
         assert recorded in (
             [SessionMatched, SessionEnded],
@@ -340,7 +340,7 @@ async def test_saying_connected_twice_does_no_harm(clock: MockClock, building: B
         other.say_at_once("connected", session=one.session)
     for _ in range(3):
         one.say_at_once("connected", session=one.session)
-    await settle()
+    await until_quiet()
     assert {one.state, other.state} == {"connected"}
     assert building.lines.events("crashed") == []
 
@@ -492,7 +492,7 @@ async def test_two_who_leave_at_once_end_one_session_once(
     session = ada.session
     ada.say_at_once(first, session=session)
     ben.say_at_once(second, session=session)
-    await settle()
+    await until_quiet()
     [(cause, by)] = ends(building, session)
     leaver = ada if by == ada.person.id else ben
     other = ben if leaver is ada else ada
@@ -513,7 +513,7 @@ async def test_everybody_at_once(clock: MockClock, building: Building) -> None:
     tabs = [await building.tab(f"P{n}") for n in range(50)]
     for tab in tabs:
         tab.say_at_once("search")
-    await settle()
+    await until_quiet()
     assert {tab.state for tab in tabs} == {"connecting"}
     partners = {tab.person.id: tab.last["partner"]["id"] for tab in tabs}
     assert all(partners[partners[one]] == one for one in partners)
@@ -665,7 +665,7 @@ async def test_a_match_in_the_moment_of_the_drop_keeps_them_from_nothing(
     ben.say_at_once("search")
     assert ada.user is not None
     ada.user.detach(ada)
-    await settle()
+    await until_quiet()
     was_matched = ben.state != "searching"
     assert ben.states[-3:] == (["searching", "connecting", "ended"] if was_matched else ["idle", "searching"])
     back = await ada.come_back()
@@ -686,7 +686,7 @@ async def test_the_newest_connection_of_a_person_wins(clock: MockClock, building
     await trio.sleep(60)
     assert ben.state == "connected"
     ada.say_at_once("end", session=ada.session)
-    await settle()
+    await until_quiet()
     assert ben.state == "connected"
 
 
@@ -762,7 +762,7 @@ async def test_a_user_that_crashes_is_one_report_and_a_lost_partner(
     carl, dora = await building.call("Carl", "Dora")
     session = ada.session
     assert ada.user is not None
-    monkeypatch.setattr(ada.user._stage, "_is_meant", lambda said: 1 / 0)
+    monkeypatch.setattr(ada.user._inbox, "_is_meant", lambda said: 1 / 0)
     await ada.say("ping")
     assert ada.code is CloseCode.CRASHED
     assert ben.last["cause"] == "partner_lost"

@@ -13,7 +13,7 @@ from studymatch import handover
 from studymatch.handover import Handover
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.records import Node, SessionConnected, SessionEnded, SessionMatched
-from tests.support.people import Building, Tab, a_hall, settle
+from tests.support.people import Building, Tab, a_hall, until_quiet
 from tests.support.told import Told
 
 NODE = Node("00000000-0000-7000-a000-000000000001", "test")
@@ -167,7 +167,7 @@ async def test_a_closing_in_the_middle_of_a_turn_leaves_nobody_alone(clock: Mock
         async with a_hall(after=building) as again:
             ada, ben = await ada.come_back(again), await ben.come_back(again)
             await trio.sleep(1)
-            await settle()
+            await until_quiet()
             assert again.lines.events("crashed") == []
             told = {state["cause"] for state in ben.all("state") if state["state"] == "ended"}
             expected = {f"partner_{cause}" for cause in ends} or {"restarting"}
@@ -242,7 +242,7 @@ async def test_somebody_in_a_session_without_a_partner_makes_no_handover(tmp_pat
     async with a_hall() as building:
         await building.call()
     path = tmp_path / "handover.json"
-    people = tuple(msgspec.structs.replace(memento, partner=None) for memento in building.mementos)
+    people = tuple(msgspec.structs.replace(saved, partner=None) for saved in building.saved_people)
     handover.save(Handover(NODE, 1000.0, people), path)
     assert handover.take(path, 1000.0, Told()) is None
 
@@ -252,8 +252,8 @@ async def test_a_handover_survives_being_written_down(clock: MockClock, tmp_path
         for state in ("idle", "connecting", "connected", "ended", "searching"):
             await in_state(building, state)
     path = tmp_path / "handover.json"
-    handover.save(Handover(NODE, 1000.0, building.mementos), path)
+    handover.save(Handover(NODE, 1000.0, building.saved_people), path)
     taken = handover.take(path, 1001.0, Told())
     assert taken is not None
-    assert taken.people == building.mementos
+    assert taken.people == building.saved_people
     assert msgspec.json.decode(msgspec.json.encode(taken), type=Handover) == taken

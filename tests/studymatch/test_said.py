@@ -11,7 +11,7 @@ from studymatch.messages import Refused
 from studymatch.rules.protocol import NUMBER_MAX, Malformed, decode, number_of
 from studymatch.rules.records import SessionEnded
 from tests.simulation.seams import turns_in_order
-from tests.support.people import Tab, a_hall, settle
+from tests.support.people import Tab, a_hall, until_quiet
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_what_a_line_that_is_down_said_is_not_heard(clock: MockClock) -> N
         assert ada.user is not None
         ada.user.detach(ada)
         ada.say_at_once("chat", session=ada.session, text="lost with the line", n=1)
-        await settle()
+        await until_quiet()
         back = await ada.come_back()
         assert (heard(back), ben.all("chat")) == (0, [])
         await back.say("chat", session=ada.session, text="lost with the line", n=1)
@@ -87,7 +87,7 @@ async def test_a_restart_keeps_count(clock: MockClock, before: str) -> None:
         if before == "the stop":
             await ada.about("skip", n=1)
         else:
-            building.mementos = building.hall.hand_over()
+            building.saved_people = building.hall.hand_over()
             ada.say_at_once("skip", session=ada.session, n=1)
     async with a_hall(after=building) as again:
         back = await ada.come_back(again)
@@ -106,9 +106,9 @@ async def test_an_end_that_was_heard_keeps_them_from_searching_in_the_next_life(
         assert former is not None
 
         async def stop_when_it_is_heard() -> None:
-            while not former.memento().heard:
+            while not former.save().heard:
                 await trio.lowlevel.checkpoint()
-            building.mementos = building.hall.hand_over()
+            building.saved_people = building.hall.hand_over()
 
         nursery.start_soon(stop_when_it_is_heard)
         await trio.lowlevel.checkpoint()
@@ -118,8 +118,8 @@ async def test_an_end_that_was_heard_keeps_them_from_searching_in_the_next_life(
                 ada.say_at_once("ping")
             ben.say_at_once("end", session=ben.session)
             await building.hall.deserted()
-        left = building.mementos
-    building.mementos = left
+        left = building.saved_people
+    building.saved_people = left
     async with a_hall(after=building) as again:
         back = await ada.come_back(again)
         await trio.sleep(1)
@@ -149,7 +149,7 @@ async def test_a_frame_refused_at_the_edge_says_which_it_was(clock: MockClock) -
         assert ada.user is not None
         for _ in range(2):
             ada.user.heard(ada, Refused("too_fast", "Slow down.", 5))
-            await settle()
+            await until_quiet()
         assert [frame["n"] for frame in ada.all("error")] == [5]
         await ada.drop()
         assert heard(await ada.come_back()) == 5

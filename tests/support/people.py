@@ -23,7 +23,7 @@ from actors.testing import Lines
 from studymatch.hall import Chance, Hall, open_hall
 from studymatch.messages import Guest, Refused
 from studymatch.patience import Debt
-from studymatch.person.saved import Memento
+from studymatch.person.saved import SavedPerson
 from studymatch.person.user import User
 from studymatch.recording.ledger import Ledger, Pace
 from studymatch.rules.people import Person
@@ -79,14 +79,14 @@ class Tab:
         if resume is not None:
             request = ResumeRequest(key or resume.key, resume.seq if seq is None else seq)
         self.user = await self.building.hall.arrive(Guest(self.person), self, request)
-        await settle()
+        await until_quiet()
         return self
 
     async def drop(self) -> None:
         """The connection drops."""
         assert self.user is not None
         self.user.detach(self)
-        await settle()
+        await until_quiet()
 
     async def come_back(self, building: Building | None = None, **how: Any) -> Tab:
         """A new connection of the same page, perhaps to the next life of the server."""
@@ -100,13 +100,13 @@ class Tab:
     async def say(self, kind: str, **fields: Any) -> None:
         """Send a frame, and let everybody have their turn."""
         self.say_at_once(kind, **fields)
-        await settle()
+        await until_quiet()
 
     async def refuse(self, code: str) -> None:
         """A frame that the edge has refused."""
         assert self.user is not None
         self.user.heard(self, Refused(code, "no"))
-        await settle()
+        await until_quiet()
 
     async def about(self, kind: str, **fields: Any) -> None:
         """Send a frame about the present session."""
@@ -142,7 +142,7 @@ class Tab:
         return int(self.frames[-1]["seq"])
 
 
-async def settle() -> None:
+async def until_quiet() -> None:
     """Let everybody have their turn, until all wait for a message or for the clock."""
     await trio.testing.wait_all_tasks_blocked()
 
@@ -176,7 +176,7 @@ class Building:
     ids: count[int] = field(default_factory=count)
     session_ids: count[int] = field(default_factory=lambda: count(1))
     tabs: list[Tab] = field(default_factory=list)
-    mementos: tuple[Memento, ...] = ()
+    saved_people: tuple[SavedPerson, ...] = ()
     debts: tuple[Debt, ...] = ()
 
     def new_id(self) -> str:
@@ -244,7 +244,7 @@ async def a_hall(
             building = Building(hall, store, lines, chosen, session_ids=ids)
             if after is not None:
                 building.ids = after.ids
-                hall.restore(after.mementos, away_s, after.debts)
+                hall.restore(after.saved_people, away_s, after.debts)
             yield building
-            building.mementos, building.debts = hall.hand_over(), hall.debts()
+            building.saved_people, building.debts = hall.hand_over(), hall.debts()
             await hall.deserted()

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.support.people import settle
+from tests.support.people import until_quiet
 from tests.support.visits import Place, Visit, a_place
 
 SCHOOL, ATTACKER = "198.51.100.7", "203.0.113.9"
@@ -69,7 +69,7 @@ async def skip_everybody(visit: Visit, how: str) -> None:
 
 
 async def matches_of(place: Place) -> int:
-    await settle()
+    await until_quiet()
     return sum(type(entry.record).__name__ == "SessionMatched" for entry in place.building.store.entries)
 
 
@@ -80,7 +80,7 @@ async def test_one_person_cannot_skip_through_everybody(clock: MockClock, how: s
         async with a_place(**limits, person_hellos_burst=1000) as place, trio.open_nursery() as nursery:
             for number in range(195):
                 place.visit(f"partner {number}").say("search", criteria={"subject": f"{number}"})
-            await settle()
+            await until_quiet()
             attacker = place.visit("attacker")
             nursery.start_soon(skip_everybody, attacker, how)
             await trio.sleep(25)
@@ -93,12 +93,12 @@ async def test_coming_again_does_not_end_the_wait(clock: MockClock) -> None:
     async with a_place(skips_burst=2) as place:
         for number in range(60):
             place.visit(f"partner {number}").say("search", criteria={"subject": f"{number}"})
-        await settle()
+        await until_quiet()
         for _ in range(30):
             visit = place.visit("attacker")
-            await settle()
+            await until_quiet()
             visit.say("search")
-            await settle()
+            await until_quiet()
             visit.leave()
             await trio.sleep(1)
         assert await matches_of(place) <= 7
@@ -109,7 +109,7 @@ async def test_who_waits_is_told_for_how_long_and_why(clock: MockClock) -> None:
         for number in range(9):
             place.visit(f"partner {number}").say("search", criteria={"subject": f"{number}"})
         attacker = place.visit("attacker")
-        await settle()
+        await until_quiet()
         attacker.say("search")
         rests = []
         for _ in range(4):
@@ -121,7 +121,7 @@ async def test_who_waits_is_told_for_how_long_and_why(clock: MockClock) -> None:
                 assert "several people before a call came about" in ended["message"]
                 assert "begins in 4 seconds" in ended["message"]
                 attacker.say("search")
-                await settle()
+                await until_quiet()
                 [error] = attacker.errors("wait")
                 assert (error["about"], attacker.state) == ("search", "ended")
                 assert "4 seconds" in error["message"]
@@ -133,11 +133,11 @@ async def test_who_waits_is_told_for_how_long_and_why(clock: MockClock) -> None:
 async def others(place: Place) -> AsyncIterator[None]:
     """People who study for three seconds each time, while the block is open."""
     visits = [place.visit(f"partner {number}") for number in range(6)]
-    await settle()  # a page says nothing before its welcome, which waits for the actor of an earlier page
+    await until_quiet()  # a page sends nothing before its welcome
     async with trio.open_nursery() as nursery:
         for visit in visits:
             nursery.start_soon(study, visit, Tally(), 3.0)
-        await settle()
+        await until_quiet()
         yield
         nursery.cancel_scope.cancel()
 
@@ -145,7 +145,7 @@ async def others(place: Place) -> AsyncIterator[None]:
 async def test_a_call_and_time_forgive(clock: MockClock) -> None:
     async with a_place(skips_burst=2, skip_wait_s=8.0) as place:
         ada = place.visit("ada")
-        await settle()
+        await until_quiet()
         async with others(place):
             ada.say("search")
             for _ in range(3):
@@ -215,11 +215,11 @@ async def test_a_school_of_a_thousand_behind_one_address_notices_nothing(clock: 
             await trio.sleep(number * 60 / people)
             assert place.wait_for_guest(SCHOOL) == 0
             visit = place.visit(f"pupil {number}", SCHOOL)
-            await settle()
+            await until_quiet()
             if number % 10 == 0:
                 visit.leave()
                 visit = place.visit(f"pupil {number}", SCHOOL, resume=visit.request)
-                await settle()
+                await until_quiet()
             visits.append(visit)
             if number % 4 == 0:
                 visit.say("search")
@@ -244,14 +244,14 @@ async def test_a_school_of_a_thousand_behind_one_address_notices_nothing(clock: 
 
 async def in_a_call(place: Place) -> tuple[Visit, Visit, str]:
     ada, ben = place.visit("ada", SCHOOL), place.visit("ben", ATTACKER)
-    await settle()
+    await until_quiet()
     for visit in (ada, ben):
         visit.say("search")
-    await settle()
+    await until_quiet()
     session = str(ada.last["session"])
     for visit in (ada, ben):
         visit.say("connected", session=session)
-    await settle()
+    await until_quiet()
     assert ada.state == ben.state == "connected"
     return ada, ben, session
 
@@ -266,22 +266,22 @@ async def test_what_a_partner_sends_never_has_the_other_hung_up_on(
         answers = 0
         for _ in range(words):
             ben.say("signal", session=session, data={"kind": "resync"})
-            await settle()
+            await until_quiet()
             told, ada.frames = ada.frames, ada.frames[:2]
             for _ in range(2 * sum(frame["type"] == "signal" for frame in told)):
                 ada.say("signal", session=session, data={"kind": "description"})
                 answers += 1
-            await settle()
+            await until_quiet()
             await trio.sleep(pause_s)
         assert ada.code is None
         assert answers >= 280
         ada.frames = ada.frames[:2]
         for _ in range(place.building.settings.frames_burst - 20):
             ada.say("ping")
-            await settle()
+            await until_quiet()
         assert ada.errors("too_fast") == []
         ada.say("skip", session=session)
-        await settle()
+        await until_quiet()
         assert ada.state == "ended"
 
 
@@ -291,7 +291,7 @@ async def test_two_who_answer_each_other_are_bounded(clock: MockClock) -> None:
         ada, ben, session = await in_a_call(place)
         relayed = 0
         ada.say("chat", session=session, text="hello")
-        await settle()
+        await until_quiet()
         for _ in range(200):
             for one in (ada, ben):
                 told, one.frames = one.frames, one.frames[:2]
@@ -299,7 +299,7 @@ async def test_two_who_answer_each_other_are_bounded(clock: MockClock) -> None:
                 relayed += words
                 for _ in range(min(2 * words, 12)):
                     one.say("chat", session=session, text="hello")
-                    await settle()
+                    await until_quiet()
             await trio.sleep(0.05)
         assert (ada.code, ben.code) == (None, None)
         assert relayed <= 2 * (400 + 60 * 11)
@@ -310,23 +310,23 @@ async def test_frames_are_counted_over_all_connections_of_a_person(clock: MockCl
         taken = 0
         for _ in range(4):
             visit = place.visit("ada")
-            await settle()
+            await until_quiet()
             for _ in range(150):
                 visit.say("ping")
-                await settle()
+                await until_quiet()
             taken += len(visit.all("pong"))
             visit.leave()
-            await settle()
+            await until_quiet()
         assert taken == 200
 
 
 async def test_an_error_comes_first_then_the_close_then_the_address_waits(clock: MockClock) -> None:
     async with a_place() as place:
         flood, neighbour = place.visit("flood", SCHOOL), place.visit("neighbour", SCHOOL)
-        await settle()
+        await until_quiet()
         for _ in range(1000):
             flood.say("ping")
-            await settle()
+            await until_quiet()
         assert flood.code == 4429
         assert flood.errors("too_fast")
         [line] = place.building.lines.events("hung up")
@@ -338,7 +338,7 @@ async def test_an_error_comes_first_then_the_close_then_the_address_waits(clock:
         assert place.building.lines.events("hung up")[1]["actor"] == "reception"
         again = place.visit("neighbour", SCHOOL, resume=neighbour.request)
         elsewhere = place.visit("elsewhere", ATTACKER)
-        await settle()
+        await until_quiet()
         assert (again.code, elsewhere.code) == (None, None), "who resumes, and other addresses, do not wait"
         await trio.sleep(5.1)
         assert place.visit("late", SCHOOL).code is None
@@ -348,12 +348,12 @@ async def test_an_error_comes_first_then_the_close_then_the_address_waits(clock:
 async def test_the_address_waits_after_a_flood_below_the_protocol_too(clock: MockClock) -> None:
     async with a_place() as place:
         flood = place.visit("flood", SCHOOL)
-        await settle()
+        await until_quiet()
         flood.floods()
-        await settle()
+        await until_quiet()
         assert flood.code == 4429
         late, elsewhere = place.visit("late", SCHOOL), place.visit("elsewhere", ATTACKER)
-        await settle()
+        await until_quiet()
         assert (late.code, elsewhere.code) == (4429, None)
 
 
@@ -365,15 +365,15 @@ async def test_hellos_are_limited_by_person_and_in_all(clock: MockClock) -> None
         codes = []
         for _ in range(35):
             visit = place.visit("ada")
-            await settle()
+            await until_quiet()
             codes.append(visit.code)
             visit.leave()
-            await settle()
+            await until_quiet()
         assert codes == [None] * 30 + [4429] * 5
         others = [place.visit(f"guest {number}", f"192.0.2.{number}") for number in range(12)]
-        await settle()
+        await until_quiet()
         assert [visit.code for visit in others] == [None] * 10 + [4429] * 2
         back = place.visit("guest 0", "192.0.2.0", resume=others[0].request)
-        await settle()
+        await until_quiet()
         assert back.code is None, "who resumes is held up by nobody else"
         assert place.wait_for_guest("192.0.2.11") == 0, "no address waits because all are too many"

@@ -17,8 +17,8 @@ import trio.testing
 from actors import Door
 from studymatch.pairing import Pairing
 from studymatch.person.answers import Answers
-from studymatch.person.inbox import Stage
-from studymatch.person.outgoing import Browser
+from studymatch.person.inbox import Inbox
+from studymatch.person.outgoing import Outgoing
 from studymatch.person.session import Session
 from studymatch.person.user import User
 from studymatch.rules.outbox import Outbox
@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {"outbox_max": 20, "signals_burst": 20, "presence_eve
 PERSONAL = {
     f"{kind.__module__}.{kind.__qualname__}"
     for kind in (
-        *(User, Stage, Session, Pairing, Browser, Outbox, Ticket, Door, Answers),
+        *(User, Inbox, Session, Pairing, Outgoing, Outbox, Ticket, Door, Answers),
         *(Conversation, QueueWire),
     )
 } | {"web.server.direct.DirectSocket", "web.server.connection.Connection"}
@@ -120,7 +120,7 @@ async def sends_binary_and_breaks_the_protocol(_: Lobby, person: Person) -> None
 
 
 async def crashes(lobby: Lobby, person: Person) -> None:
-    lobby.user(person)._stage.inbox.tell(object())  # type: ignore[arg-type]
+    lobby.user(person)._inbox.mailbox.tell(object())  # type: ignore[arg-type]
     await person.ended()
 
 
@@ -128,7 +128,7 @@ async def crashes_where_a_frame_is_settled(_: Lobby, person: Person) -> None:
     def crash(*_: Any) -> bool:
         raise ValueError("planned")
 
-    with patch.object(Stage, "_is_meant", crash):
+    with patch.object(Inbox, "_is_meant", crash):
         await person.say("ping")
         await person.ended()
 
@@ -283,7 +283,7 @@ async def test_a_hall_that_closes_leaves_nobody_behind(clock: trio.testing.MockC
         with without_collector() as leftovers:
             async with a_lobby(**SETTINGS, search_again_s=10_000.0) as lobby:
                 people = [await somebody(lobby, state) for state in (*STATES[2:], *STATES[:2])]
-                lobby.building.mementos = lobby.building.hall.hand_over()
+                lobby.building.saved_people = lobby.building.hall.hand_over()
                 await lobby.reception.deserted()
                 for person, partner in people:
                     await person.ended()

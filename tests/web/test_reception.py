@@ -15,7 +15,7 @@ from studymatch.person.accounts import MALFORMED_MAX
 from studymatch.person.user import User
 from studymatch.rules.people import Person
 from studymatch.rules.protocol import CloseCode
-from tests.support.people import Building, a_hall, settle
+from tests.support.people import Building, a_hall, until_quiet
 from web.conversation import CREDIT
 from web.reception import Reception
 
@@ -55,7 +55,7 @@ class MemorySocket:
 
     async def say(self, kind: str, **fields: Any) -> None:
         self.to_server.send_nowait(json.dumps({"type": kind, **fields}))
-        await settle()
+        await until_quiet()
 
     @property
     def code(self) -> int | None:
@@ -77,7 +77,7 @@ class Door:
     async def connect(self) -> MemorySocket:
         socket = MemorySocket()
         self._nursery.start_soon(self.reception.converse, socket)
-        await settle()
+        await until_quiet()
         return socket
 
     async def hello(self, token: str = "ada's token", **fields: Any) -> MemorySocket:
@@ -126,7 +126,7 @@ async def test_who_says_nothing_is_hung_up_on_after_five_seconds(clock: MockCloc
 async def test_first_words_that_are_no_hello(clock: MockClock, door: Door, message: Any) -> None:
     socket = await door.connect()
     socket.to_server.send_nowait(message)
-    await settle()
+    await until_quiet()
     assert socket.closed is not None
     assert socket.closed[0] == 4400
     assert len(door.building.hall) == 0
@@ -143,7 +143,7 @@ async def test_a_connection_that_ends_is_news_to_the_user(clock: MockClock, door
     await ada.say("search")
     await ben.say("search")
     ada.to_server.close()
-    await settle()
+    await until_quiet()
     assert ben.last["type"] == "partner"
     assert ben.last["away"] is True
 
@@ -169,7 +169,7 @@ async def test_a_token_that_expires_does_not_end_a_call(clock: MockClock, door: 
     socket = await door.hello()
     resume = {"key": socket.frames[0]["resume"]["key"], "seq": socket.last["seq"]}
     socket.to_server.close()
-    await settle()
+    await until_quiet()
     again = await door.hello("ada's expired token", resume=resume)
     assert again.closed is None
     assert again.frames[0]["resumed"]
@@ -250,7 +250,7 @@ async def test_a_reader_waits_when_its_frames_are_not_handled(
     assert len(heard) == CREDIT
     assert socket.taken - before == CREDIT
     heard[0]()
-    await settle()
+    await until_quiet()
     assert len(heard) == CREDIT + 1
 
 
