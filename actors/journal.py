@@ -129,13 +129,16 @@ class _Line(msgspec.Struct, omit_defaults=True, rename=_plain):
     lasted_ms: int | None = None
 
 
+_FIELDS = frozenset(_Line.__struct_fields__) - {"event", "actor"}
+
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def _as_json(event: str, actor: str, fields: dict[str, Any]) -> bytes:
-    try:
-        line: Any = _Line(event, actor, **fields)
-    except TypeError:  # it has other fields too
+    line: Any
+    if fields.keys() <= _FIELDS:
+        line = _Line(event, actor, **fields)
+    else:
         line = _in_order({"event": event, "actor": actor, **fields})
     try:
         return _encode(line)

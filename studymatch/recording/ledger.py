@@ -41,23 +41,7 @@ from studymatch.rules.records import (
     Entry,
     LedgerMessage,
     Node,
-    PersonArrived,
-    SessionConnected,
-    SessionEnded,
-    SessionMatched,
 )
-
-__all__ = [
-    "Ledger",
-    "LedgerMessage",
-    "Node",
-    "Pace",
-    "PersonArrived",
-    "SessionConnected",
-    "SessionEnded",
-    "SessionMatched",
-    "SessionStore",
-]
 
 
 class SessionStore(Protocol):

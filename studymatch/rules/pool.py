@@ -45,9 +45,6 @@ from sortedcontainers import SortedList  # type: ignore[import-untyped]  # it sh
 CRITERIA = ("subject", "language")
 """What a ticket may ask for. Each further name doubles the work of an offer."""
 
-APART_S = 5.0
-"""How long two who met recently wait for somebody else before they are offered to each other again."""
-
 
 class Openable(Protocol):
     """What a ticket stands for, as far as the pool cares: open until it closes for good."""
@@ -116,10 +113,11 @@ class Pool(Generic[D]):
     """Those who wait, each user once. Every method is one synchronous step.
 
     A ticket whose door has closed is never handed out. It is dropped when it is met, and until then
-    still counted and listed: whoever closes the door should `withdraw` too.
+    still counted and listed: whoever closes the door should `withdraw` too. Two people who met recently wait
+    for somebody else for `apart_s` seconds, before they are offered to each other again.
     """
 
-    def __init__(self, apart_s: float = APART_S) -> None:
+    def __init__(self, apart_s: float) -> None:
         self._apart_s = apart_s
         self._arrivals = count()
         self._places: dict[TicketId, _Place[D]] = {}
