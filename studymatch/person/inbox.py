@@ -109,7 +109,7 @@ class Inbox:
 
     async def _wait(self) -> Turn:
         while True:
-            if not self.mailbox:
+            if self.outgoing.is_unflushed and not self.mailbox:
                 self.outgoing.flush()
             match await self.mailbox.receive(self.handle_in_place):
                 case FrameIn(line, said):
@@ -135,7 +135,7 @@ class Inbox:
         """Handle what changes no state and return True; for the rest, do nothing and return False."""
         match message:
             case FrameIn(line, said):
-                if self.outgoing.reads(line):
+                if self.outgoing.line is line:
                     self.leaving = isinstance(said, Leaving)
                     if not self._is_repeated(said):
                         if self._is_meant(said) and not self._in_place(said):
@@ -149,7 +149,7 @@ class Inbox:
             case _:
                 if not self._in_place(message):
                     return False
-        if not self.mailbox:
+        if self.outgoing.is_unflushed and not self.mailbox:
             self.outgoing.flush()
         return True
 

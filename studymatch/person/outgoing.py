@@ -28,25 +28,23 @@ class Outgoing:
     """The frames that go to the page of one person.
 
     `shown` is the number of the frame that told of the last change of state; None: nobody was told.
-    `counted` is the last count of people that was sent on the present line.
+    `line` is the present connection; None: the person is away. `counted` is the last count of people that was
+    sent on it. `is_unflushed`: something was written since the last `flush`.
     """
 
-    __slots__ = ("_line", "counted", "outbox", "shown")
+    __slots__ = ("counted", "is_unflushed", "line", "outbox", "shown")
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
-        self._line: Line | None = None
+        self.line: Line | None = None
         self.shown: int | None = None
         self.counted: Presence | None = None
+        self.is_unflushed = False
 
     @property
     def present(self) -> bool:
         """Whether somebody reads what is sent now."""
-        return self._line is not None
-
-    def reads(self, line: Line) -> bool:
-        """Whether `line` is the present one."""
-        return self._line is line
+        return self.line is not None
 
     def saw(self, seq: int | None) -> bool:
         """Whether who has read the frames up to `seq` has read the last change of state."""
@@ -59,34 +57,39 @@ class Outgoing:
         `seq` is the number of the last frame that it has read. If frames are lost, an error follows.
         Returns how many are lost, at least.
         """
-        if self._line is not None:
-            self._line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
-        self._line, self.counted = line, None
+        if self.line is not None:
+            self.line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
+        self.line, self.counted = line, None
         lost = self.outbox.back(seq or 0)
         self.send(welcome)
         self.send(snapshot)
         self.shown = self.outbox.seq
         for frame in self.outbox.again():
-            line.write(frame)
+            self._write(line, frame)
         if lost:
-            line.write(self.outbox.send(encode(Error("missed", sentences.MISSED))))
+            self._write(line, self.outbox.send(encode(Error("missed", sentences.MISSED))))
         return lost
 
     def down(self, line: Line) -> bool:
         """`line` has dropped. Returns False if it was not the present one, so that nothing changes."""
-        if self._line is not line:
+        if self.line is not line:
             return False
-        self._line = None
+        self.line = None
         return True
 
     def flush(self) -> None:
-        """Nothing more is said at the moment."""
-        if self._line is not None:
-            self._line.flush()
+        """Nothing more is sent at the moment: what was written may go."""
+        self.is_unflushed = False
+        if self.line is not None:
+            self.line.flush()
+
+    def _write(self, line: Line, frame: bytes) -> None:
+        self.is_unflushed = True
+        line.write(frame)
 
     def show(self, snapshot: Snapshot) -> None:
         """A change of state: tell it at once, or when they are back."""
-        if self._line is None:
+        if self.line is None:
             self.shown = None
         else:
             self.send(snapshot)
@@ -94,20 +97,20 @@ class Outgoing:
 
     def send(self, frame: Welcome | Snapshot | PartnerChanged | Pong | Presence | Error) -> None:
         """Send what matters only to somebody who reads it now."""
-        if self._line is not None:
-            self._line.write(self.outbox.number(encode(frame)))
+        if self.line is not None:
+            self._write(self.line, self.outbox.number(encode(frame)))
 
     def relay(self, frame: SignalFrom | ChatFrom) -> bool:
         """Send what must arrive, now or when they are back. Returns False when there is no more room."""
         body = encode(frame)
-        if self._line is None:
+        if self.line is None:
             return self.outbox.keep(body)
-        self._line.write(self.outbox.send(body))
+        self._write(self.line, self.outbox.send(body))
         return True
 
     def lacks(self, presence: Presence) -> bool:
         """Whether somebody reads, and has not been told this last."""
-        return self._line is not None and presence != self.counted
+        return self.line is not None and presence != self.counted
 
     def count(self, presence: Presence) -> None:
         """Say how many people are here."""

@@ -50,7 +50,6 @@ from studymatch.messages import (
 )
 from studymatch.pairing import Pairing
 from studymatch.person.accounts import Accounts
-from studymatch.person.answers import Answers
 from studymatch.person.inbox import Inbox
 from studymatch.person.saved import SavedPerson
 from studymatch.person.session import Ending, Session, frame_of
@@ -117,6 +116,8 @@ class User:
         self._accounts = accounts
         current = PersonState(State.IDLE, since=now) if restored is None else self._state_of(restored, now)
         self._inbox = Inbox(person, key, current, settings, journal, census)
+        self.answers = self._inbox.answers
+        """The budget for what the person sends in answer to their partner."""
         self._lines: dict[Line, None] = {}  # connected and not gone yet, in order; the last one is read
         self._farewell: CloseCode | None = None
         self._met: deque[str] = deque(maxlen=settings.apart_max)
@@ -149,11 +150,6 @@ class User:
     def state(self) -> State:
         """Where the person is now."""
         return self._inbox.current.state
-
-    @property
-    def answers(self) -> Answers:
-        """The budget for what the person sends in answer to their partner."""
-        return self._inbox.answers
 
     def attach(self, line: Line, seq: int | None, token: str | None = None) -> bool:
         """Connect a browser that has read the frames up to `seq` (None: a fresh page), and give it `token`.

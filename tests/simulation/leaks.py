@@ -121,7 +121,7 @@ def older_connection_is_not_told() -> Any:
     original = Outgoing.up
 
     def up(self: Outgoing, *given: Any) -> None:
-        self._line = None
+        self.line = None
         original(self, *given)
 
     return on(Outgoing, "up", up)
@@ -131,7 +131,7 @@ def newest_connection_loses() -> Any:
     original = Outgoing.up
 
     def up(self: Outgoing, line: Any, *given: Any) -> None:
-        if self._line is None:
+        if self.line is None:
             original(self, line, *given)
         else:
             line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
