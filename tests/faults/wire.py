@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+from trio_websocket import WebSocketConnection
 
 from tests.faults.transcript import Frame, Transcript
-
-HANDSHAKE_LIMIT_S = 8.0
+from tests.support.sockets import open_socket
 
 
 class Hopeless(Exception):  # noqa: N818
@@ -24,63 +23,9 @@ class Hopeless(Exception):  # noqa: N818
 
 @asynccontextmanager
 async def open_wire(address: tuple[str, int], transcript: Transcript) -> AsyncIterator[Wire | None]:
-    """A connection to `address`; None if there is none, or no handshake in time. It ends without a goodbye.
-
-    `open_websocket` leaves the stream open when the handshake fails, and at the end waits for a goodbye that
-    nobody reads; so the stream is ours.
-    """
-    try:
-        stream = await trio.open_tcp_stream(*address)
-    except OSError:
-        yield None
-        return
-    try:
-        async with trio.open_nursery() as nursery:
-            socket = await _shake_hands(nursery, stream)
-            yield None if socket is None else Wire(socket, transcript)
-            nursery.cancel_scope.cancel()
-    finally:
-        stream.socket.close()
-
-
-async def _shake_hands(nursery: trio.Nursery, stream: trio.SocketStream) -> WebSocketConnection | None:
-    with trio.move_on_after(HANDSHAKE_LIMIT_S) as handshake:
-        try:
-            return await wrap_client_stream(nursery, Watched(stream, handshake), "study.example", "/ws")  # type: ignore[arg-type]
-        except (HandshakeError, ConnectionClosed):
-            return None
-    return None
-
-
-class Watched(trio.abc.Stream):
-    """The stream of a connection; gives up the `handshake` when it breaks meanwhile.
-
-    By itself trio-websocket then waits for ever.
-    """
-
-    def __init__(self, stream: trio.SocketStream, handshake: trio.CancelScope) -> None:
-        self._stream = stream
-        self._handshake = handshake
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        try:
-            await self._stream.send_all(data)
-        except trio.BrokenResourceError:
-            self._handshake.cancel()
-            raise
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        try:
-            return await self._stream.receive_some(max_bytes)
-        except trio.BrokenResourceError:
-            self._handshake.cancel()
-            raise
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    """A connection to `address`; None if there is none, or no handshake in time. It ends without a close."""
+    async with open_socket(address) as socket:
+        yield None if socket is None else Wire(socket, transcript)
 
 
 class Wire:

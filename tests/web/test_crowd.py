@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from actors import Door, Mailbox
 from studymatch.pairing import Pairing
@@ -28,6 +28,7 @@ from studymatch.rules.people import Person
 from studymatch.rules.pool import Ticket
 from studymatch.rules.records import PersonArrived
 from tests.support.people import Building, a_hall
+from tests.support.sockets import open_socket
 from web.app import create_app
 from web.conversation import Conversation
 from web.identity import Identities
@@ -53,7 +54,7 @@ SETTINGS: dict[str, Any] = {
 class Crowd:
     """What everybody has in common, and what was seen from outside."""
 
-    url: str
+    address: tuple[str, int]
     identities: Identities
     chance: random.Random
     quiet: trio.Event = field(default_factory=trio.Event)
@@ -84,14 +85,12 @@ class Visitor:
     async def visit(self, person: Person, token: str, resume: dict[str, Any] | None) -> dict[str, Any] | None:
         """One connection; what to say to resume it."""
         seen: dict[str, Any] = {"seq": -1}
-        with suppress(ConnectionClosed, HandshakeError, OSError), trio.CancelScope() as connection:
-            async with open_websocket_url(self.crowd.url) as socket:
-                try:
+        async with open_socket(self.crowd.address, host=":".join(map(str, self.crowd.address))) as socket:
+            if socket is not None:
+                with suppress(ConnectionClosed):
                     hello = {"type": "hello", "version": 1, "token": token}
                     await socket.send_message(json.dumps(hello | ({"resume": resume} if resume else {})))
                     await self.talk(socket, person, seen)
-                finally:
-                    connection.cancel()  # nobody says goodbye when they vanish
         return {"key": seen["key"], "seq": seen["seq"]} if "key" in seen else None
 
     async def talk(self, socket: WebSocketConnection, person: Person, seen: dict[str, Any]) -> None:
@@ -154,7 +153,7 @@ class Visitor:
 
 
 @asynccontextmanager
-async def a_server() -> AsyncIterator[tuple[Building, str, Identities]]:
+async def a_server() -> AsyncIterator[tuple[Building, tuple[str, int], Identities]]:
     identities = Identities(("a secret for the crowd",), 3600)
     limits = ServerLimits()
     async with a_hall(**SETTINGS) as building, trio.open_nursery() as nursery:
@@ -162,8 +161,8 @@ async def a_server() -> AsyncIterator[tuple[Building, str, Identities]]:
         stop = trio.Event()
         listeners = open_listeners("127.0.0.1", 0, limits=limits)
         start = partial(serve, create_app(reception, identities), listeners, limits=limits, stop=stop)
-        [address] = await nursery.start(start)
-        yield building, address.replace("http", "ws") + "/ws", identities
+        await nursery.start(start)
+        yield building, listeners[0].getsockname(), identities
         stop.set()
 
 
@@ -176,8 +175,8 @@ def left_in_memory() -> Counter[str]:
 
 @pytest.mark.parametrize("seed", [20261124])
 async def test_a_crowd(seed: int) -> None:
-    async with a_server() as (building, url, identities):
-        crowd = Crowd(url, identities, random.Random(seed))
+    async with a_server() as (building, address, identities):
+        crowd = Crowd(address, identities, random.Random(seed))
         memory, tasks = left_in_memory(), trio.lowlevel.current_statistics().tasks_living
         async with trio.open_nursery() as nursery:
             for _ in range(PEOPLE):
