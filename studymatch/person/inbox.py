@@ -20,6 +20,7 @@ from studymatch.census import Census
 from studymatch.messages import FrameIn, LineDown, LineUp, PairMessage, PeopleCounted, Refused, UserMessage
 from studymatch.person.answers import Answers
 from studymatch.person.outgoing import Outgoing
+from studymatch.person.saved import SavedPerson
 from studymatch.rules import sentences
 from studymatch.rules.lifecycle import ACCEPTS, CUES, IN_SESSION, State, move
 from studymatch.rules.outbox import Outbox
@@ -93,6 +94,26 @@ class Inbox:
         self._census = census
         self._away_since = trio.current_time()
         self._in_place: InPlace = nothing
+
+    def restore(self, saved: SavedPerson) -> None:
+        """Go on with what was saved before a restart. The person is away, and has the grace to come back."""
+        now = trio.current_time()
+        self.outgoing.outbox.remember(saved.seq, saved.frames(), saved.connections, saved.lost)
+        self.outgoing.shown = saved.shown
+        self.heard = saved.heard
+        self.leaving = saved.leaving
+        self._census.away(self.person.id, now)
+        self.scope.deadline = now + self.settings.grace_s
+
+    def attach(self, up: LineUp) -> bool:
+        """Tell the actor of a new connection, and keep it from ending before its turn.
+
+        Returns False, and does nothing, if the actor is about to end.
+        """
+        if self.scope.cancel_called or not self.mailbox.tell(up):
+            return False
+        self.scope.deadline = inf
+        return True
 
     async def next(self, in_place: InPlace = nothing) -> Turn:
         """The next message that the present state has to deal with. Only here does the actor wait.

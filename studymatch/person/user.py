@@ -127,12 +127,7 @@ class User:
         if restored is not None:
             saved = restored.saved
             self._met.extend(saved.met)
-            self._inbox.outgoing.outbox.remember(saved.seq, saved.frames(), saved.connections, saved.lost)
-            self._inbox.outgoing.shown = saved.shown
-            self._inbox.heard = saved.heard
-            self._inbox.leaving = saved.leaving
-            census.away(person.id, now)
-            self._inbox.scope.deadline = now + settings.grace_s
+            self._inbox.restore(saved)
 
     def _state_of(self, restored: Restored, now: float) -> PersonState:
         """The state in which they begin. Somebody who has skipped too often still has to wait."""
@@ -156,11 +151,8 @@ class User:
 
         Returns False, and does nothing, if this actor is about to end.
         """
-        if self._inbox.scope.cancel_called:
+        if not self._inbox.attach(LineUp(line, seq, token)):
             return False
-        if not self._inbox.mailbox.tell(LineUp(line, seq, token)):
-            return False
-        self._inbox.scope.deadline = inf
         self._lines[line] = None
         return True
 
