@@ -376,8 +376,8 @@ class Visitor:
             if not (is_planned or self._disturbed):
                 self._world.measures.failed_with.append((self.id, self.partner))
             self._leave_session(now)
-        if frame.search_again_in is not None:
-            self._searches_since = now + frame.search_again_in / 1000
+        if frame.search_again_ms is not None:
+            self._searches_since = now + frame.search_again_ms / 1000
         else:
             self._world.loop.after(PAUSE_S, self.press)
 

@@ -35,6 +35,7 @@ class PersonState(Struct, frozen=True):
         """What the browser is told at the time `now`; `cue` is a sound to play once, or None."""
         sound = SOUNDS.get(self.state)
         partner = self.partner
+        search_again_ms = None if self.search_again_at is None else _ms(self.search_again_at - now)
         return Snapshot(
             state=self.state,
             session=self.session,
@@ -44,7 +45,8 @@ class PersonState(Struct, frozen=True):
             cue=cue,
             since_ms=_ms(now - self.since),
             deadline_ms=None if self.deadline is None else _ms(self.deadline - now),
-            search_again_in=None if self.search_again_at is None else _ms(self.search_again_at - now),
+            search_again_ms=search_again_ms,
+            search_again_in=search_again_ms,
             cause=self.cause,
             message=self.message,
         )

@@ -231,7 +231,11 @@ class Welcome(ServerFrame, frozen=True, omit_defaults=True):
 
 
 class Snapshot(ServerFrame, frozen=True, tag="state"):
-    """Where this person is now, as one whole: draw this and remember nothing else."""
+    """Where this person is now, as one whole: draw this and remember nothing else.
+
+    `search_again_in` is deprecated: it is the old name of `search_again_ms`, has the same value, and is left
+    out from version 2 on.
+    """
 
     state: State
     session: str | None
@@ -241,6 +245,7 @@ class Snapshot(ServerFrame, frozen=True, tag="state"):
     cue: str | None
     since_ms: int
     deadline_ms: int | None
+    search_again_ms: int | None
     search_again_in: int | None
     cause: Cause | None
     message: str | None

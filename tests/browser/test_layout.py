@@ -64,7 +64,7 @@ def searching(visitor: Visitor) -> list[str]:
 
 
 def waiting(visitor: Visitor) -> list[str]:
-    left(visitor, search_again_in=600_000, message=LONG_WAIT)
+    left(visitor, search_again_ms=600_000, message=LONG_WAIT)
     return ["#cancel"]
 
 

@@ -26,7 +26,7 @@ def test_a_late_next_search_says_when_and_why(visit: Visit) -> None:
     ended = ada.snapshots[-1] | {
         "state": "ended",
         "cause": "skipped",
-        "search_again_in": 12_000,
+        "search_again_ms": 12_000,
         "message": why,
         "sound": None,
     }

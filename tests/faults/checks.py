@@ -181,7 +181,7 @@ class WaitingTimeIsKept(Check):
             states == ["searching", "connecting", "ended", "searching"]
             and len({telling.link for telling in told}) == 1
             and end["cause"] in self.causes
-            and end["search_again_in"] is not None
+            and end["search_again_ms"] is not None
         )
 
 

@@ -354,7 +354,7 @@ class Tab:
         match self.page.get("state"):
             case "idle":
                 await self._search(wire)
-            case "ended" if self.page["search_again_in"] is None:
+            case "ended" if self.page["search_again_ms"] is None:
                 await self._search(wire)
             case "searching" if not is_quiet and luck < manners.cancel:
                 await self._say(wire, {"type": "cancel"})

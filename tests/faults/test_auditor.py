@@ -47,7 +47,7 @@ class Page:
         snapshot = {
             "initiator": False,
             "since_ms": 0,
-            "search_again_in": None,
+            "search_again_ms": None,
             "cause": None,
             "state": state,
             "session": session,
@@ -80,7 +80,7 @@ def ada_and_ben() -> list[Transcript]:
         ben.says(4.1, "signal", n=number, **signal("ben", number, "s1"))
         ada.hears(4.2, "signal", **signal("ben", number, "s1"))
     ben.told(5, "ended", "s1", partner="ada", cause="connect_failed")
-    ada.told(5, "ended", "s1", partner="ben", cause="connect_failed", search_again_in=200)
+    ada.told(5, "ended", "s1", partner="ben", cause="connect_failed", search_again_ms=200)
     ada.told(5.2, "searching", since_ms=3000)
     ben.told(6, "searching")
     for page, other in ((ada, "ben"), (ben, "ada")):
@@ -101,7 +101,7 @@ def ada_and_ben() -> list[Transcript]:
         ada.hears(12.2, "signal", **signal("ben", number, "s2"))
     ada.told(20, "ended", "s2", partner="ben", cause="ended")
     ada.told(20, "idle", cause="ended")
-    ben.told(20, "ended", "s2", partner="ada", cause="partner_ended", search_again_in=200)
+    ben.told(20, "ended", "s2", partner="ada", cause="partner_ended", search_again_ms=200)
     ada.goes(21, None)
     ben.goes(21, None)
     return [ada.transcript, ben.transcript]
@@ -116,7 +116,7 @@ def cem_and_dan() -> list[Transcript]:
     dan.goes(10)
     cem.hears(10.1, "partner", session="s3", away=True)
     cem.pings(40)
-    cem.told(41, "ended", "s3", partner="dan", cause="partner_lost", search_again_in=200)
+    cem.told(41, "ended", "s3", partner="dan", cause="partner_lost", search_again_ms=200)
     cem.told(41.2, "searching", since_ms=200)
     cem.goes(42, 4503)
     return [cem.transcript, dan.transcript]

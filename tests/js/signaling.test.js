@@ -66,6 +66,18 @@ test("resumes with the key and the last number it has seen", async () => {
   assert.deepEqual(world.socket.sent[0].resume, { key: "key", seq: 7 });
 });
 
+test("a server that was not upgraded yet says under the former name when it searches again", async () => {
+  const { world, frames } = await welcomed();
+  const ended = { type: "state", state: "ended", session: "s" };
+  const told = () => frames.at(-1).search_again_ms;
+  world.socket.say({ ...ended, seq: 3, search_again_in: 500 });
+  assert.equal(told(), 500);
+  world.socket.say({ ...ended, seq: 4, search_again_in: null });
+  assert.equal(told(), null);
+  world.socket.say({ ...ended, seq: 5, search_again_ms: 700, search_again_in: 0 });
+  assert.equal(told(), 700);
+});
+
 test("what was said while the line was down is sent after the welcome, once and in order", async () => {
   const { world, signaling, clock } = await welcomed();
   world.socket.hangUp(1006);

@@ -94,15 +94,15 @@ test("one call that fails is nothing; several in a row are the network", () => {
   );
 });
 
-for (const [cause, search_again_in, expected] of /** @type {any[]} */ ([
+for (const [cause, search_again_ms, expected] of /** @type {any[]} */ ([
   ["connect_timeout", 500, true],
   ["connect_timeout", null, true],
   ["connect_failed", null, true],
   ["connect_failed", 500, false],
   ["partner_lost", 500, false],
 ])) {
-  test(`${cause}, next search in ${search_again_in}: the network may be why is ${expected}`, () => {
-    const snapshot = { ...NOWHERE, state: /** @type {const} */ ("ended"), cause, search_again_in };
+  test(`${cause}, next search in ${search_again_ms}: the network may be why is ${expected}`, () => {
+    const snapshot = { ...NOWHERE, state: /** @type {const} */ ("ended"), cause, search_again_ms };
     assert.equal(words.mayBeNetwork(snapshot), expected);
     assert.equal(words.mayBeNetwork({ ...snapshot, state: "idle" }), false);
   });

@@ -281,7 +281,7 @@ class WhoLeavesWaits(Checker):
 
     def told(self, page: Page, wire: Wire, frame: Frame) -> None:
         usual_ms = 1000 * self.world.settings.search_again_s
-        if str(frame.get("cause")).startswith("partner_") and (frame["search_again_in"] or 0) > usual_ms:
+        if str(frame.get("cause")).startswith("partner_") and (frame["search_again_ms"] or 0) > usual_ms:
             self.violated(f"{page.person.id} waits longer, because their partner left")
 
 

@@ -324,7 +324,7 @@ class Human:
                 self.chat(page, wire, session)
             case "connected":
                 self.say(page, wire, "ping")
-            case "ended" if state["search_again_in"] is None:
+            case "ended" if state["search_again_ms"] is None:
                 self.say(page, wire, "search", criteria={"subject": self.subject})
 
     def mischief(self, page: Page, wire: Wire) -> None:

@@ -181,7 +181,7 @@ class FailedMatchesCostNothing(Checker):
         before, now = page.moved
         if frame["type"] != "state" or before is None or now is None or before.wire != wire.number:
             return
-        goes_on = frame["search_again_in"] is not None
+        goes_on = frame["search_again_ms"] is not None
         match before.frame["state"], frame["state"]:
             case "searching", "connecting":
                 self._waited_ms[wire.number] = self._waited_for(page.person.id, frame["session"])
@@ -217,7 +217,7 @@ class SearchesAgain(Checker):
         asked_to_stop = page.kinds & {"end", "failed"}
         if frame["type"] != "state" or asked_to_stop:
             return
-        if frame["cause"] in self.CAUSES and frame["search_again_in"] is None:
+        if frame["cause"] in self.CAUSES and frame["search_again_ms"] is None:
             self.violated(f"{page.person.id} is left in ended for {frame['cause']}")
         if frame["state"] == "idle" and frame["cause"] == "ended":
             self.violated(f"{page.person.id} never asked to stop")

@@ -105,7 +105,7 @@ async def test_skip_ends_it_for_both_and_both_search_again_after_half_a_second(
     for tab in (ada, ben):
         assert tab.state == "ended"
         assert tab.last["cue"] == "hangup"
-        assert tab.last["search_again_in"] == 500
+        assert tab.last["search_again_ms"] == 500
         assert tab.session == session
     await trio.sleep(0.499)
     assert {ada.state, ben.state} == {"ended"}
@@ -144,7 +144,7 @@ async def test_end_brings_the_one_who_ended_to_idle_and_the_other_to_the_next_se
     assert ada.states[-2:] == ["ended", "idle"]
     assert ada.last["cause"] == "ended"
     assert ben.state == "ended"
-    assert (ben.last["cause"], ben.last["search_again_in"]) == ("partner_ended", 500)
+    assert (ben.last["cause"], ben.last["search_again_ms"]) == ("partner_ended", 500)
     await trio.sleep(1)
     assert (ada.state, ben.state) == ("idle", "searching")
     assert ends(building, session) == [(SessionCause.ENDED, ada.person.id)]
@@ -258,7 +258,7 @@ async def test_a_match_that_does_not_become_a_call_in_time_ends(
         assert tab.state == "ended"
         assert tab.last["cause"] == "connect_timeout"
         assert "could not be set up in time" in tab.last["message"]
-        assert (tab.last["search_again_in"] is None) is (tab not in ready_tabs)
+        assert (tab.last["search_again_ms"] is None) is (tab not in ready_tabs)
     assert ends(building, session) == [(SessionCause.CONNECT_TIMEOUT, one.person.id)]
     await trio.sleep(1)
     for tab in (one, other):
@@ -276,8 +276,8 @@ async def test_failed_ends_it_for_both_and_only_who_was_ready_searches_again(
         assert {one.state, other.state} == {"ended"}
         assert one.last["cause"] == other.last["cause"] == "connect_failed"
         assert "press Find Partner" in one.last["message"]
-        assert one.last["search_again_in"] is None
-        assert other.last["search_again_in"] == 500
+        assert one.last["search_again_ms"] is None
+        assert other.last["search_again_ms"] == 500
         assert ends(building, session) == [(SessionCause.CONNECT_FAILED, one.person.id)]
         await other.say("end", session=session)
         await one.say("end", session=session)
@@ -328,7 +328,7 @@ async def test_whoever_is_left_in_the_moment_of_the_limit_searches_again(
         await trio.sleep(15.1)
         causes.add(one.last["cause"])
         if one.last["cause"] == "partner_lost":
-            assert one.last["search_again_in"] is not None
+            assert one.last["search_again_ms"] is not None
         await one.drop()
         await trio.sleep(20)
     assert causes == {"partner_lost", "connect_timeout"}
@@ -572,7 +572,7 @@ async def test_a_dropped_connection_resumes_in_every_state(
     await trio.sleep(2)
     back = await ada.come_back()
     assert [frame["type"] for frame in back.frames[:2]] == ["welcome", "state"]
-    changing = ("seq", "since_ms", "deadline_ms", "cue", "search_again_in")
+    changing = ("seq", "since_ms", "deadline_ms", "cue", "search_again_ms", "search_again_in")
     assert {k: v for k, v in back.last.items() if k not in changing} == {
         k: v for k, v in before.items() if k not in changing
     }

@@ -38,7 +38,7 @@ async def test_a_page_that_is_closed_in_a_session_has_ended_it(
     await trio.sleep(0.2)
     assert (ben.state, ben.last["cause"]) == ("ended", "partner_ended")
     assert ben.last["message"].startswith(f"{ada.person.name} ended the session.")
-    assert ben.last["search_again_in"] == 500
+    assert ben.last["search_again_ms"] == 500
     assert building.hall.user(ada.person.id) is None
     await trio.sleep(1)
     assert ends(building, session) == [(SessionCause.ENDED, ada.person.id)]

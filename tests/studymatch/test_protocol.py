@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studymatch.rules.lifecycle import State
+from studymatch.rules.person_state import Scene
 from studymatch.rules.protocol import (
     CLOSE_MEANINGS,
     SIGNAL_MAX_BYTES,
@@ -106,6 +108,19 @@ def test_chat_survives_the_way(text: str) -> None:
     assert isinstance(frame, Chat)
     told = json.loads(numbered(encode(ChatFrom("s", "ada", frame.text)), 9))
     assert told == {"type": "chat", "session": "s", "from": "ada", "text": text, "seq": 9}
+
+
+@given(st.floats(0, 1e6), st.none() | st.floats(-100, 100))
+def test_the_next_search_is_told_in_milliseconds_under_both_of_its_names(
+    now: float, wait_s: float | None
+) -> None:
+    scene = Scene(State.ENDED, since=now, search_again_at=None if wait_s is None else now + wait_s)
+    told = json.loads(encode(scene.snapshot(now, cue=None)))
+    assert told["search_again_in"] == told["search_again_ms"]
+    if wait_s is None:
+        assert told["search_again_ms"] is None
+    else:
+        assert told["search_again_ms"] == pytest.approx(max(0, wait_s * 1000), abs=1)
 
 
 def test_criteria_are_compared_without_regard_to_case_and_white_space() -> None:

@@ -52,14 +52,14 @@ async def study(visit: Visit, tally: Tally, call_s: float) -> None:
                 await visit.until("ended")
             visit.say("skip", session=match["session"])
             await visit.until("ended")
-        tally.longest_rest_ms = max(tally.longest_rest_ms, visit.last["search_again_in"] or 0)
+        tally.longest_rest_ms = max(tally.longest_rest_ms, visit.last["search_again_ms"] or 0)
         await visit.until("searching", "connecting")
 
 
 async def skip_everybody(visit: Visit, how: str) -> None:
     """End each match in the moment in which it is made, and search again as soon as one is let."""
     while True:
-        if visit.state == "idle" or (visit.state == "ended" and visit.last["search_again_in"] is None):
+        if visit.state == "idle" or (visit.state == "ended" and visit.last["search_again_ms"] is None):
             visit.say("search")
             if how == "search and cancel":
                 visit.say("cancel")
@@ -116,7 +116,7 @@ async def test_who_waits_is_told_for_how_long_and_why(clock: MockClock) -> None:
             await attacker.until("connecting")
             attacker.say("skip", session=attacker.last["session"])
             ended = await attacker.until("ended")
-            rests.append(ended["search_again_in"])
+            rests.append(ended["search_again_ms"])
             if len(rests) == 2:
                 assert "several people before a call came about" in ended["message"]
                 assert "begins in 4 seconds" in ended["message"]
@@ -152,7 +152,7 @@ async def test_a_call_and_time_forgive(clock: MockClock) -> None:
                 session = (await ada.until("connecting"))["session"]
                 ada.say("skip", session=session)
                 await ada.until("ended")
-            assert ada.last["search_again_in"] == 8000
+            assert ada.last["search_again_ms"] == 8000
         await trio.sleep(600)
         async with others(place):
             while ada.state != "connected":
@@ -162,7 +162,7 @@ async def test_a_call_and_time_forgive(clock: MockClock) -> None:
                     await ada.until("connected")
             ada.say("skip", session=ada.last["session"])
             await ada.until("ended")
-            assert ada.last["search_again_in"] == 500
+            assert ada.last["search_again_ms"] == 500
 
 
 @pytest.mark.parametrize(("how", "lasts_s"), [("skip", 20), ("leave", 120)])

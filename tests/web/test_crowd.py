@@ -148,7 +148,7 @@ class Visitor:
                 await say(self.chance.choice(["skip", "skip", "end"]), session=session)
             case "connected" if wild > 0.4:
                 await say("chat", session=session, text="hello")
-            case "ended" if settled and page["search_again_in"] is None:
+            case "ended" if settled and page["search_again_ms"] is None:
                 await say("search")
 
 

@@ -117,7 +117,7 @@ def not_now(about: str) -> Frame:
     return {"type": "error", "code": "not_now", "about": about, "message": "Not now."}
 
 
-ENDED = state("ended", "s1", cause="partner_skipped", search_again_in=500)
+ENDED = state("ended", "s1", cause="partner_skipped", search_again_ms=500)
 MATCHED = (state("idle"), state("searching"), state("connecting", "s1", BOB))
 IN_CALL = (*MATCHED, signal(1), signal(2), signal(3), state("connected", "s1", BOB))
 
@@ -233,13 +233,13 @@ def test_a_return_that_is_recognised_goes_on_where_it_was() -> None:
 
 
 def test_a_match_that_does_not_become_a_call_is_noticed() -> None:
-    stage = arrived(*MATCHED, state("ended", "s1", cause="connect_timeout", search_again_in=500))
+    stage = arrived(*MATCHED, state("ended", "s1", cause="connect_timeout", search_again_ms=500))
     assert stage.measures.failed_with == [(ADA, BOB)]
 
 
 def test_the_partner_of_somebody_who_went_away_is_promised_no_call() -> None:
     away = {"type": "partner", "session": "s1", "away": True}
-    stage = arrived(*MATCHED, away, state("ended", "s1", cause="connect_timeout", search_again_in=500))
+    stage = arrived(*MATCHED, away, state("ended", "s1", cause="connect_timeout", search_again_ms=500))
     assert stage.measures.failed_with == []
     assert stage.measures.wrong == Counter()
 

@@ -74,6 +74,7 @@ async def test_two_people_one_call_one_skip(server: Server, server_database: str
         assert (await ada.until("state", state="ended"))["cause"] == "skipped"
         assert (await ben.until("state", state="ended"))["cause"] == "partner_skipped"
         for client in (ada, ben):
+            assert 0 < client.state["search_again_ms"] == client.state["search_again_in"]
             await client.until("state", state="searching")
         found = await row(server_database, session, "ended_at is not null")
         assert {str(found["first_person"]), str(found["second_person"])} == {

@@ -23,7 +23,7 @@ export const STATES = ["idle", "searching", "connecting", "connected", "ended"];
  * @property {string | null} cue a sound to play once
  * @property {number} since_ms how long this state has lasted
  * @property {number | null} deadline_ms how long it still may
- * @property {number | null} search_again_in
+ * @property {number | null} search_again_ms
  * @property {string | null} cause
  * @property {string | null} message
  */
@@ -76,7 +76,7 @@ export const NOWHERE = {
   cue: null,
   since_ms: 0,
   deadline_ms: null,
-  search_again_in: null,
+  search_again_ms: null,
   cause: null,
   message: null,
 };

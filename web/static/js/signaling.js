@@ -383,6 +383,8 @@ function parse(text) {
   if (typeof text !== "string") return null;
   try {
     const frame = JSON.parse(text);
+    // So was its name on a server that has yet to be upgraded.
+    if (frame?.type === "state") frame.search_again_ms ??= frame.search_again_in;
     return typeof frame?.type === "string" ? frame : null;
   } catch {
     return null;

@@ -155,7 +155,7 @@ export class View {
     const { body, activeElement: focused } = document;
     const moved = before === null ? body.dataset.scene !== scene : placeOf(picture) !== placeOf(before);
     body.dataset.state = picture.snapshot.state;
-    body.dataset.again = String(picture.snapshot.search_again_in !== null);
+    body.dataset.again = String(picture.snapshot.search_again_ms !== null);
     body.dataset.scene = scene;
     drawBar(picture);
     write("link", words.linkNote(picture));
@@ -276,7 +276,7 @@ function drawWelcome(picture) {
 /** @param {Picture} picture */
 function drawHall(picture) {
   const { snapshot, name, step, failedCalls, ring } = picture;
-  const { state, message, search_again_in } = snapshot;
+  const { state, message, search_again_ms } = snapshot;
   write("own-initial", initial(name));
   if (state === "searching" || (state === "ended" && !words.isLongWait(snapshot))) {
     write("hall-title", words.hallTitle(snapshot, 0));
@@ -285,7 +285,7 @@ function drawHall(picture) {
   if (rests && step !== null) write("waited", words.findHint(picture));
   // With a new search half a second away, the message is a passing notice instead.
   else if (state === "ended") {
-    write("waited", search_again_in !== null && !words.isLongWait(snapshot) ? "" : (message ?? ""));
+    write("waited", search_again_ms !== null && !words.isLongWait(snapshot) ? "" : (message ?? ""));
   }
   write("network-advice", words.networkAdvice(failedCalls));
   write("cancel", rests && step === null ? "Back" : "Cancel");

@@ -27,13 +27,13 @@ const DEVICES = {
 };
 
 /** Does the next search begin so late that one is told when? @param {Snapshot} snapshot */
-export function isLongWait({ search_again_in }) {
-  return search_again_in !== null && search_again_in > LONG_WAIT_MS;
+export function isLongWait({ search_again_ms }) {
+  return search_again_ms !== null && search_again_ms > LONG_WAIT_MS;
 }
 
 /** Is a session over, without another search to come? @param {Snapshot} snapshot */
-export function rests({ state, search_again_in }) {
-  return state === "ended" && search_again_in === null;
+export function rests({ state, search_again_ms }) {
+  return state === "ended" && search_again_ms === null;
 }
 
 /** Below Find Partner: what pressing it does, or what it has led to. @param {Picture} picture */
@@ -121,7 +121,7 @@ export function hallTitle(snapshot, passed_ms) {
   if (snapshot.state === "searching") return "Finding a Partner…";
   if (rests(snapshot)) return "Session over";
   if (!isLongWait(snapshot)) return "Searching again…";
-  return `Searching again in ${spell((snapshot.search_again_in ?? 0) - passed_ms + 999)}`;
+  return `Searching again in ${spell((snapshot.search_again_ms ?? 0) - passed_ms + 999)}`;
 }
 
 /**
@@ -227,9 +227,9 @@ function sendingNews(name, before, now) {
 }
 
 /** A new state. @param {Snapshot} snapshot */
-function announcement({ state, partner, search_again_in }) {
-  const again_s = Math.ceil((search_again_in ?? 0) / 1000);
-  const when = (search_again_in ?? 0) > LONG_WAIT_MS ? `begins in ${again_s} seconds` : "begins";
+function announcement({ state, partner, search_again_ms }) {
+  const again_s = Math.ceil((search_again_ms ?? 0) / 1000);
+  const when = (search_again_ms ?? 0) > LONG_WAIT_MS ? `begins in ${again_s} seconds` : "begins";
   switch (state) {
     case "idle":
       return "You are back at the entrance.";
@@ -240,7 +240,7 @@ function announcement({ state, partner, search_again_in }) {
     case "connected":
       return "You are face to face.";
     case "ended":
-      return search_again_in === null
+      return search_again_ms === null
         ? "The session is over."
         : `The session is over. The next search ${when}.`;
   }
