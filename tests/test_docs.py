@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from studymatch.rules.lifecycle import diagram
 from studymatch.rules.protocol import Inbound, Outbound
-from tools import protocol_reference
+from tools import protocol_js, protocol_reference
+from tools.protocol_types import PARTS
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_protocol_reference_is_up_to_date() -> None:
-    assert protocol_reference.TARGET.read_text() == protocol_reference.reference(), (
-        "docs/protocol.md is out of date: run python tools/protocol_reference.py"
+@pytest.mark.parametrize("path", protocol_reference.TARGETS, ids=lambda path: path.name)
+def test_what_is_generated_from_the_protocol_is_up_to_date(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == protocol_reference.TARGETS[path](), (
+        f"{path.relative_to(ROOT)} is out of date: run python -m tools.protocol_reference"
     )
 
 
@@ -22,6 +26,16 @@ def test_the_protocol_reference_names_every_frame() -> None:
     assert "{{" not in page
     for kind in (*Inbound.__args__, *Outbound.__args__):
         assert f"`{kind.__struct_config__.tag} {{" in page
+
+
+def test_the_page_has_a_type_for_every_frame_and_what_it_contains() -> None:
+    module = protocol_js.module()
+    for kind in (*Inbound.__args__, *Outbound.__args__, *PARTS):
+        assert f"@typedef {{object}} {kind.__name__}\n" in module
+    assert " * @property {string | null} session the pairing this is about;" in module
+    assert " * @property {number | null} [search_again_in] deprecated: " in module
+    assert " * @property {string} [token]\n" in module, "left out where there is none, and never null"
+    assert " * @property {number} [seq] " in module, "a hello is refused without a number"
 
 
 def test_the_diagram_in_the_readme_is_drawn_from_the_table() -> None:

@@ -1,30 +1,29 @@
-"""Writes `docs/protocol.md`: the wire protocol as the code has it.
+"""Writes `docs/protocol.md` and `web/static/js/protocol.js`: the wire protocol as the code has it.
 
-    python tools/protocol_reference.py            writes the file
-    python tools/protocol_reference.py --check    exits with 1 if the file is not what would be written
+    python -m tools.protocol_reference            writes both files
+    python -m tools.protocol_reference --check    exits with 1 if one of them is not what would be written
 
-Frames, fields and limits come from the types in `studymatch.rules.protocol` and their docstrings; which
-frame means something in which state, the causes and the cues from `rules.lifecycle`. Prose that belongs to
-no type is in `tools/protocol_reference.md`, with a line `{{name}}` for each generated part.
+Frames, fields and limits come from the types in `studymatch.rules.protocol`, their docstrings and
+descriptions; which frame means something in which state, the causes and the cues from `rules.lifecycle`.
+Prose that belongs to no type is in `tools/protocol_reference.md`, with a line `{{name}}` for each generated
+part. `tools.protocol_js` makes the page's module.
 """
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect as types
 
 from studymatch.rules import names, protocol
 from studymatch.rules.lifecycle import ACCEPTS, CUES, EDGES, causes_in_order
+from tools import protocol_js
+from tools.protocol_types import PARTS, SEQ, fields, members, sentence, tag_of
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "docs" / "protocol.md"
 TEMPLATE = ROOT / "tools" / "protocol_reference.md"
 
 
@@ -34,6 +33,7 @@ def reference() -> str:
     parts = {
         "client_frames": _client_frames(),
         "server_frames": _server_frames(),
+        "state_fields": _state_fields(),
         "structs": _structs(),
         "edges": _edges(),
         "cues": _cues(),
@@ -45,41 +45,47 @@ def reference() -> str:
     return text
 
 
+TARGETS = {
+    ROOT / "docs" / "protocol.md": reference,
+    ROOT / "web" / "static" / "js" / "protocol.js": protocol_js.module,
+}
+"""Each file that is generated, and what makes its text."""
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(head)
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _members(union: UnionType) -> list[type[msgspec.Struct]]:
-    return list(get_args(union))
-
-
-def _sentence(kind: type[Any]) -> str:
-    return " ".join((inspect.getdoc(kind) or "").split())
-
-
 def _client_frames() -> str:
     rows = []
-    for kind in _members(protocol.Inbound):
-        tag = str(kind.__struct_config__.tag)
+    for kind in members(protocol.Inbound):
+        tag = tag_of(kind)
         states = [state.value for state, frames in ACCEPTS.items() if tag in frames]
         where = {"hello": "first", "ping": "any", "leaving": "any"}.get(tag, ", ".join(states))
-        rows.append([_shape(kind), where, _sentence(kind)])
+        rows.append([_shape(kind), where, sentence(kind)])
     return _table(("frame", "allowed in", "effect"), rows)
 
 
 def _server_frames() -> str:
     return _table(
-        ("frame", "meaning"), ([_shape(kind), _sentence(kind)] for kind in _members(protocol.Outbound))
+        ("frame", "meaning"), ([_shape(kind), sentence(kind)] for kind in members(protocol.Outbound))
     )
 
 
+def _state_fields() -> str:
+    rows = ([f"`{field.name}`", field.sentence] for field in (SEQ, *fields(protocol.Snapshot)))
+    return _table(("field of `state`", "meaning"), rows)
+
+
 def _shape(kind: type[msgspec.Struct]) -> str:
-    info = types.type_info(kind)
-    assert isinstance(info, types.StructType)
-    fields = ", ".join(f"{f.encode_name}{'' if f.required else '?'}: {_name(f.type)}" for f in info.fields)
-    return f"`{info.tag} {{{fields}}}`"
+    return f"`{tag_of(kind)} {_content(kind)}`"
+
+
+def _content(kind: type[msgspec.Struct]) -> str:
+    inside = ", ".join(f"{f.name}{'?' if f.is_optional else ''}: {_name(f.kind)}" for f in fields(kind))
+    return f"{{{inside}}}"
 
 
 def _name(kind: types.Type) -> str:
@@ -108,23 +114,7 @@ def _name(kind: types.Type) -> str:
 
 
 def _structs() -> str:
-    kinds = (
-        protocol.ResumeRequest,
-        protocol.Criteria,
-        protocol.Identity,
-        protocol.ResumeOffer,
-        protocol.IceServer,
-        protocol.Partner,
-        protocol.Sound,
-    )
-    rows = []
-    for kind in kinds:
-        info = types.type_info(kind)
-        assert isinstance(info, types.StructType)
-        fields = ", ".join(
-            f"{f.encode_name}{'' if f.required else '?'}: {_name(f.type)}" for f in info.fields
-        )
-        rows.append([kind.__name__, f"`{{{fields}}}`", _sentence(kind)])
+    rows = ([kind.__name__, f"`{_content(kind)}`", sentence(kind)] for kind in PARTS)
     return _table(("name", "fields", "meaning"), rows)
 
 
@@ -148,10 +138,10 @@ def _cues() -> str:
 
 
 def _close_codes() -> str:
-    rows = (
-        [str(code.value), *protocol.CLOSE_MEANINGS[code]]
-        for code in sorted(protocol.CloseCode, key=lambda code: (code.value < 4000, code.value))
-    )
+    rows = []
+    for code in sorted(protocol.CloseCode, key=lambda code: (code.value < 4000, code.value)):
+        why, then = protocol.CLOSE_MEANINGS[code]
+        rows.append([str(code.value), why, protocol.AFTER_CLOSE[then]])
     return _table(("code", "meaning", "the client then"), rows)
 
 
@@ -173,10 +163,12 @@ def _limits() -> str:
 
 
 def main() -> int:
-    text = reference()
-    if "--check" in sys.argv[1:]:
-        return int(not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text)
-    TARGET.write_text(text, encoding="utf-8")
+    for path, make in TARGETS.items():
+        text = make()
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            return 1
     return 0
 
 

@@ -35,7 +35,7 @@ IN_SESSION = frozenset({State.CONNECTING, State.CONNECTED})
 class Cause(StrEnum):
     """Why a state was left, as one person sees it. The values go over the wire.
 
-    A move that the person asked for and that needs no explanation (a search begins) has no cause: None.
+    A move that the person asked for and that needs no explanation (a search begins) has none.
     """
 
     MATCHED = "matched"

@@ -1,16 +1,16 @@
 """The wire protocol, version 1: every frame that a browser and the server exchange, as types.
 
 One tagged union for each direction, encoded as JSON text with the tag in ``type``. The protocol
-reference in ``docs/protocol.md`` is generated from these types and their docstrings, so what is said
-here is what the world reads. This module is pure; it relays what people's browsers tell each other
-(`Signal.data`) without looking inside.
+reference in ``docs/protocol.md`` and the page's types in ``web/static/js/protocol.js`` are generated from
+these types, their docstrings and descriptions, so what is said here is what the world reads. This module
+is pure; it relays what people's browsers tell each other (`Signal.data`) without looking inside.
 
 Durations are whole milliseconds, never clock times. Unknown fields are ignored.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, TypeAlias, get_args
 
 import msgspec
@@ -50,21 +50,40 @@ class CloseCode(IntEnum):
     CRASHED = 1011
 
 
-CLOSE_MEANINGS: dict[CloseCode, tuple[str, str]] = {
-    CloseCode.NO_HELLO: ("no valid `hello`, or too many malformed frames", "stops, and says why"),
+class AfterClose(StrEnum):
+    """What a client does after the server has closed its connection."""
+
+    STOP = "stop"
+    RENEW = "renew"
+    SOON = "soon"
+    SCATTERED = "scattered"
+    LATER = "later"
+
+
+AFTER_CLOSE: dict[AfterClose, str] = {
+    AfterClose.STOP: "stops, and says why",
+    AfterClose.RENEW: "gets a new identity",
+    AfterClose.SOON: "reconnects with backoff",
+    AfterClose.SCATTERED: "reconnects with jitter and resumes",
+    AfterClose.LATER: "reconnects later",
+}
+"""What the client does in each of these cases."""
+
+CLOSE_MEANINGS: dict[CloseCode, tuple[str, AfterClose]] = {
+    CloseCode.NO_HELLO: ("no valid `hello`, or too many malformed frames", AfterClose.STOP),
     CloseCode.BAD_TOKEN: (
         "the token is invalid, or has expired and `resume` leads to nobody",
-        "gets a new identity",
+        AfterClose.RENEW,
     ),
-    CloseCode.HELLO_TIMEOUT: ("no `hello` in time", "reconnects with backoff"),
+    CloseCode.HELLO_TIMEOUT: ("no `hello` in time", AfterClose.SOON),
     CloseCode.CONNECTED_ELSEWHERE: (
         "the same person connected elsewhere; the newest connection wins",
-        "stops, and says so",
+        AfterClose.STOP,
     ),
-    CloseCode.TOO_MANY: ("far beyond the rate limits", "reconnects later"),
-    CloseCode.RESTARTING: ("the server is restarting", "reconnects with jitter and resumes"),
-    CloseCode.TOO_BIG: ("a message over 64 KiB", "stops, and says why"),
-    CloseCode.CRASHED: ("the server failed this one person", "reconnects with backoff"),
+    CloseCode.TOO_MANY: ("far beyond the rate limits", AfterClose.LATER),
+    CloseCode.RESTARTING: ("the server is restarting", AfterClose.SCATTERED),
+    CloseCode.TOO_BIG: ("a message over 64 KiB", AfterClose.STOP),
+    CloseCode.CRASHED: ("the server failed this one person", AfterClose.SOON),
 }
 """What each close code means, and what the client does then."""
 
@@ -231,24 +250,45 @@ class Welcome(ServerFrame, frozen=True, omit_defaults=True):
 
 
 class Snapshot(ServerFrame, frozen=True, tag="state"):
-    """Where this person is now, as one whole: draw this and remember nothing else.
+    """Where this person is now, as one whole: draw this and remember nothing else."""
 
-    `search_again_in` is deprecated: it is the old name of `search_again_ms`, has the same value, and is left
-    out from version 2 on.
-    """
-
-    state: State
-    session: str | None
-    initiator: bool
-    partner: Partner | None
-    sound: Sound | None
-    cue: str | None
-    since_ms: int
-    deadline_ms: int | None
-    search_again_ms: int | None
-    search_again_in: int | None
-    cause: Cause | None
-    message: str | None
+    state: Annotated[State, Meta(description="one of the five")]
+    session: Annotated[
+        str | None, Meta(description="the pairing this is about; null in `idle` and `searching`")
+    ]
+    initiator: Annotated[
+        bool,
+        Meta(
+            description="true for exactly one of the two: it makes the first offer and is the impolite peer"
+            " of perfect negotiation"
+        ),
+    ]
+    partner: Annotated[Partner | None, Meta(description="the other one of `session`; null without one")]
+    sound: Annotated[Sound | None, Meta(description="the looping sound that belongs to this state, or null")]
+    cue: Annotated[
+        str | None,
+        Meta(description="a sound to play once, only in the frame that announces the change, or null"),
+    ]
+    since_ms: Annotated[int, Meta(description="how long this state has lasted")]
+    deadline_ms: Annotated[int | None, Meta(description="how long it still may (null: no limit)")]
+    search_again_ms: Annotated[
+        int | None,
+        Meta(
+            description="in `ended`: how long until the server itself searches again, or null. 500; more for"
+            " who goes on leaving matches before they become calls, and `message` says so"
+        ),
+    ]
+    search_again_in: Annotated[
+        int | None,
+        Meta(
+            description="the same value as `search_again_ms`, under its former name; gone from version 2 on",
+            extra_json_schema={"deprecated": True},
+        ),
+    ]
+    cause: Annotated[Cause | None, Meta(description="why the last state was left, or null")]
+    message: Annotated[
+        str | None, Meta(description="one sentence or two of plain English for the person, or null")
+    ]
 
 
 class SignalFrom(ServerFrame, frozen=True, tag="signal"):

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from studymatch.rules.lifecycle import State
-from studymatch.rules.protocol import CHAT_MAX_CHARS, VERSION, CloseCode
+from studymatch.rules.protocol import CHAT_MAX_CHARS, CLOSE_MEANINGS, VERSION, CloseCode
 from tests.browser.conftest import EACH, ComeIn, Visit
 from web.build import this_build
 
@@ -14,13 +14,14 @@ from web.build import this_build
 def test_the_page_knows_the_states_and_codes_of_the_server(visit: Visit) -> None:
     ada = visit("Ada").open()
     tables = ada.page.evaluate(
-        "path => import(path).then(p => [p.STATES, [...p.CLOSES.keys()], p.VERSION, p.CHAT_MAX])",
+        "path => import(path).then(p =>"
+        " [p.STATES, p.CLOSE_CODES, [...p.AFTER_CLOSE], p.VERSION, p.CHAT_MAX_CHARS])",
         this_build().path_of("js/protocol.js"),
     )
-    states, codes, version, chat_max = tables
+    states, codes, after, version, chat_max = tables
     assert states == [state.value for state in State]
-    # CRASHED is like a line that dropped: every code that is not in the table is.
-    assert set(codes) == {code.value for code in CloseCode} - {CloseCode.CRASHED}
+    assert codes == {code.name: code.value for code in CloseCode}
+    assert after == [[code.value, then.value] for code, (_, then) in CLOSE_MEANINGS.items()]
     assert (version, chat_max) == (VERSION, CHAT_MAX_CHARS)
 
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Encounter } from "../../web/static/js/encounter.js";
-import { NOWHERE } from "../../web/static/js/protocol.js";
+import { NOWHERE } from "../../web/static/js/server_frames.js";
 import { Waits } from "../../web/static/js/waits.js";
 import { FakeClock } from "./support/clock.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Leaving } from "../../web/static/js/leaving.js";
-import { NOWHERE } from "../../web/static/js/protocol.js";
+import { NOWHERE } from "../../web/static/js/server_frames.js";
 import { Waits, WAITS } from "../../web/static/js/waits.js";
 import { FakeClock } from "./support/clock.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CLOSES } from "../../web/static/js/protocol.js";
+import { afterClose } from "../../web/static/js/closes.js";
 import { Signaling } from "../../web/static/js/signaling.js";
 import { settle } from "./support/clock.js";
 import { FakeWorld, IDLE, WELCOME } from "./support/sockets.js";
@@ -64,18 +64,6 @@ test("resumes with the key and the last number it has seen", async () => {
   await clock.pass(400);
   world.socket.open();
   assert.deepEqual(world.socket.sent[0].resume, { key: "key", seq: 7 });
-});
-
-test("a server that was not upgraded yet says under the former name when it searches again", async () => {
-  const { world, frames } = await welcomed();
-  const ended = { type: "state", state: "ended", session: "s" };
-  const told = () => frames.at(-1).search_again_ms;
-  world.socket.say({ ...ended, seq: 3, search_again_in: 500 });
-  assert.equal(told(), 500);
-  world.socket.say({ ...ended, seq: 4, search_again_in: null });
-  assert.equal(told(), null);
-  world.socket.say({ ...ended, seq: 5, search_again_ms: 700, search_again_in: 0 });
-  assert.equal(told(), 700);
 });
 
 test("what was said while the line was down is sent after the welcome, once and in order", async () => {
@@ -212,7 +200,7 @@ test("however often it is nudged, it tries once a second", async () => {
 test("no nudge shortens a wait that the server asked for, and the person is told why and until when", async () => {
   const { world, signaling, links, clock } = await welcomed();
   world.socket.hangUp(4429);
-  assert.deepEqual(links.at(-1), { status: "waiting", message: CLOSES.get(4429)?.message, until: 30_000 });
+  assert.deepEqual(links.at(-1), { status: "waiting", message: afterClose(4429).message, until: 30_000 });
   for (let time = 0; time < 19; time++) {
     signaling.nudge();
     await clock.pass(1_000);
@@ -224,7 +212,7 @@ for (const code of [1009, 4400, 4409]) {
   test(`${code}: stops, says why, and leaves nothing running`, async () => {
     const { world, signaling, links, clock } = await welcomed();
     world.socket.hangUp(code);
-    assert.deepEqual(links.at(-1), { status: "stopped", code, message: CLOSES.get(code)?.message });
+    assert.deepEqual(links.at(-1), { status: "stopped", code, message: afterClose(code).message });
     assert.equal(clock.running, 0);
     signaling.send({ type: "cancel" });
     signaling.nudge();
@@ -263,7 +251,7 @@ test("4401 again for the new identity: says so, and makes no third", async () =>
   world.socket.hangUp(4401);
   await clock.pass(600_000);
   assert.deepEqual(identified, [false, true]);
-  assert.deepEqual(links.at(-1), { status: "stopped", code: 4401, message: CLOSES.get(4401)?.message });
+  assert.deepEqual(links.at(-1), { status: "stopped", code: 4401, message: afterClose(4401).message });
   assert.equal(world.sockets.length, 2);
   assert.equal(clock.running, 0);
 });

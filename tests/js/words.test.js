@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NOWHERE } from "../../web/static/js/protocol.js";
+import { NOWHERE } from "../../web/static/js/server_frames.js";
 import * as words from "../../web/static/js/words.js";
 
 const ADA = { id: "a", name: "Ada", away: false };

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from studymatch.rules.lifecycle import State
 from studymatch.rules.person_state import Scene
 from studymatch.rules.protocol import (
+    AFTER_CLOSE,
     CLOSE_MEANINGS,
     SIGNAL_MAX_BYTES,
+    AfterClose,
     Chat,
     ChatFrom,
     CloseCode,
@@ -130,3 +132,4 @@ def test_criteria_are_compared_without_regard_to_case_and_white_space() -> None:
 
 def test_every_close_code_has_a_meaning() -> None:
     assert set(CLOSE_MEANINGS) == set(CloseCode)
+    assert set(AFTER_CLOSE) == set(AfterClose) == {then for _, then in CLOSE_MEANINGS.values()}

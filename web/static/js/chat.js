@@ -4,7 +4,7 @@
  * is open and the page can be seen. Sending is not its business: `onSay` gets the text.
  */
 
-import { CHAT_MAX } from "./protocol.js";
+import { CHAT_MAX_CHARS } from "./protocol.js";
 import { followKeyboard } from "./viewport.js";
 import { unreadCount } from "./words.js";
 
@@ -149,7 +149,7 @@ export class Chat {
   /** @param {Event} event */
   #submit(event) {
     event.preventDefault();
-    const text = [...this.#text.value.trim()].slice(0, CHAT_MAX).join("");
+    const text = [...this.#text.value.trim()].slice(0, CHAT_MAX_CHARS).join("");
     if (!text) return;
     const item = message("mine", "You", text);
     if (!this.#onSay(text, (fate) => this.#mark(item, fate))) return;

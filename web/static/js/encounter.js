@@ -70,7 +70,7 @@ export class Encounter {
     if (state === "connecting" && this.#call.flowed) this.#flows(session);
   }
 
-  /** The partner said this, through the server. @param {import("./protocol.js").SignalFrame} frame */
+  /** The partner said this, through the server. @param {import("./protocol.js").SignalFrom} frame */
   hear({ session, data }) {
     if (session === this.#call.session) this.#call.receive(data);
   }

@@ -16,8 +16,8 @@ import { Leaving } from "./leaving.js";
 import { Devices } from "./media.js";
 import { isolateIn } from "./names.js";
 import { broughtBy, keepCounted } from "./presence.js";
-import { NOWHERE } from "./protocol.js";
 import { Reopening } from "./reopening.js";
+import { NOWHERE } from "./server_frames.js";
 import { Signaling } from "./signaling.js";
 import { Sounds } from "./sounds.js";
 import { Talk } from "./talk.js";
@@ -334,14 +334,14 @@ class Page {
     this.#devices.close();
   }
 
-  /** @param {import("./protocol.js").PartnerFrame} frame */
+  /** @param {import("./protocol.js").PartnerChanged} frame */
   #partnerChanged({ session, away }) {
     const { snapshot } = this.#picture;
     if (session !== snapshot.session || !snapshot.partner) return;
     this.#redraw({ snapshot: { ...snapshot, partner: { ...snapshot.partner, away } } });
   }
 
-  /** @param {import("./protocol.js").ErrorFrame} error */
+  /** @param {import("./protocol.js").Error} error */
   #refused({ code, message, about }) {
     if (about === "search") this.#finding.refused();
     // Pressed a moment too late: the next snapshot shows how it is.

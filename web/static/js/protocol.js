@@ -1,130 +1,334 @@
 /**
  * What the page and the server say to each other, as types and tables: the page's copy of the wire protocol.
  * Data only: nothing here runs, waits or remembers.
- */
-
-/** @typedef {"idle" | "searching" | "connecting" | "connected" | "ended"} State */
-
-/** Where a person can be. The server decides; the page draws. @type {readonly State[]} */
-export const STATES = ["idle", "searching", "connecting", "connected", "ended"];
-
-/** @typedef {{ id: string, name: string, away: boolean }} Partner */
-
-/**
- * One whole snapshot of where this person is. Durations are milliseconds, counted from its arrival.
- * @typedef {object} Snapshot
- * @property {"state"} type
- * @property {number} seq
- * @property {State} state
- * @property {string | null} session
- * @property {boolean} [initiator]
- * @property {Partner | null} partner
- * @property {{ name: string, volume: number } | null} sound the loop that belongs to this state
- * @property {string | null} cue a sound to play once
- * @property {number} since_ms how long this state has lasted
- * @property {number | null} deadline_ms how long it still may
- * @property {number | null} search_again_ms
- * @property {string | null} cause
- * @property {string | null} message
+ *
+ * Generated from studymatch/rules/protocol.py and studymatch/rules/lifecycle.py. Change those, and then run
+ * python -m tools.protocol_reference
  */
 
 /**
- * @typedef {object} Welcome
- * @property {"welcome"} type
- * @property {number} seq
- * @property {{ id: string, name: string }} user
- * @property {{ key: string, grace_ms: number }} resume
- * @property {boolean} resumed
- * @property {RTCIceServer[]} ice_servers
- * @property {number} heartbeat_ms
- * @property {number} [heard] the number of the last frame of this client that the server has dealt with
- * @property {string | null} [token] a fresh one, for the next hello
- * @property {string} [build] of the page that the server serves now
+ * Where a person is. The values go over the wire.
+ * @typedef {"idle" | "searching" | "connecting" | "connected" | "ended"} State
  */
 
-/** @typedef {{ type: "signal", seq: number, session: string, data: any }} SignalFrame */
-/** @typedef {{ type: "chat", seq: number, session: string, from: string, text: string }} ChatFrame */
-/** @typedef {{ type: "partner", seq: number, session: string, away: boolean }} PartnerFrame */
-/** @typedef {{ type: "presence", seq: number, online: number, searching: number }} PresenceFrame */
-/** @typedef {{ type: "error", seq: number, code: string, message: string, about?: string | null, n?: number | null }} ErrorFrame */
-/** @typedef {{ type: "pong", seq: number, heard?: number }} PongFrame */
-
-/** @typedef {Welcome | Snapshot | SignalFrame | ChatFrame | PartnerFrame | PresenceFrame | ErrorFrame | PongFrame} ServerFrame */
-
 /**
- * What a client may say after its `hello`. All but `ping` and `leaving` have a number `n`, which `said.js` gives them.
- * @typedef {{ type: "search", criteria: object }
- *   | { type: "cancel" }
- *   | { type: "signal", session: string, data: unknown }
- *   | { type: "connected", session: string }
- *   | { type: "failed", session: string, code: string }
- *   | { type: "skip", session: string }
- *   | { type: "end", session: string }
- *   | { type: "chat", session: string, text: string }
- *   | { type: "leaving" }
- *   | { type: "ping" }} ClientFrame
+ * Why a state was left, as one person sees it. The values go over the wire. A move that the person asked for
+ * and that needs no explanation (a search begins) has none.
+ * @typedef {"matched" | "connected" | "skipped" | "partner_skipped" | "ended" | "partner_ended" |
+ *   "partner_lost" | "connect_timeout" | "connect_failed" | "cancelled" | "restarting"} Cause
  */
 
-/** What is drawn before the server has said anything. @type {Snapshot} */
-export const NOWHERE = {
-  type: "state",
-  seq: 0,
-  state: "idle",
-  session: null,
-  partner: null,
-  sound: null,
-  cue: null,
-  since_ms: 0,
-  deadline_ms: null,
-  search_again_ms: null,
-  cause: null,
-  message: null,
-};
-
-export const VERSION = 1;
-
-/** The longest chat text, in characters (code points), as the protocol says. */
-export const CHAT_MAX = 2000;
-
 /**
- * What a client does after the server closed its socket:
- * `stop` and say why, `renew` its identity, or come back `soon`, `scattered` over a while, or `later`.
+ * What a client does after the server has closed its connection.
  * @typedef {"stop" | "renew" | "soon" | "scattered" | "later"} AfterClose
  */
 
-/** The close codes of the protocol. Every other code is a dropped connection: come back soon. */
-/** @type {ReadonlyMap<number, { then: AfterClose, message?: string }>} */
-export const CLOSES = new Map([
-  [1009, { then: "stop", message: "This page sent a message that was too long. Reload the page to go on." }],
-  [
-    4400,
-    {
-      then: "stop",
-      message: "This page and the server do not understand each other. Reload the page to go on.",
-    },
-  ],
-  [
-    4401,
-    {
-      then: "renew",
-      message:
-        "The server does not let this page in, not even as a new guest. Its clock or its settings may be wrong." +
-        " Please try again in a few minutes.",
-    },
-  ],
-  [4408, { then: "soon" }],
-  [4409, { then: "stop", message: "You came in with another tab, and each person has one at a time." }],
-  [
-    4429,
-    {
-      then: "later",
-      message: "Too much came from this page or from your network, so the server asks it to wait.",
-    },
-  ],
-  [4503, { then: "scattered" }],
-]);
+/**
+ * Which actor to come back to, and the `seq` of the last frame that arrived from it.
+ * @typedef {object} ResumeRequest
+ * @property {string} key
+ * @property {number} seq
+ */
 
-/** Not even a new token was taken. */
-export const REFUSED = 4401;
-/** The newest connection of a person won, and it was not this one. */
-export const REPLACED = 4409;
+/**
+ * Whom to look for. Two people fit when no criterion that both name has different values; case, width, white
+ * space, composition and invisible characters make no difference.
+ * @typedef {object} Criteria
+ * @property {string | null} [subject]
+ * @property {string | null} [language]
+ */
+
+/**
+ * A person, as told to that person.
+ * @typedef {object} Identity
+ * @property {string} id
+ * @property {string} name
+ */
+
+/**
+ * How to come back after the connection dropped, and for how long that is possible.
+ * @typedef {object} ResumeOffer
+ * @property {string} key
+ * @property {number} grace_ms
+ */
+
+/**
+ * An entry of RTCConfiguration.iceServers (W3C WebRTC, section 4.2.2).
+ * @typedef {object} IceServer
+ * @property {string[]} urls
+ * @property {string} [username]
+ * @property {string} [credential]
+ */
+
+/**
+ * The other one. `away`: their connection to the server dropped; the call itself may well go on.
+ * @typedef {object} Partner
+ * @property {string} id
+ * @property {string} name
+ * @property {boolean} away
+ */
+
+/**
+ * A sound that loops while the state lasts; `volume` from 0 to 1.
+ * @typedef {object} Sound
+ * @property {string} name
+ * @property {number} volume
+ */
+
+/**
+ * The first frame, within 5 s of the handshake.
+ * @typedef {object} Hello
+ * @property {"hello"} type
+ * @property {number} version
+ * @property {string} token
+ * @property {ResumeRequest | null} [resume]
+ */
+
+/**
+ * Look for a partner. → searching
+ * @typedef {object} Search
+ * @property {"search"} type
+ * @property {Criteria} [criteria]
+ * @property {number | null} [n]
+ */
+
+/**
+ * Stop looking. → idle
+ * @typedef {object} Cancel
+ * @property {"cancel"} type
+ * @property {number | null} [n]
+ */
+
+/**
+ * `data` (any JSON, at most 48 KiB) reaches the partner unread and unchanged.
+ * @typedef {object} Signal
+ * @property {"signal"} type
+ * @property {string} session
+ * @property {unknown} data
+ * @property {number | null} [n]
+ */
+
+/**
+ * This side's media flows; when both sides have said so, both → connected.
+ * @typedef {object} Connected
+ * @property {"connected"} type
+ * @property {string} session
+ * @property {number | null} [n]
+ */
+
+/**
+ * This side cannot connect (no device, ICE failed …): both → ended.
+ * @typedef {object} Failed
+ * @property {"failed"} type
+ * @property {string} session
+ * @property {string} [code]
+ * @property {number | null} [n]
+ */
+
+/**
+ * Leave this partner for the next: both → ended, and both search again after 500 ms.
+ * @typedef {object} Skip
+ * @property {"skip"} type
+ * @property {string} session
+ * @property {number | null} [n]
+ */
+
+/**
+ * Leave and stop: both → ended; the one who ended → idle, the other searches again after 500 ms.
+ * @typedef {object} End
+ * @property {"end"} type
+ * @property {string} session
+ * @property {number | null} [n]
+ */
+
+/**
+ * A text for the partner, 1 to 2000 characters.
+ * @typedef {object} Chat
+ * @property {"chat"} type
+ * @property {string} session
+ * @property {string} text
+ * @property {number | null} [n]
+ */
+
+/**
+ * Answered by `pong`; a client sends one whenever it was silent for `heartbeat_ms`. It has no number.
+ * @typedef {object} Ping
+ * @property {"ping"} type
+ */
+
+/**
+ * The page is being closed or reloaded, and closes its connection next: see *A page that goes*. A later frame
+ * on the same connection takes it back. It has no number and no answer.
+ * @typedef {object} Leaving
+ * @property {"leaving"} type
+ */
+
+/**
+ * What a client may say.
+ * @typedef {Hello | Search | Cancel | Signal | Connected | Failed | Skip | End | Chat | Ping | Leaving}
+ *   ClientFrame
+ */
+
+/**
+ * The answer to `hello`, followed by `state`. `resumed`: the actor is the one asked for. `heard`: the number
+ * `n` of the last frame that was dealt with, 0 for none. `token`: say hello with it from now on; the old one
+ * is in the second half of its life, or has expired. `build`: names the page that this server serves now; a
+ * page of another build is better loaded again when nothing is lost by it.
+ * @typedef {object} Welcome
+ * @property {"welcome"} type
+ * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
+ *   refusal of a hello
+ * @property {number} version
+ * @property {Identity} user
+ * @property {ResumeOffer} resume
+ * @property {boolean} resumed
+ * @property {IceServer[]} ice_servers
+ * @property {number} heartbeat_ms
+ * @property {number} heard
+ * @property {string} [token]
+ * @property {string} [build]
+ */
+
+/**
+ * Where this person is now, as one whole: draw this and remember nothing else.
+ * @typedef {object} Snapshot
+ * @property {"state"} type
+ * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
+ *   refusal of a hello
+ * @property {State} state one of the five
+ * @property {string | null} session the pairing this is about; null in `idle` and `searching`
+ * @property {boolean} initiator true for exactly one of the two: it makes the first offer and is the impolite
+ *   peer of perfect negotiation
+ * @property {Partner | null} partner the other one of `session`; null without one
+ * @property {Sound | null} sound the looping sound that belongs to this state, or null
+ * @property {string | null} cue a sound to play once, only in the frame that announces the change, or null
+ * @property {number} since_ms how long this state has lasted
+ * @property {number | null} deadline_ms how long it still may (null: no limit)
+ * @property {number | null} search_again_ms in `ended`: how long until the server itself searches again, or
+ *   null. 500; more for who goes on leaving matches before they become calls, and `message` says so
+ * @property {number | null} [search_again_in] deprecated: the same value as `search_again_ms`, under its
+ *   former name; gone from version 2 on
+ * @property {Cause | null} cause why the last state was left, or null
+ * @property {string | null} message one sentence or two of plain English for the person, or null
+ */
+
+/**
+ * What the partner's browser sent, unchanged.
+ * @typedef {object} SignalFrom
+ * @property {"signal"} type
+ * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
+ *   refusal of a hello
+ * @property {string} session
+ * @property {unknown} data
+ */
+
+/**
+ * A text from the partner; `from` is their id.
+ * @typedef {object} ChatFrom
+ * @property {"chat"} type
+ * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
+ *   refusal of a hello
+ * @property {string} session
+ * @property {string} from
+ * @property {string} text
+ */
+
+/**
+ * The partner's connection to the server dropped, or came back.
+ * @typedef {object} PartnerChanged
+ * @property {"partner"} type
+ * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
+ *   refusal of a hello
+ * @property {string} session
+ * @property {boolean} away
+ */
+
+/**
+ * The answer to `ping`. `heard`: the number of the last frame that was dealt with, 0 for none.
+ * @typedef {object} Pong
+ * @property {"pong"} type
+ * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
+ *   refusal of a hello
+ * @property {number} heard
+ */
+
+/**
+ * How many people are here and how many of them search, the person included. It follows a `state` outside of
+ * a session if the count is another one than was told last; apart from that it is told at most every 5 s, to
+ * 1000 people a second. People without a connection count for 5 s (`--reload-grace-s`).
+ * @typedef {object} Presence
+ * @property {"presence"} type
+ * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
+ *   refusal of a hello
+ * @property {number} online
+ * @property {number} searching
+ */
+
+/**
+ * A frame was refused and changed nothing; `message` is plain English, `about` the frame's type. `n`: the
+ * number of the frame, if it had one that could be read.
+ * @typedef {object} Error
+ * @property {"error"} type
+ * @property {number} [seq] rises by one with each frame sent to this person; every server frame has it but
+ *   the refusal of a hello
+ * @property {string} code
+ * @property {string} message
+ * @property {string | null} [about]
+ * @property {number | null} [n]
+ */
+
+/**
+ * What the server sends. Each frame also has `seq`, which rises by one with each frame to a person. On
+ * resuming, frames that never arrived are sent again under new numbers.
+ * @typedef {Welcome | Snapshot | SignalFrom | ChatFrom | PartnerChanged | Pong | Presence | Error}
+ *   ServerFrame
+ */
+
+/** The version of the protocol. */
+export const VERSION = 1;
+
+/** The longest chat text, in code points. */
+export const CHAT_MAX_CHARS = 2000;
+
+/** @type {readonly State[]} */
+export const STATES = ["idle", "searching", "connecting", "connected", "ended"];
+
+/** Why the server closes a WebSocket, and what the browser does then. */
+export const CLOSE_CODES = {
+  /** no valid `hello`, or too many malformed frames */
+  NO_HELLO: 4400,
+  /** the token is invalid, or has expired and `resume` leads to nobody */
+  BAD_TOKEN: 4401,
+  /** no `hello` in time */
+  HELLO_TIMEOUT: 4408,
+  /** the same person connected elsewhere; the newest connection wins */
+  CONNECTED_ELSEWHERE: 4409,
+  /** far beyond the rate limits */
+  TOO_MANY: 4429,
+  /** the server is restarting */
+  RESTARTING: 4503,
+  /** a message over 64 KiB */
+  TOO_BIG: 1009,
+  /** the server failed this one person */
+  CRASHED: 1011,
+};
+
+/**
+ * What the client does then. After any other code the connection was lost: it comes back soon.
+ * `stop`: it stops, and says why.
+ * `renew`: it gets a new identity.
+ * `soon`: it reconnects with backoff.
+ * `scattered`: it reconnects with jitter and resumes.
+ * `later`: it reconnects later.
+ * @type {ReadonlyMap<number, AfterClose>}
+ */
+export const AFTER_CLOSE = new Map([
+  [CLOSE_CODES.NO_HELLO, "stop"],
+  [CLOSE_CODES.BAD_TOKEN, "renew"],
+  [CLOSE_CODES.HELLO_TIMEOUT, "soon"],
+  [CLOSE_CODES.CONNECTED_ELSEWHERE, "stop"],
+  [CLOSE_CODES.TOO_MANY, "later"],
+  [CLOSE_CODES.RESTARTING, "scattered"],
+  [CLOSE_CODES.TOO_BIG, "stop"],
+  [CLOSE_CODES.CRASHED, "soon"],
+]);

@@ -5,8 +5,10 @@
  */
 
 import { Budget } from "./budget.js";
-import { CLOSES, VERSION } from "./protocol.js";
+import { afterClose } from "./closes.js";
+import { VERSION } from "./protocol.js";
 import { KEPT_MAX, Said } from "./said.js";
+import { readFrame } from "./server_frames.js";
 
 /** @typedef {import("./protocol.js").ServerFrame} ServerFrame */
 /** @typedef {import("./protocol.js").ClientFrame} ClientFrame */
@@ -213,6 +215,7 @@ export class Signaling {
     const socket = new this.#world.WebSocket(this.#options.url);
     this.#socket = socket;
     socket.onopen = () => {
+      /** @type {import("./protocol.js").Hello} */
       const hello = { type: "hello", version: VERSION, token };
       socket.send(JSON.stringify(this.#resume ? { ...hello, resume: this.#resume } : hello));
     };
@@ -222,7 +225,7 @@ export class Signaling {
 
   /** @param {unknown} text */
   #hear(text) {
-    const frame = parse(text);
+    const frame = readFrame(text);
     if (!frame) return;
     if (frame.type === "welcome") {
       this.#welcomed(frame);
@@ -305,7 +308,7 @@ export class Signaling {
 
   /** @param {number} code */
   #closed(code) {
-    const { then = "soon", message = "" } = CLOSES.get(code) ?? {};
+    const { then, message } = afterClose(code);
     if (then === "renew") this.#refusals += 1;
     // A new guest who is refused like the one before will not be the last: there is something wrong over there.
     if (then === "stop" || this.#refusals > 1) return this.#leave({ status: "stopped", code, message });
@@ -372,22 +375,6 @@ export class Signaling {
   #tell(link) {
     this.#status = link.status;
     this.#options.onLink(link);
-  }
-}
-
-/**
- * @param {unknown} text
- * @returns {ServerFrame | null} null for what is no frame: a later server may say things that we do not know
- */
-function parse(text) {
-  if (typeof text !== "string") return null;
-  try {
-    const frame = JSON.parse(text);
-    // So was its name on a server that has yet to be upgraded.
-    if (frame?.type === "state") frame.search_again_ms ??= frame.search_again_in;
-    return typeof frame?.type === "string" ? frame : null;
-  } catch {
-    return null;
   }
 }
 

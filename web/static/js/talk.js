@@ -5,7 +5,7 @@
 
 import { Chat } from "./chat.js";
 import { isolate } from "./names.js";
-import { NOWHERE } from "./protocol.js";
+import { NOWHERE } from "./server_frames.js";
 import { Unsaid } from "./unsaid.js";
 
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
@@ -41,7 +41,7 @@ export class Talk {
     this.#chat.draw(together ? session : null, state === "connected");
   }
 
-  /** The partner wrote this. @param {import("./protocol.js").ChatFrame} frame */
+  /** The partner wrote this. @param {import("./protocol.js").ChatFrom} frame */
   hear({ session, text }) {
     const { view, sounds } = this.#options;
     if (session === null || session !== this.#chat.session) return;

@@ -7,8 +7,9 @@
 import { spell } from "./clock.js";
 import { markFrames } from "./frames.js";
 import { fill, isolate } from "./names.js";
-import { NOWHERE, REFUSED, REPLACED } from "./protocol.js";
+import { CLOSE_CODES } from "./protocol.js";
 import { Screens } from "./screens.js";
+import { NOWHERE } from "./server_frames.js";
 import * as words from "./words.js";
 
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
@@ -309,12 +310,12 @@ function drawDevices(problem) {
 /** @param {import("./signaling.js").Link} link */
 function drawStopped(link) {
   if (link.status !== "stopped") return;
-  const elsewhere = link.code === REPLACED;
+  const elsewhere = link.code === CLOSE_CODES.CONNECTED_ELSEWHERE;
   write("stopped-title", words.stoppedTitle(link));
   write("stopped-why", link.message);
   element("use-this-tab").hidden = !elsewhere;
   element("reload").hidden = elsewhere;
-  write("reload", link.code === REFUSED ? "Try again" : "Reload");
+  write("reload", link.code === CLOSE_CODES.BAD_TOKEN ? "Try again" : "Reload");
 }
 
 /** @param {Picture} picture */

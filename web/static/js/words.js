@@ -4,7 +4,7 @@
  */
 
 import { spell } from "./clock.js";
-import { REFUSED, REPLACED } from "./protocol.js";
+import { CLOSE_CODES } from "./protocol.js";
 
 /** @typedef {import("./view.js").Picture} Picture */
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
@@ -174,8 +174,8 @@ function pathLost(name, away, up) {
 
 /** @param {import("./signaling.js").Link & { status: "stopped" }} link */
 export function stoppedTitle({ code }) {
-  if (code === REPLACED) return "You are in another tab";
-  return code === REFUSED ? "You cannot come in now" : "The connection has ended";
+  if (code === CLOSE_CODES.CONNECTED_ELSEWHERE) return "You are in another tab";
+  return code === CLOSE_CODES.BAD_TOKEN ? "You cannot come in now" : "The connection has ended";
 }
 
 /**
