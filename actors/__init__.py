@@ -1,10 +1,10 @@
 """A small actor runtime on trio: mailboxes, doors, supervision, a journal, rates.
 
-An actor here is one trio task that owns its state and reads one mailbox. Three rules make the rest
-simple: telling is synchronous and never blocks; an actor awaits its own mailbox and its own clock
-only; and an address can be made to die with a scope (a *door*), so late news cannot arrive.
+An actor here is one trio task that owns its state and reads one mailbox. Three rules hold: `tell` is
+synchronous and never blocks; an actor awaits only its own mailbox and its own clock; and an address can
+be bound to a scope (a *door*), so that no message arrives after the scope has ended.
 
-Nothing in this package knows what the actors are about.
+This package knows nothing about the product.
 """
 
 from actors.door import Door, link

@@ -1,14 +1,14 @@
-"""Doors: addresses of a mailbox that live exactly as long as a scope, and links between them.
+"""Doors: addresses of a mailbox that are valid exactly as long as a scope is open, and links between them.
 
-A `Door` is valid while a ``with`` block is open. What arrives through a door that has closed since is dropped
-when the mailbox is read, so an actor that left a scope never hears of it again. Two doors can be *linked* in
-one synchronous step: from then on, whichever closes first *rings* the other, that is, delivers the news
-agreed on when they were linked, or better news given on leaving. Since a door closes in ``finally``, no
-order of events, crash or cancellation can lose that ring:
+A `Door` is valid while a ``with`` block is open. The mailbox drops messages that came through a door which
+has closed since, so an actor that left a scope receives nothing more for it. Two doors can be *linked* in one
+synchronous step: when one closes, it *rings* the other, that is, it delivers the message agreed on when they
+were linked, or a more precise one given to `Door.sever`. A door closes in ``finally``, so no order of events,
+crash or cancellation can lose this message:
 
-* a door knows its links only while it is open; closing removes them on both sides before ringing;
-* hence a link is broken once, by one side: `Door.sever` tells the caller whether it was them, and what
-  has to be done when a link breaks, however it breaks, can be given with it when it is made.
+* a door has links only while it is open; closing removes them on both sides before ringing;
+* so a link is broken once, by one side. `Door.sever` returns whether the caller broke it, and `link` takes
+  a callback that runs when the link breaks, for whatever reason.
 
 Everything here must be called from the trio thread.
 """
@@ -27,7 +27,7 @@ B = TypeVar("B")
 
 
 class _Link(Generic[M_contra]):
-    """What one side of a link knows of it: what it will hear, and what is done when the link breaks."""
+    """One side of a link: the message it gets when the link breaks, and the callback."""
 
     __slots__ = ("broken", "news")
 
@@ -39,7 +39,7 @@ class _Link(Generic[M_contra]):
 class Door(Generic[M_contra]):
     """An address of `mailbox` that is valid while its ``with`` block is open.
 
-    A door may be linked with several others at a time, as the matcher's is with everybody who waits.
+    A door may be linked with several others at a time, as the matcher's is with those of all who wait.
     """
 
     __slots__ = ("_links", "_mailbox", "open")
@@ -58,11 +58,11 @@ class Door(Generic[M_contra]):
         self.close()
 
     def tell(self, message: M_contra) -> bool:
-        """Hand over `message`; never blocks. Returns False, dropping it, once the door is closed."""
+        """Deliver `message` without blocking. Once the door is closed, drop it and return False."""
         return self.open and self._mailbox.tell_at(self, message)
 
     def close(self) -> None:
-        """Close for good, and ring every door this one is linked with, in the order of linking.
+        """Close for good, and ring every linked door in the order of linking.
 
         Closing twice changes nothing.
         """
@@ -73,14 +73,14 @@ class Door(Generic[M_contra]):
             other._hear(self, theirs, theirs.news)
 
     def linked(self, other: Door[Any]) -> bool:
-        """Whether the two are linked at this moment."""
+        """Whether the two are linked now."""
         return other in self._links
 
     def sever(self, other: Door[B], news: B) -> bool:
-        """Break the link with `other`, which hears `news` instead of the ring agreed on.
+        """Break the link with `other`, and deliver `news` to it instead of the message agreed on.
 
-        Returns True if the link was there, so that of two who leave at once exactly one is told that
-        it was them who left; False (and nothing is told) if it had been broken before.
+        Returns True if the link was there: when both sides leave at once, exactly one gets True. Returns
+        False, and delivers nothing, if the link was already broken.
         """
         if self._links.pop(other, None) is None:
             return False
@@ -88,7 +88,7 @@ class Door(Generic[M_contra]):
         return True
 
     def unlink(self, other: Door[Any]) -> bool:
-        """Take the link with `other` away, as if it had never been. Returns whether there was one."""
+        """Remove the link with `other` without delivering anything. Returns whether there was one."""
         if self._links.pop(other, None) is None:
             return False
         del other._links[self]
@@ -108,12 +108,12 @@ def link(
     second_hears: B,
     broken: Callable[[Door[Any], Any], None] | None = None,
 ) -> bool:
-    """Link two open doors in one step: when either closes, the other hears what is given here.
+    """Link two open doors in one step: when one closes, the other receives the message given here.
 
-    `broken` is called once, when the link breaks by closing or severing, in that same step, with the
-    door that broke it and the news that the other one hears; it must not raise.
+    `broken` is called once, synchronously, when a door closes or severs the link, with the door that broke
+    it and the message that the other one receives; it must not raise.
 
-    Returns False, and links nothing, if either is closed already: whoever links decides what that means.
+    Returns False, and links nothing, if either door is closed.
 
     Raises:
         ValueError: a door cannot be linked with itself, nor twice with the same door.

@@ -1,9 +1,8 @@
-"""Folding: of lines that one actor repeats without end, some are written and the others are counted.
+"""Folding: a rate limit for the log lines of one actor; the lines left out are counted.
 
-Somebody who does the same thing in a loop would otherwise fill the disk. In each minute an actor has some
-lines free, which costs a busy server next to nothing to count. Beyond them the first line of each event is
-still written, then one a second, and the others are folded. How many, of which event, is told with the
-actor's next line that is written, or, when nothing follows, in a line of its own.
+A client that does the same thing in a loop would otherwise fill the disk. In each minute an actor may write
+`FREE` lines. Beyond them the first line of each event is still written, then one line a second; the others
+are folded. The actor's next written line carries the counts per event; if none follows, a separate line does.
 """
 
 from __future__ import annotations
@@ -14,35 +13,35 @@ from math import inf
 from actors.rate import Budgets, Rate
 
 FREE = 60
-"""Lines of one actor that are written in any case, in each `PERIOD_S`. Somebody in calls writes four a call;
-somebody who skips as fast as they can look, some forty a minute. Search and cancel in a loop would be thirty
-a second."""
+"""Lines of one actor that are always written, per `PERIOD_S`. A user in calls writes four lines a call; one
+who skips as fast as possible writes about forty a minute. Search and cancel in a loop would write thirty a
+second."""
 
 PERIOD_S = 60.0
 
 BEYOND = Rate(per_s=1.0, burst=1)
-"""Lines of one actor beyond the free ones."""
+"""The rate of one actor's lines beyond the free ones."""
 
 QUIET_S = 10.0
-"""An actor that wrote nothing for so long is over with it: what was folded is told in a line of its own."""
+"""After this long without a line from the actor its loop has ended: a separate line gives the counts."""
 
 ACTORS_MAX = 10_000
-"""Of how many actors folded lines are counted; beyond that the count of the oldest is dropped."""
+"""The number of actors whose folded lines are counted; beyond it the oldest counts are dropped."""
 
 EVENTS_MAX = 16
-"""Events of one actor that are told apart; the texts of libraries may be different every time."""
+"""Events of one actor that are counted separately; the texts of libraries may differ every time."""
 
 OTHERS = "others"
 
 Told = dict[str, dict[str, int] | int]
-"""Fields for a line: `folded`, how many of which event, and `folded_s`, within how many seconds."""
+"""Fields for a line: `folded`, the count per event, and `folded_s`, the seconds that the counts cover."""
 
 NOTHING: Told = {}
 
 
 @dataclass(slots=True)
 class _Loop:
-    """What one actor repeats."""
+    """The folded lines of one actor."""
 
     since: float
     last_at: float
@@ -50,7 +49,7 @@ class _Loop:
     events: dict[str, int] = field(default_factory=dict)
 
     def tell(self, now: float) -> Told:
-        """What was folded since it was last told; nothing of it is told again."""
+        """Return the counts since the last call, and reset them."""
         counts = {event: count for event, count in self.events.items() if count}
         told: Told = {"folded": counts, "folded_s": round(now - self.since)} if counts else {}
         self.since = now
@@ -65,13 +64,13 @@ class Fold:
     def __init__(self, free: int = FREE, beyond: Rate = BEYOND) -> None:
         self._free = free
         self._budgets: Budgets[str] = Budgets(beyond)
-        self._lines: dict[str, int] = {}  # of each actor in the present period
+        self._lines: dict[str, int] = {}  # per actor in the present period
         self._period_ends_at = -inf
         self._loops: dict[str, _Loop] = {}
         self._look_at = 0.0
 
     def admit(self, level: str, actor: str, event: str, now: float) -> Told | None:
-        """None: the line is folded. Otherwise it is to be written, with these fields, mostly none."""
+        """Return the fields to add to the line, mostly none; None if the line is folded."""
         if now >= self._period_ends_at:
             self._lines, self._period_ends_at = {}, now + PERIOD_S
         self._lines[actor] = lines = self._lines.get(actor, 0) + 1
@@ -86,7 +85,7 @@ class Fold:
         return NOTHING if loop is None else loop.tell(now)
 
     def _beyond(self, level: str, actor: str, event: str, now: float) -> Told | None:
-        """A line too many, unless it is the first of its event."""
+        """Fold a line beyond the limit, unless it is the first of its event."""
         loop = self._loops.get(actor)
         if loop is None:
             if len(self._loops) >= ACTORS_MAX:
@@ -102,7 +101,7 @@ class Fold:
         return None
 
     def overdue(self, now: float) -> list[tuple[str, str, Told]]:
-        """Level, actor and fields of the lines that tell of loops which have ended."""
+        """Level, actor and fields of a line for each loop that has ended."""
         if not self._loops or now < self._look_at:
             return []
         self._look_at = now + QUIET_S

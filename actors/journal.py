@@ -1,18 +1,18 @@
-"""The journal: structured lines for developers, and each actor's last events for its crash report.
+"""The journal: structured log lines for developers, and each actor's last events for its crash report.
 
-An actor writes two kinds of things. A *line* (`Journal.info`, `Journal.warning`) is written out at
-once. A *note* (`Journal.note`) is only remembered: the last `REMEMBERED` lines and notes are told when
-the actor crashes, or when somebody asks. What is personal (what people say to each other, addresses,
-tokens) must not be given to either.
+An actor writes lines and notes. A *line* (`Journal.info`, `Journal.warning`) is written out at once. A
+*note* (`Journal.note`) is only remembered: the last `REMEMBERED` lines and notes go into the actor's crash
+report, and `Journal.recent` returns them. Callers must not pass personal data (what users send to each
+other, addresses, tokens) to either.
 
-Both become JSON text at once, and what is remembered is this text. A busy server has ten thousand actors with
-twelve events each, which nobody ever reads: of one piece each they cost half of what they did as objects
-of six parts, each of them somewhere else in memory when it is forgotten.
+Both are encoded to JSON at once, and the actor remembers this text. A busy server has ten thousand actors
+with twelve events each, most of which are never read: as one JSON string an event takes half the memory that
+it took as an object with six fields.
 
-`configure` decides, once per process, what lines look like: for people on a terminal, JSON otherwise,
-the same fields in the same order. Lines for people are structlog's. JSON takes a shorter way, because a
-busy server writes eight lines a call. In both, whatever commands a terminal or breaks a line is shown as an
-escape, and lines that an actor repeats without end are folded (`actors.fold`).
+`configure` decides, once per process, what lines look like: text on a terminal, JSON otherwise, the same
+fields in the same order. structlog renders the text. JSON lines do not pass through structlog, because a
+busy server writes eight lines a call. In both, control characters are written as escapes, and the lines that
+an actor repeats in a loop are folded (`actors.fold`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from actors.fold import Fold
 from actors.outlet import Outlet, Stream, printable
 
 REMEMBERED = 12
-"""How many events an actor remembers: two encounters' worth, at some 300 bytes each."""
+"""The number of events that an actor remembers: those of two encounters, some 300 bytes each."""
 
 FIELD_ORDER = ("time", "level", "event", "actor", "from", "to", "cause", "session", "partner", "lasted_ms")
 """The order of the fields of every line; fields not named here follow, sorted by name."""
@@ -43,17 +43,17 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class Sink(Protocol):
-    """Where lines go: a stream, or a test's list."""
+    """The destination of lines: a stream, or a test's list."""
 
     def write(self, level: str, actor: str, event: str, line: bytes) -> None:
-        """Take a line, a JSON object whose first fields are `event` and `actor`."""
+        """Write a line, a JSON object whose first fields are `event` and `actor`."""
 
 
 class Journal:
-    """What one actor writes down.
+    """The lines and notes of one actor.
 
-    `actor` names it in every line (``user 0197…``). Fields named ``from``, which Python reserves, can
-    be given as ``from_``; a field that is None says nothing, and is left out.
+    `actor` names it in every line (``user 0197…``). Pass the field ``from``, a keyword in Python, as
+    ``from_``. Fields that are None are left out.
     """
 
     __slots__ = ("_events", "_sink", "actor")
@@ -68,7 +68,7 @@ class Journal:
         self._remember(event, fields)
 
     def debug(self, event: str, **fields: Any) -> None:
-        """Write a line for whoever looks for a fault; silent unless asked for."""
+        """Write a line for debugging, only if `configure` chose this level; remember it in any case."""
         self._sink.write("debug", self.actor, event, self._remember(event, fields))
 
     def info(self, event: str, **fields: Any) -> None:
@@ -85,7 +85,7 @@ class Journal:
         self._sink.write("error", self.actor, "crashed", _as_json("crashed", self.actor, report))
 
     def recent(self) -> list[str]:
-        """The last events, oldest first, one readable string each, with its age in seconds."""
+        """The last events, oldest first, one readable string each, with their age in seconds."""
         now = trio.current_time()
         events = [(now - at, msgspec.json.decode(line)) for at, line in self._events]
         return [
@@ -110,14 +110,14 @@ def _plain(name: str) -> str:
 
 
 def _in_order(line: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a line that say something, in `FIELD_ORDER`."""
+    """The fields of a line that are not None, in `FIELD_ORDER`."""
     others = {_plain(name): value for name, value in line.items() if value is not None}
     ordered = {name: others.pop(name) for name in FIELD_ORDER if name in others}
     return ordered | {name: others[name] for name in sorted(others)}
 
 
 class _Line(msgspec.Struct, omit_defaults=True, rename=_plain):
-    """What has only fields named in `FIELD_ORDER`, and is encoded in this order, as nearly everything."""
+    """A line with only the fields of `FIELD_ORDER`, encoded in this order, like nearly all lines."""
 
     event: str
     actor: str
@@ -142,7 +142,7 @@ def _as_json(event: str, actor: str, fields: dict[str, Any]) -> bytes:
         line = _in_order({"event": event, "actor": actor, **fields})
     try:
         return _encode(line)
-    except Exception:  # half a surrogate pair, a number without end: no actor fails because of its journal
+    except Exception:  # a lone surrogate, an infinite number: the journal must not crash its actor
         plain = {name: printable(str(value)) for name, value in fields.items()}
         return _encode(_in_order({"event": printable(event), "actor": printable(actor), **plain}))
 
@@ -152,7 +152,7 @@ def _traceback(error: BaseException) -> str:
 
 
 class _Lines:
-    """A sink for what is at least as severe as `least`. `put` takes a level and the JSON of a line."""
+    """A sink for lines of level `least` and above. `put` takes a level and the JSON of a line."""
 
     def __init__(self, least: str, put: Callable[[str, bytes], None]) -> None:
         self._silent = frozenset(LEVELS[: LEVELS.index(least)])
@@ -160,7 +160,7 @@ class _Lines:
         self._fold = Fold()
 
     def write(self, level: str, actor: str, event: str, line: bytes) -> None:
-        """Write a line, unless it is folded; and what has to be told of those that were."""
+        """Write a line, unless it is folded, and the lines with the counts of loops that have ended."""
         if level in self._silent:
             return
         now = time.monotonic()
@@ -172,26 +172,26 @@ class _Lines:
 
 
 class JsonLines:
-    """Writes each line as one JSON object, and nothing but printable characters."""
+    """Writes each line as one JSON object of printable characters only."""
 
     def __init__(self, stream: Stream) -> None:
         self._write = _writes_to(stream)
         self._second = -1
 
     def put(self, level: str, line: bytes) -> None:
-        """Put the time and `level` before what `line` holds."""
+        """Write `line` with the time and `level` in front of its fields."""
         text = line[1:].decode()
         if not (line.isascii() and b"\x7f" not in line):
             text = _UNSAFE.sub(_escaped, text)
         self._write(f'{{"time":"{self._time()}","level":"{level}",{text}\n')
 
     def tell_lost(self, lines: int) -> str:
-        """A line that tells of those that could not be written."""
+        """A line with the number of lines that could not be written."""
         line = _as_json("lines lost", "journal", {"lines": lines})
         return f'{{"time":"{self._time()}","level":"warning",{line[1:].decode()}\n'
 
     def _time(self) -> str:
-        """The time in UTC, by RFC 3339. The date is written once a second, which is a third of the cost."""
+        """The time in UTC, by RFC 3339. Formatting the date once a second saves two thirds of the cost."""
         now = time.time()
         second = int(now)
         if second != self._second:
@@ -200,11 +200,11 @@ class JsonLines:
 
 
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
-"""What may have to be escaped; control characters below a space have been already."""
+"""Characters that may need an escape; the JSON encoder has already escaped those below a space."""
 
 
 def _escaped(found: re.Match[str]) -> str:
-    """A character as it is, if it is printable, and otherwise as JSON escapes it."""
+    """The character itself if it is printable, otherwise its JSON escape."""
     character = found[0]
     if character.isprintable():
         return character
@@ -213,7 +213,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _writes_to(stream: Stream) -> Callable[[str], None]:
-    """What writes a line. Any stream but an `Outlet` may have to be waited for."""
+    """A function that writes a line to `stream`. It may block, unless `stream` is an `Outlet`."""
     if isinstance(stream, Outlet):
         return stream.put
 
@@ -235,14 +235,14 @@ class LinesForPeople:
         )
 
     def put(self, level: str, line: bytes) -> None:
-        """Put the time and `level` before what `line` holds."""
+        """Write `line` with the time and `level` in front of its fields."""
         fields = {name: _shown(value) for name, value in msgspec.json.decode(line).items()}
         if "exception" in fields:
             fields["exception"] = _indented(msgspec.json.decode(line)["exception"])
         self._write(self._as_text(level, fields))
 
     def tell_lost(self, lines: int) -> str:
-        """A line that tells of those that could not be written."""
+        """A line with the number of lines that could not be written."""
         return self._as_text("warning", {"event": "lines lost", "actor": "journal", "lines": lines})
 
     def _as_text(self, level: str, fields: dict[str, Any]) -> str:
@@ -251,35 +251,35 @@ class LinesForPeople:
 
 
 def _shown(value: Any) -> Any:
-    """The same without characters that command a terminal. (structlog shows the repr of what is no text.)"""
+    """`value` with control characters as escapes. (structlog shows the repr of what is not a str.)"""
     return printable(value) if isinstance(value, str) else value
 
 
 def _indented(traceback: str) -> str:
-    """A traceback, made harmless, of which no line looks like a line of the journal."""
+    """A traceback with control characters as escapes, indented so that no line looks like a journal line."""
     return "\n".join("    " + printable(line) for line in traceback.split("\n"))
 
 
 class _ToStandardError:
-    """What nobody has configured yet."""
+    """The sink before `configure` was called."""
 
     def write(self, level: str, actor: str, event: str, line: bytes) -> None:
-        """Show it to people."""
+        """Write it as text for a terminal."""
         LinesForPeople(standard_error()).put(level, line)
 
 
 def standard_error() -> Stream:
-    """Standard error, which a process may be started without."""
+    """Standard error, or an `Outlet` that discards everything if the process has none."""
     error: Stream | None = sys.stderr
     return Outlet(None) if error is None else error
 
 
 _lines: Sink = _ToStandardError()
-"""Where lines go that were given no other sink; `configure` decides."""
+"""The sink of journals that were given none; `configure` sets it."""
 
 
 class _ToJournal(logging.Handler):
-    """Brings what libraries say through `logging` into the same lines."""
+    """Writes what libraries log through `logging` to the same sink."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "error" if record.levelno >= logging.ERROR else "warning"
@@ -287,20 +287,20 @@ class _ToJournal(logging.Handler):
         fields = {} if error is None else {"exception": _traceback(error)}
         try:
             said = record.getMessage()
-        except Exception:  # the text and what was to go into it do not fit: nobody's call fails for that
+        except Exception:  # the format string and its arguments do not match: no call may fail for that
             said = str(record.msg)
         _lines.write(level, record.name, str(record.msg), _as_json(said, record.name, fields))
 
 
 def configure(level: str, *, human: bool, stream: Stream | None = None) -> None:
-    """Decide for this process what is written (`level` is one of `LEVELS`), how, and where.
+    """Set, for this process, the least level that is written (one of `LEVELS`), the format and the stream.
 
-    `human` gives aligned, coloured text; otherwise each line is one JSON object. `stream` is standard error
-    unless it is said; an `Outlet` is never waited for. Warnings and errors that libraries give to `logging`
-    appear among the lines.
+    `human` gives aligned, coloured text; otherwise each line is one JSON object. `stream` defaults to
+    standard error; writing to an `Outlet` never blocks. Warnings and errors that libraries pass to `logging`
+    are written as lines too.
 
     Raises:
-        ValueError: `level` is none of `LEVELS`.
+        ValueError: `level` is not in `LEVELS`.
     """
     if level not in LEVELS:
         raise ValueError(f"expected a level out of {', '.join(LEVELS)}, got {level!r}")

@@ -1,18 +1,18 @@
 """Mailboxes: where an actor waits for its messages.
 
-A `Mailbox` belongs to one actor, its only reader. Anybody may `tell` it something: that is a plain
-synchronous call which never blocks and never fails, so a circle of actors waiting for each other cannot be
-built. An actor's turn, from one message to the next, is one step: nobody else touches its state.
+A `Mailbox` belongs to one actor, its only reader. Any code may `tell` it a message: a plain synchronous call
+which never blocks and never fails. So no cycle of actors that wait for each other can be built. During an
+actor's turn, from one message to the next, nothing else touches its state.
 
-A turn may run on the stack of the actor that sends the message. A reader can pass a function that *handles in
-place* messages for which the actor need not move from where it waits; such a message is handled in the step
-in which it is told, and the reader's task does not wake. It remains the reader's own turn: one at a time, in
-order, never while another turn of the same actor goes on, never after the actor was cancelled; and if it
-fails, the reader crashes and not the sender.
+A turn may run on the stack of the actor that sends the message. A reader may pass a function that *handles in
+place* messages which do not change what the actor waits for; `tell` calls this function directly, and the
+reader's task does not wake. It is still the reader's own turn: one at a time, in order, never while another
+turn of the same actor goes on, never after the actor was cancelled; and if it raises, the reader crashes, not
+the sender.
 
-"I told B" proves nothing: B may be gone, or busy with something to which the news no longer belongs. A
-*door* (`actors.door`) is an address that closes with a scope; the mailbox drops what came through a door
-that has closed since.
+Having told B does not prove that B will read it: B may be gone, or busy with something to which the message
+no longer belongs. A *door* (`actors.door`) is an address that closes with a scope; the mailbox drops messages
+that came through a door which has closed since.
 
 Everything here must be called from the trio thread.
 """
@@ -29,18 +29,18 @@ import trio
 M = TypeVar("M")
 
 InPlace: TypeAlias = Callable[[M], bool]
-"""Handles a message, if the actor need not move from where it waits; returns whether it has handled it."""
+"""Handles a message if that is possible without waking the actor; returns whether it was handled."""
 
 TURNS_BEFORE_YIELD = 16
-"""How many waiting messages an actor may take before it lets others run.
+"""How many waiting messages an actor may take before it lets other tasks run.
 
-A full trip through trio's scheduler costs about 10 µs and most turns cost less than that; sixteen
-turns are well under a millisecond, so nobody else notices.
+A trip through trio's scheduler costs about 10 µs, and most turns cost less than that; sixteen turns take
+well under a millisecond, a delay that other tasks can bear.
 """
 
 
 class Address(Protocol):
-    """Where a message came in. Messages are dropped once it is no longer open."""
+    """The address a message was sent to. Its unread messages are dropped once it is no longer open."""
 
     @property
     def open(self) -> bool: ...
@@ -49,30 +49,30 @@ class Address(Protocol):
 class Mailbox(Generic[M]):
     """An unbounded, ordered queue of messages with one reader.
 
-    It has no bound of its own, because telling never blocks and never refuses: bounds belong to whoever
-    lets messages in (for instance by credit), where somebody can be made to wait.
+    It has no bound, because `tell` never blocks and never refuses an open mailbox. Code at the edge that
+    can wait (a socket's reader, for instance, by credit) has to bound what comes in.
     """
 
     __slots__ = ("_closed", "_in_place", "_is_left", "_messages", "_reader", "_turns")
 
     def __init__(self) -> None:
         self._messages: deque[tuple[Address | None, M]] = deque()
-        self._reader: trio.lowlevel.Task | None = None  # while it waits, which it does only on nothing
+        self._reader: trio.lowlevel.Task | None = None  # set while it waits, only when empty
         self._in_place: InPlace[M] | None = None
         self._is_left = False
         self._closed = False
         self._turns = 0
 
     def __len__(self) -> int:
-        """How many messages wait, those for closed addresses included."""
+        """The number of messages that wait, those for closed addresses included."""
         return len(self._messages)
 
     def tell(self, message: M) -> bool:
-        """Hand over `message`; never blocks. Returns False, dropping it, once the mailbox is closed."""
+        """Deliver `message` without blocking. Once the mailbox is closed, drop it and return False."""
         return self.tell_at(None, message)
 
     def tell_at(self, address: Address | None, message: M) -> bool:
-        """Hand over `message`, which is wanted only as long as `address` is open; as `tell` otherwise."""
+        """Like `tell`, but `message` is dropped if `address` closes before it is read."""
         if self._closed:
             return False
         reader, in_place = self._reader, self._in_place
@@ -100,7 +100,7 @@ class Mailbox(Generic[M]):
         return True
 
     def _take(self) -> tuple[M] | None:
-        """The next message that is still wanted, in a tuple of its own; None when there is none."""
+        """The next message whose door is still open, in a tuple; None when there is none."""
         while self._messages:
             address, message = self._messages.popleft()
             if address is None or address.open:
@@ -108,21 +108,21 @@ class Mailbox(Generic[M]):
         return None
 
     async def receive(self, in_place: InPlace[M] | None = None) -> M:
-        """Wait for the next message, but for those that `in_place` handles, and take it.
+        """Wait for the next message that `in_place` does not handle, and take it.
 
-        Messages arrive in the order they were told; those for doors closed since are skipped. A
-        cancelled `receive` has taken nothing, even if a message was there before it was cancelled: who
-        has been told to stop has no further turn. It is a checkpoint, but takes the scheduler's time
-        only when it has to wait, and once in TURNS_BEFORE_YIELD messages.
+        Messages arrive in the order in which they were told; those for doors closed since are skipped. A
+        cancelled `receive` has taken nothing, even if a message was there before: a cancelled actor has no
+        further turn. `receive` is a checkpoint, but goes through the scheduler only when it has to wait, and
+        once in TURNS_BEFORE_YIELD messages.
 
-        `in_place` is called with each message, once, and returns whether it has handled it; if not, it
-        must not have done anything. While the reader waits, that happens in the step of whoever tells;
-        what it tells this mailbox in turn waits until it is done.
+        `in_place` is called once with each message and returns whether it handled it; if not, it must not
+        have done anything. While the reader waits, `in_place` runs inside the sender's `tell`; a message that
+        it tells this mailbox waits until it returns.
 
         Raises:
-            trio.EndOfChannel: the mailbox was closed, and all it still held has been taken.
+            trio.EndOfChannel: the mailbox was closed, and all its messages have been taken.
             trio.BusyResourceError: another task is already waiting here.
-            Exception: what `in_place` raised; it comes out here, wherever it was called.
+            Exception: what `in_place` raised; it is raised here, not in `tell`.
         """
         if self._reader is not None:
             raise trio.BusyResourceError("a mailbox has one reader, and it is already waiting")
@@ -150,7 +150,7 @@ class Mailbox(Generic[M]):
                     self._in_place = None
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
-        """The reader is cancelled while it waits; or in a turn it takes meanwhile, which it may finish."""
+        """Trio cancels the reader: while it waits, or during an `in_place` call, which finishes first."""
         self._is_left = True
         if self._reader is None:
             return trio.lowlevel.Abort.FAILED
@@ -158,15 +158,16 @@ class Mailbox(Generic[M]):
         return trio.lowlevel.Abort.SUCCEEDED
 
     def discard(self) -> None:
-        """Close, and forget what is inside: for a reader who has gone.
+        """Close, and drop all messages: for a reader that has ended.
 
-        What came through a door refers to it, and the door to its mailbox: a reference cycle otherwise.
+        A message that came through a door refers to the door, and the door to its mailbox: a reference
+        cycle, which this breaks.
         """
         self.close()
         self._messages.clear()
 
     def waiting(self) -> list[M]:
-        """The messages that wait and are still wanted, in order. They stay."""
+        """The waiting messages whose doors are open, in order. They stay in the mailbox."""
         return [message for address, message in self._messages if address is None or address.open]
 
     def receive_nowait_all(self, limit: int) -> list[M]:
@@ -177,7 +178,7 @@ class Mailbox(Generic[M]):
         return messages
 
     def close(self) -> None:
-        """Take in no more. What is inside can still be received; closing twice changes nothing."""
+        """Accept no more messages. Those inside can still be received. Closing twice changes nothing."""
         self._closed = True
         if self._reader is not None:
             trio.lowlevel.reschedule(self._reader)

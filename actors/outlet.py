@@ -1,11 +1,11 @@
-"""An outlet: a text stream that nobody ever waits for, whatever becomes of the file behind it.
+"""An outlet: a text stream whose `write` never blocks and never fails.
 
-What is written waits in memory, and a thread of the outlet's own writes it out, many lines at a time. The
-reader of a pipe may be gone or asleep, the disk full, the terminal stopped with Ctrl-S, the descriptor
-closed: whoever writes notices nothing. What waits is bounded. Lines beyond that are dropped and counted, and
-the count is told in a line of its own as soon as the file takes lines again.
+The outlet buffers what is written, and a thread of its own writes it to the file, many lines at a time. So
+the caller is not affected if the reader of a pipe is gone or does not read, the disk is full, the terminal
+was stopped with Ctrl-S, or the descriptor is closed. The buffer is bounded. Lines beyond the bound are
+dropped, and a separate line gives their number as soon as the file takes lines again.
 
-The descriptor is left as it is: it is shared with other processes, so it may not be made non-blocking.
+The outlet does not make the descriptor non-blocking, because other processes share it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from collections.abc import Callable
 from typing import TextIO, TypeAlias
 
 WAITING_MAX_CHARACTERS = 1_000_000
-"""How much may wait: a second of the lines of a very busy server, and no burden on its memory."""
+"""The bound of the buffer: about one second of lines of a very busy server."""
 
 LINGER_S = 0.05
-"""After a write, others are awaited for so long, so that a busy server pays for a write twenty times a second
-and not for each line. A line that comes alone is written at once."""
+"""The pause after a write, in which lines collect, so that a busy server writes twenty times a second and not
+once a line. A single line is written at once."""
 
 RETRY_S = 0.5
 """The pause after a write that failed."""
 
 CHUNK_BYTES = 4096
-"""Written at a time, in whole lines: what Linux writes to a pipe in one piece (PIPE_BUF), so that the lines
-of several processes that share one do not run into each other."""
+"""The size of one write, in whole lines: what Linux writes to a pipe atomically (PIPE_BUF), so that the lines
+of several processes that share a pipe do not mix."""
 
 
 class Outlet(io.TextIOBase):
-    """Writes to `target`, a stream with a descriptor or any other text stream; None takes everything.
+    """Writes to `target`, a stream with or without a descriptor; with None it discards everything.
 
-    `tell_lost` makes the line that tells how many lines were dropped. May be used by any thread.
+    `tell_lost` makes the line with the number of dropped lines. Any thread may use an outlet.
     """
 
     encoding = "utf-8"
@@ -46,9 +46,9 @@ class Outlet(io.TextIOBase):
         self._write_some = _writer(target)
         self._charset = getattr(target, "encoding", None) or "utf-8"
         self._waiting_max = waiting_max
-        self._lock = threading.RLock()  # reentrant: the collector may run in it, and a finalizer may warn
+        self._lock = threading.RLock()  # reentrant: a garbage collection inside may log
         self._waiting: list[str] = []
-        self._size = 0  # characters that are not written yet
+        self._size = 0  # characters not written yet
         self._lost = 0
         self._rest = ""  # the beginning of a line
         self._is_idle = True
@@ -57,15 +57,15 @@ class Outlet(io.TextIOBase):
         self._thread: threading.Thread | None = None
 
     def writable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def isatty(self) -> bool:
-        """Whether a person looks on."""
+        """Whether `target` is a terminal."""
         return self._target is not None and self._target.isatty()
 
     def fileno(self) -> int:
-        """The descriptor behind it."""
+        """The descriptor of `target`."""
         if self._target is None:
             raise io.UnsupportedOperation("fileno")
         return self._target.fileno()
@@ -74,9 +74,9 @@ class Outlet(io.TextIOBase):
         """Nothing to do: what is written is on its way."""
 
     def write(self, text: str) -> int:
-        """Write what may hold anything: characters that command a terminal are shown, not sent.
+        """Write any text, with control characters as escapes.
 
-        What is no whole line waits for the rest of it.
+        An incomplete line waits for the rest of it.
         """
         if not isinstance(text, str):
             raise TypeError(f"expected text, got {type(text).__name__}")
@@ -87,7 +87,7 @@ class Outlet(io.TextIOBase):
         return len(text)
 
     def put(self, lines: str) -> None:
-        """Write whole lines that are known to be harmless, colours and all."""
+        """Write whole lines unchanged, colour codes included. The caller has escaped what is unsafe."""
         with self._lock:
             if self._size + len(lines) > self._waiting_max:
                 self._lost += lines.count("\n")
@@ -100,7 +100,7 @@ class Outlet(io.TextIOBase):
                 self._wake()
 
     def finish(self, limit_s: float) -> None:
-        """Write what waits, within `limit_s` seconds, and take nothing more. The rest is lost."""
+        """Write the buffer for at most `limit_s` seconds, and accept nothing more. The rest is lost."""
         if self._rest:
             self.write("\n")
         self._closing.set()
@@ -134,19 +134,19 @@ class Outlet(io.TextIOBase):
             self._closing.wait(LINGER_S)
 
     def _tell_what_was_lost(self) -> None:
-        """At the place of the lines that are missing."""
+        """Add the line about dropped lines where those lines are missing."""
         told = self.tell_lost(self._lost)
         self._waiting.append(told)
         self._size += len(told)
         self._lost = 0
 
     def _insist(self, text: str) -> None:
-        """Write `text`, however often it takes; give up only when the outlet is to finish."""
+        """Write `text`, with as many attempts as needed; give up only when the outlet is to finish."""
         rest = memoryview(text.encode(self._charset, "backslashreplace"))
         while rest:
             try:
                 rest = rest[self._write_some(rest) :]
-            except BlockingIOError:  # somebody else has made the descriptor non-blocking
+            except BlockingIOError:  # another process made the descriptor non-blocking
                 time.sleep(LINGER_S)
             except Exception:
                 if self._closing.is_set():
@@ -160,7 +160,7 @@ Stream: TypeAlias = TextIO | Outlet
 
 
 def printable(text: str, *, but: str = "") -> str:
-    """`text` with what commands a terminal, or reorders what is shown, as an escape like ``\\x1b``.
+    """`text` with characters that control a terminal or reorder text as escapes like ``\\x1b``.
 
     `but`: characters to leave as they are.
     """
@@ -172,7 +172,7 @@ def printable(text: str, *, but: str = "") -> str:
 
 
 def _writer(target: TextIO | None) -> Callable[[memoryview], int]:
-    """What writes some of the bytes that it is given, and says how many."""
+    """A function that writes some of the given bytes and returns how many."""
     if target is None:
         return len
     try:
@@ -189,7 +189,7 @@ def _write_text(target: TextIO, data: memoryview) -> int:
 
 
 def _chunks(texts: list[str]) -> list[str]:
-    """The same, joined to pieces of about `CHUNK_BYTES` that end where a text ends."""
+    """`texts` joined into chunks of about `CHUNK_BYTES`; no text is split."""
     chunks: list[str] = []
     some: list[str] = []
     size = 0

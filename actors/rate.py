@@ -1,8 +1,8 @@
-"""How often something may happen: token buckets, for one or for many keys.
+"""Rate limits: token buckets, for one key or for many.
 
-A `Budget` belongs to one thing (a connection, a person), `Budgets` keeps one for each key (an address). Both
-are the generic cell rate algorithm, so that a bucket is a single float: the time at which it will be full
-again. Pure: the time is handed in, and nothing here waits, logs or knows what is counted.
+A `Budget` belongs to one thing (a connection, a person), `Budgets` keeps a bucket for each key (an address).
+Both use the generic cell rate algorithm, so a bucket is one float: the time at which it will be full again.
+This module is pure: the caller passes the time, and nothing here waits or logs.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 KEYS_BEFORE_SWEEP = 1024
-"""Below this many keys, full buckets are not worth looking for."""
+"""Below this many keys `Budgets` does not look for full buckets to forget."""
 
 ROUNDING_S = 1e-6
-"""What sums of floats may be off by: a burst of 200 is 200, whatever 1/30 s add up to."""
+"""The tolerance for float rounding: a burst of 200 allows 200, also when summed up from 1/30 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Rate:
             raise ValueError(f"a rate expects two positive numbers, got {self.per_s} and {self.burst}")
 
     def take(self, full_at: float, now: float, amount: float) -> float | None:
-        """When a bucket that is full at `full_at` will be full after `amount` was taken; None: too little."""
+        """When a bucket that is full at `full_at` will be full after taking `amount`; None: not enough."""
         after = max(full_at, now) + amount / self.per_s
         return after if after - now <= self.burst / self.per_s + ROUNDING_S else None
 
@@ -50,7 +50,7 @@ class Rate:
 
 
 class Budget:
-    """One bucket, which is full at the beginning. All times are those of one clock, in seconds."""
+    """One bucket, full at the beginning. All times are seconds of one clock."""
 
     __slots__ = ("_full_at", "rate")
 
@@ -76,10 +76,10 @@ class Budget:
 
 
 class Budgets(Generic[K]):
-    """A bucket for each key, all of the same rate; a key that was never named has a full one.
+    """A bucket for each key, all of the same rate; that of a new key is full.
 
-    Full buckets are forgotten, so there are never more than were used within `burst / per_s` seconds, or
-    twice that between two sweeps. To bound that too, ask a `Budget` for all keys together first.
+    Full buckets are forgotten, so memory holds those used within the last `burst / per_s` seconds, or twice
+    as many between two sweeps. To bound their number, ask one `Budget` for all keys together first.
     """
 
     __slots__ = ("_full_at", "_sweep_at", "rate")
@@ -90,15 +90,15 @@ class Budgets(Generic[K]):
         self._sweep_at = KEYS_BEFORE_SWEEP
 
     def __len__(self) -> int:
-        """How many buckets are remembered."""
+        """The number of buckets in memory."""
         return len(self._full_at)
 
     def __iter__(self) -> Iterator[K]:
-        """The keys whose buckets are remembered."""
+        """The keys whose buckets are in memory."""
         return iter(self._full_at)
 
     def take(self, key: K, now: float, amount: float = 1.0) -> bool:
-        """Take `amount` from the bucket of `key`, if that much is there; otherwise nothing: False."""
+        """Take `amount` from the bucket of `key`, if that much is there; otherwise return False."""
         full_at = self.rate.take(self._full_at.get(key, -inf), now, amount)
         if full_at is None:
             return False
@@ -117,6 +117,6 @@ class Budgets(Generic[K]):
         return self.rate.wait_s(self._full_at.get(key, -inf), now, amount)
 
     def _sweep(self, now: float) -> None:
-        """Forget the full buckets. The next sweep comes when as many again have been added."""
+        """Forget the full buckets. The next sweep comes when the number of buckets has doubled."""
         self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
         self._sweep_at = max(KEYS_BEFORE_SWEEP, 2 * len(self._full_at))

@@ -1,16 +1,17 @@
-"""Supervision: who is started again when it crashes, who is not, and when to give up.
+"""Supervision: which actors are restarted after a crash, which are not, and when to give up.
 
-Nested scopes are the supervision tree, so start and stop order are the order of the blocks. Two kinds
-of actors exist. A *service* (`serving`) is needed by everybody: it is started again when it crashes,
-and when it crashes too often the crash goes up and ends the process, rather than leave it half alive.
-Where everybody else can go on without it, as without a database, it is started again for ever, with
-growing pauses (`Backoff`).
-A member of a *crew* (`open_crew`) stands for one person or connection: its crash is reported once,
-with the last things that happened to it, and is nobody else's business.
-*Helpers* (`open_helpers`) belong to one actor: they end with it, and their crash is its own.
+Nested scopes are the supervision tree: they start in order and stop in reverse. There are three kinds:
 
-The names and the idea of a restart intensity are Erlang/OTP's (`supervisor`: permanent and temporary
-children, intensity and period).
+* A *service* (`serving`) is needed by all others. It is restarted when it crashes; if it crashes too often
+  (`Intensity`), the error propagates and ends the process, rather than leave it running without the service.
+  A service that the others can do without for a while, such as a database, is restarted without limit, after
+  growing pauses (`Backoff`).
+* A member of a *crew* (`open_crew`) stands for one person or connection. Its crash is reported once, with
+  its last events, and affects no other actor.
+* *Helpers* (`open_helpers`) are tasks of one actor: they end with it, and if one crashes, the actor crashes.
+
+The names and the restart intensity come from Erlang/OTP (`supervisor`: permanent and temporary children,
+intensity and period).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Run = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """How many crashes within how many seconds a service is forgiven."""
+    """The number of crashes within a period, in seconds, after which a service is still restarted."""
 
     restarts: int = 3
     period_s: float = 30.0
@@ -38,12 +39,12 @@ class Intensity:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The pauses, in seconds, before a service that crashes again and again is run again: they double."""
+    """The pauses in seconds before a service that crashes repeatedly is restarted. They double each time."""
 
     first_s: float = 0.5
     most_s: float = 30.0
     sound_s: float = 60.0
-    """After a run that lasted this long the pauses begin with the first again."""
+    """After a run that lasted this long, the pauses start again with `first_s`."""
 
 
 class TooManyRestartsError(Exception):
@@ -51,10 +52,10 @@ class TooManyRestartsError(Exception):
 
 
 async def keep_running(run: Run, journal: Journal, intensity: Intensity) -> None:
-    """Run `run` until it returns; after a crash report it and run it again, at once.
+    """Run `run` until it returns; after a crash, report it and run it again at once.
 
-    There is no pause between restarts: whoever depends on a service should notice as little as
-    possible, and the intensity bounds how often it can happen.
+    There is no pause, so that those who depend on the service notice as little as possible; the intensity
+    bounds how often this can happen.
 
     Raises:
         TooManyRestartsError: `run` crashed more than `intensity.restarts` times within
@@ -78,9 +79,9 @@ async def keep_running(run: Run, journal: Journal, intensity: Intensity) -> None
 
 
 async def keep_trying(run: Run, journal: Journal, backoff: Backoff) -> None:
-    """Run `run` until it returns; after a crash report it and run it again, after the pause of `backoff`.
+    """Run `run` until it returns; after a crash, report it, sleep as `backoff` says, and run it again.
 
-    This never gives up. It is for what others can do without for a while.
+    This never gives up. It is for services that the others can do without for a while.
     """
     pause_s = backoff.first_s
     while True:
@@ -100,14 +101,14 @@ async def keep_trying(run: Run, journal: Journal, backoff: Backoff) -> None:
 async def serving(
     run: Run, journal: Journal, restarts: Intensity | Backoff, stop: Callable[[], None] | None = None
 ) -> AsyncIterator[None]:
-    """Keep `run` running while the block is open: `keep_running`, or with a `Backoff` `keep_trying`.
+    """Keep `run` running while the block is open: by `keep_running`, or by `keep_trying` with a `Backoff`.
 
-    On leaving, `stop` asks the service to finish and it is awaited; without `stop` it is cancelled. If
-    the block itself fails or is cancelled, `stop` is still called, and what the service does then must
-    be bounded by itself or by a shield of its own.
+    On leaving, `stop` asks the service to finish, and the block waits for it; without `stop` the service is
+    cancelled. `stop` is also called if the block fails or is cancelled. What the service does to finish must
+    have a time limit of its own.
 
     Raises:
-        ExceptionGroup: as any nursery, of what the block raised and of TooManyRestartsError (see
+        ExceptionGroup: like any nursery, with what the block raised and with TooManyRestartsError (see
             `keep_running`), which cancels the block.
     """
     async with trio.open_nursery() as nursery:
@@ -128,9 +129,9 @@ async def serving(
 async def open_helpers() -> AsyncIterator[trio.Nursery]:
     """A nursery for tasks that are needed while the block is open; leaving cancels and awaits them.
 
-    They are cancelled here also if the block fails. If that were left to trio's nursery, what cancels the
-    tasks would keep the frame of the nursery's end, and that the exceptions: a reference cycle, through
-    which all that the tasks know would stay in memory until the next collection.
+    This function also cancels them if the block fails. If trio's nursery did, the cancellation would refer to
+    the frame of the nursery's ``__aexit__``, and that frame to the exceptions: a reference cycle, which keeps
+    everything that the tasks refer to in memory until the next garbage collection.
     """
     async with trio.open_nursery() as nursery:
         try:
@@ -140,7 +141,7 @@ async def open_helpers() -> AsyncIterator[trio.Nursery]:
 
 
 class Crew:
-    """Actors that come and go, each of which may crash without anybody else noticing."""
+    """Actors that come and go; when one crashes, the others are not affected."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -160,6 +161,6 @@ class Crew:
 
 @asynccontextmanager
 async def open_crew() -> AsyncIterator[Crew]:
-    """A crew for as long as the block is open; leaving cancels whoever is still there, and awaits them."""
+    """A crew that exists while the block is open; leaving cancels and awaits its remaining members."""
     async with open_helpers() as nursery:
         yield Crew(nursery)

@@ -1,8 +1,8 @@
-"""Exceptions that have been dealt with, and what they keep in memory.
+"""Break the reference cycles of exceptions that have been handled.
 
-An exception refers to its traceback, that to the frames it came through, and a frame to its variables. Where
-one of these is the exception again (`self` where an exception raises itself, a variable that keeps it for
-later), all that the frames and their callers know is kept until the collector looks at everything.
+An exception refers to its traceback, the traceback to frames, and a frame to its variables. If one of these
+variables is the exception itself (`self` in a method that raises it, a variable that stores it), there is a
+cycle: everything that the frames and their callers refer to stays in memory until a full garbage collection.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from traceback import clear_frames
 
 
 def let_go(error: BaseException) -> None:
-    """Break such circles, in `error` and in whatever led to it. Nobody can read their tracebacks afterwards.
+    """Break such cycles in `error`, its context, its cause and the members of a group.
 
-    Frames that still run keep their variables.
+    Their tracebacks are removed, and the frames are cleared; frames that still run keep their variables.
     """
     seen: set[int] = set()
     errors: list[BaseException | None] = [error]
