@@ -34,7 +34,7 @@ def plan(pattern: str, people: int, run_s: float, seed: int, contestant: Contest
     """One run of a pattern. A ramp lasts `run_s` beyond the arrivals."""
     is_ramp = pattern in ("ramp", "subjects")
     return Plan(
-        place=find(server.url),
+        target=find(server.url),
         people=people,
         arrive=RAMP if is_ramp else HERD,
         ramp_s=RAMP_S,

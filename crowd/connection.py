@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from crowd.loop import READ, WRITE, Loop, source_socket
-from crowd.target import Place
+from crowd.target import Target
 from crowd.wire import (
     CLOSE,
     PING,
@@ -40,7 +40,7 @@ class Owner(Protocol):
 
 
 class Connection:
-    """A WebSocket to `place`; it begins to connect when made. `source` is the address to come from."""
+    """A WebSocket to `target`; it begins to connect when made. `source` is the address to come from."""
 
     __slots__ = (
         "_events",
@@ -48,28 +48,28 @@ class Connection:
         "_key",
         "_loop",
         "_owner",
-        "_place",
         "_reader",
         "_request",
         "_secret",
         "_socket",
+        "_target",
         "_unsent",
     )
 
     def __init__(
-        self, loop: Loop, owner: Owner, place: Place, path: str, source: str | None, *, deflate: bool
+        self, loop: Loop, owner: Owner, target: Target, path: str, source: str | None, *, deflate: bool
     ) -> None:
         self._loop = loop
         self._owner = owner
-        self._place = place
+        self._target = target
         self._secret: ssl.SSLSocket | None = None  # the same socket, during the TLS handshake
-        self._request, self._key = handshake(place.host, path, deflate=deflate, origin=place.origin)
+        self._request, self._key = handshake(target.host, path, deflate=deflate, origin=target.origin)
         self._head = b""
         self._reader: MessageReader | None = None
         self._unsent = b""
-        self._socket: socket.socket | None = source_socket(place.family, (source, 0) if source else None)
+        self._socket: socket.socket | None = source_socket(target.family, (source, 0) if source else None)
         self._events = WRITE
-        failure = self._socket.connect_ex(place.address)
+        failure = self._socket.connect_ex(target.address)
         self._loop.watch(self._socket, WRITE, self._ready)
         if failure not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
             loop.after(0, lambda: self._end(errno.errorcode.get(failure, str(failure))))
@@ -139,7 +139,7 @@ class Connection:
             if failure:
                 self._end(errno.errorcode.get(failure, str(failure)))
                 return
-            context = self._place.tls()
+            context = self._target.tls()
             if context is not None and not isinstance(self._socket, ssl.SSLSocket):
                 self._begin_tls(context, self._socket)
                 return
@@ -153,7 +153,7 @@ class Connection:
     def _begin_tls(self, context: ssl.SSLContext, plain: socket.socket) -> None:
         self._loop.forget(plain)
         self._secret = self._socket = context.wrap_socket(
-            plain, server_hostname=self._place.name, do_handshake_on_connect=False
+            plain, server_hostname=self._target.name, do_handshake_on_connect=False
         )
         self._events = READ
         self._loop.watch(self._socket, READ, self._ready)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from crowd.target import Place
+from crowd.target import Target
 from crowd.wire import USER_AGENT
 
 _TRIES = 3
@@ -44,7 +44,7 @@ class TooManyError(NoGuestError):
         self.wait_s = wait_s
 
 
-def registered(place: Place, names: Iterator[str]) -> Iterator[Guest]:
+def registered(target: Target, names: Iterator[str]) -> Iterator[Guest]:
     """Guests by POST /api/guest, one after the other on as few connections as the server allows.
 
     Where the server says 429 it is asked again after as long as it wants to be left alone.
@@ -52,10 +52,10 @@ def registered(place: Place, names: Iterator[str]) -> Iterator[Guest]:
     Raises:
         NoGuestError: it cannot be reached, refuses, or goes on saying 429.
     """
-    connection = _connection(place)
+    connection = _connection(target)
     headers = {
-        "Host": place.host,
-        "Origin": place.origin,
+        "Host": target.host,
+        "Origin": target.origin,
         "User-Agent": USER_AGENT,
         "Content-Type": "application/json",
     }
@@ -78,10 +78,10 @@ def _patiently(connection: http.client.HTTPConnection, body: str, headers: dict[
             time.sleep(error.wait_s)
 
 
-def _connection(place: Place) -> http.client.HTTPConnection:
-    if place.name is None:
-        return http.client.HTTPConnection(place.address[0], place.port, timeout=_LIMIT_S)
-    return http.client.HTTPSConnection(place.name, place.port, timeout=_LIMIT_S, context=place.tls())
+def _connection(target: Target) -> http.client.HTTPConnection:
+    if target.name is None:
+        return http.client.HTTPConnection(target.address[0], target.port, timeout=_LIMIT_S)
+    return http.client.HTTPSConnection(target.name, target.port, timeout=_LIMIT_S, context=target.tls())
 
 
 def _post(connection: http.client.HTTPConnection, body: str, headers: dict[str, str]) -> Guest:
@@ -110,7 +110,7 @@ def _seconds(retry_after: str | None) -> float:
 
 
 def enrol(
-    place: Place,
+    target: Target,
     names: Iterator[str],
     *,
     make_guests: MakeGuests | None,
@@ -127,7 +127,7 @@ def enrol(
     if not needed:
         return [Guest(name, "") for name in names]
     guests: list[Guest] = []
-    for guest in make_guests(names) if make_guests else registered(place, names):
+    for guest in make_guests(names) if make_guests else registered(target, names):
         guests.append(guest)
         if len(guests) % 100 == 0:
             enrolled(len(guests))

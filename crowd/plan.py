@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from crowd.dialect import Dialect, Studymatch
 from crowd.guests import MakeGuests
-from crowd.target import Place
+from crowd.target import Target
 
 HERD, RAMP = "herd", "ramp"
 EXPONENTIAL, FIXED = "exponential", "fixed"
@@ -17,7 +17,7 @@ EXPONENTIAL, FIXED = "exponential", "fixed"
 class Plan:
     """A run. Durations are seconds, shares from 0 to 1; the options of `studymatch crowd` explain each."""
 
-    place: Place
+    target: Target
     people: int = 1000
     arrive: str = RAMP
     ramp_s: float = 20.0

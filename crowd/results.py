@@ -61,9 +61,9 @@ def document(run: Run) -> Document:
 def plan_of(run: Run) -> Document:
     """What was asked for."""
     plan = run.plan
-    left_out = ("place", "make_guests", "dialect")
+    left_out = ("target", "make_guests", "dialect")
     asked = {each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in left_out}
-    return {"url": plan.place.url, **asked}
+    return {"url": plan.target.url, **asked}
 
 
 def before_the_close(run: Run, waits: Waits) -> Waits:

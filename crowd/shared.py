@@ -29,7 +29,7 @@ OUTSIDE, LOST, IDLE, SEARCHING, CONNECTING, CONNECTED, ENDED, FROZEN = (
 """The states of the protocol, and three more: gone by their own doing, connection lost, browser hangs."""
 
 
-class World(Protocol):
+class Shared(Protocol):
     """What the visitors of one process have in common."""
 
     plan: Plan

@@ -22,12 +22,12 @@ URL_SHOWN = 100
 """Characters of a URL that an error repeats."""
 
 
-class PlaceError(ValueError):
+class TargetError(ValueError):
     """A URL that leads nowhere, or no origin, or no certificates. The text says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Target:
     """A server: `host` as in the URL, with the port; `address` as `socket.connect` takes it.
 
     `name` is the host that a certificate has to be for, None without TLS; `ca_file` holds the certificates of
@@ -78,11 +78,11 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
-def find(url: str, *, ca_file: Path | None = None, origin: str | None = None) -> Place:
-    """The place that an http:// or https:// URL leads to.
+def find(url: str, *, ca_file: Path | None = None, origin: str | None = None) -> Target:
+    """The target that an http:// or https:// URL leads to.
 
     Raises:
-        PlaceError: it is not such a URL, the name has no address, or `ca_file` holds no certificates.
+        TargetError: it is not such a URL, the name has no address, or `ca_file` holds no certificates.
     """
     parts = _read(url)
     is_secure = parts.scheme == "https"
@@ -90,13 +90,13 @@ def find(url: str, *, ca_file: Path | None = None, origin: str | None = None) ->
         port = parts.port or (443 if is_secure else 80)
         family, _, _, _, address = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0]
     except (OSError, ValueError) as error:
-        raise PlaceError(f"--url leads nowhere: {parts.hostname}: {error}") from None
-    place = Place(parts.netloc, family, address, parts.hostname if is_secure else None, ca_file, origin)
+        raise TargetError(f"--url leads nowhere: {parts.hostname}: {error}") from None
+    target = Target(parts.netloc, family, address, parts.hostname if is_secure else None, ca_file, origin)
     try:
-        place.tls()
+        target.tls()
     except OSError as error:
-        raise PlaceError(f"--ca-file cannot be used: {ca_file}: {error.strerror or error}") from None
-    return place
+        raise TargetError(f"--ca-file cannot be used: {ca_file}: {error.strerror or error}") from None
+    return target
 
 
 def _read(url: str) -> SplitResult:
@@ -104,7 +104,7 @@ def _read(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    is_place = parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/")
-    if not is_place or not url.isprintable():
-        raise PlaceError(f"--url expects something like https://study.example, got {url[:URL_SHOWN]!a}")
+    is_valid = parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/")
+    if not is_valid or not url.isprintable():
+        raise TargetError(f"--url expects something like https://study.example, got {url[:URL_SHOWN]!a}")
     return parts

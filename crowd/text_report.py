@@ -92,7 +92,7 @@ def rows(result: Document) -> list[tuple[str, str]]:
     return [(name, value) for name, value in lines if not value.startswith("–")]
 
 
-def table(result: Document) -> str:
+def as_text(result: Document) -> str:
     """The whole result, with what went wrong at the end."""
     shown = rows(result)
     width = max(len(name) for name, _ in shown) + 2

@@ -15,7 +15,7 @@ from msgspec import DecodeError
 
 from crowd.dialect import Heard, Resume
 from crowd.plan import FIXED
-from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, IDLE, LOST, OUTSIDE, SEARCHING, Line, World
+from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, IDLE, LOST, OUTSIDE, SEARCHING, Line, Shared
 
 DESCRIPTION_BYTES = 2400
 """An offer or an answer with the codecs of today's browsers."""
@@ -35,8 +35,8 @@ RETRY_S, RETRY_MAX_S = 0.5, 30.0
 class Visitor:
     """Person `number` of the crowd. Not yet there: see `arrive`."""
 
-    def __init__(self, world: World, number: int, token: str, name: str) -> None:
-        plan = world.plan
+    def __init__(self, shared: Shared, number: int, token: str, name: str) -> None:
+        plan = shared.plan
         self.chance = Random(f"{plan.seed}:{number}")
         self.id = name
         self.state = OUTSIDE
@@ -47,7 +47,7 @@ class Visitor:
         self.storms = self._drawn(plan.storm_share)
         self._stalls = self._drawn(plan.stalled_share)
         self._deflates = self._drawn(plan.deflate_share)
-        self._world = world
+        self._shared = shared
         self._number = number
         self._token = token
         self._connection: Line | None = None
@@ -77,19 +77,19 @@ class Visitor:
 
     def arrive(self, *, resume: bool = False) -> None:
         """Connect: as a fresh page, or as one that wants to go on where it was."""
-        world = self._world
-        self._resumes = resume and self._resume is not None and world.dialect.resumes
+        shared = self._shared
+        self._resumes = resume and self._resume is not None and shared.dialect.resumes
         now = self._began_to_arrive = monotonic()
         if not self._resumes:
             self._seq = 0
             self._leave_session(now)
             self._searches_since = None
-        self._connection = world.connect(self, self._number, deflate=self._deflates)
+        self._connection = shared.connect(self, self._number, deflate=self._deflates)
 
     def vanish(self) -> None:
         """The connection drops without a goodbye."""
         if self._connection is not None:
-            self._world.unsteady.add(self.id)
+            self._shared.unsteady.add(self.id)
             self._disturbed = True
             self._connection.drop()
             self._connection = None
@@ -109,21 +109,21 @@ class Visitor:
 
     def press(self) -> None:
         """Find Partner, if there is nothing else going on."""
-        world = self._world
+        shared = self._shared
         if self.state not in (IDLE, ENDED):
             return
         self.state = IDLE
-        if self.is_active and world.pressing and not world.closing:
+        if self.is_active and shared.pressing and not shared.closing:
             self.state = SEARCHING
             self._searches_since = monotonic()
-            self._say(world.dialect.search(f"subject {self.subject}" if world.plan.subjects else None))
+            self._say(shared.dialect.search(f"subject {self.subject}" if shared.plan.subjects else None))
 
     # What the connection tells
 
     def opened(self) -> None:
         """The WebSocket is open."""
         seq = self._seq if self._resumes else 0
-        hello = self._world.dialect.hello(self._token, self._resume if self._resumes else None, seq)
+        hello = self._shared.dialect.hello(self._token, self._resume if self._resumes else None, seq)
         if hello is not None:
             self._say(hello)
 
@@ -135,32 +135,32 @@ class Visitor:
         self._note_lost(why)
         self._tries += 1
         delay_s = min(RETRY_MAX_S, RETRY_S * 2**self._tries) * self.chance.uniform(0.5, 1.5)
-        self._world.loop.after(delay_s, self._try_again)
+        self._shared.loop.after(delay_s, self._try_again)
 
     def forbidden(self, why: str) -> None:
         """The server does not let this person in, and never will."""
         self._connection = None
         self._note_lost(why)
-        self._world.gave_up()
+        self._shared.gave_up()
 
     def _note_lost(self, why: str) -> None:
-        self._world.measures.note("lost_connection", f"{self.id}: {why}")
+        self._shared.measures.note("lost_connection", f"{self.id}: {why}")
         self.state = LOST
         self._disturbed = True
-        self._world.unsteady.add(self.id)
+        self._shared.unsteady.add(self.id)
 
     def _try_again(self) -> None:
-        if not self._world.closing:
+        if not self._shared.closing:
             self.arrive(resume=True)
 
     def heard(self, payload: bytes) -> None:
         """The server said something."""
         now = monotonic()
-        measures = self._world.measures
+        measures = self._shared.measures
         measures.frames_heard += 1
         measures.bytes_heard += len(payload)
         try:
-            frame = self._world.dialect.read(payload, self._say)
+            frame = self._shared.dialect.read(payload, self._say)
         except DecodeError as error:
             measures.note("refused", f"{self.id} cannot read {payload[:80]!r}: {error}")
             return
@@ -192,7 +192,7 @@ class Visitor:
     def _say(self, payload: bytes) -> None:
         if self._connection is not None:
             self._spoke = monotonic()
-            self._world.measures.frames_sent += 1
+            self._shared.measures.frames_sent += 1
             self._connection.send(payload)
 
     # The first words
@@ -202,11 +202,11 @@ class Visitor:
             self.id = frame.user.id
         self._resume = frame.resume
         if self._resumes and not frame.resumed:
-            self._world.measures.note("not_resumed", f"{self.id} came back after {self.state}")
+            self._shared.measures.note("not_resumed", f"{self.id} came back after {self.state}")
             self._leave_session(now)
         self._heartbeat_s = frame.heartbeat_ms / 1000 * self.chance.uniform(0.8, 1)
         connection = self._connection
-        self._world.loop.after(self._heartbeat_s, lambda: self._beat(connection))
+        self._shared.loop.after(self._heartbeat_s, lambda: self._beat(connection))
         if frame.state:
             self._on_state(frame, now)
 
@@ -217,29 +217,29 @@ class Visitor:
         silent_s = monotonic() - self._spoke
         if silent_s >= self._heartbeat_s:
             silent_s = 0
-            ping = self._world.dialect.ping()
+            ping = self._shared.dialect.ping()
             if ping is not None:
                 self._say(ping)
-        self._world.loop.after(self._heartbeat_s - silent_s, lambda: self._beat(connection))
+        self._shared.loop.after(self._heartbeat_s - silent_s, lambda: self._beat(connection))
 
     def _on_state(self, frame: Heard, now: float) -> None:
         if self._began_to_arrive is not None:
-            measures = self._world.measures
+            measures = self._shared.measures
             (measures.returning if self._has_arrived else measures.opening).add(now - self._began_to_arrive)
             if not self._has_arrived:
                 self._has_arrived = True
-                self._world.arrived()
+                self._shared.arrived()
             self._began_to_arrive = None
             self._tries = 0
         before, self.state = self.state, frame.state
         if frame.session != self.session and self.session is not None:
             if frame.state in (CONNECTING, CONNECTED) and before in (CONNECTING, CONNECTED):
-                self._world.measures.note("matched_twice", f"{self.id} has {self.partner}, and gets another")
+                self._shared.measures.note("matched_twice", f"{self.id} has {self.partner}, and gets another")
             self._leave_session(now)
         match frame.state:
             case "idle":
                 if self._has_matched:
-                    self._world.loop.after(PAUSE_S, self.press)
+                    self._shared.loop.after(PAUSE_S, self.press)
                 else:
                     self.press()
             case "searching":
@@ -250,7 +250,7 @@ class Visitor:
                     self._on_match(frame, now)
             case "connected":
                 if frame.session is None or frame.session != self.session:
-                    self._world.measures.note("ghost", f"{self.id} is in a call that had no match")
+                    self._shared.measures.note("ghost", f"{self.id} is in a call that had no match")
                 else:
                     self._on_call(now)
             case "ended":
@@ -259,7 +259,7 @@ class Visitor:
     # A session
 
     def _on_match(self, frame: Heard, now: float) -> None:
-        measures = self._world.measures
+        measures = self._shared.measures
         if frame.session is None or frame.partner is None:
             measures.note("ghost", f"{self.id} is matched with nobody")
             return
@@ -273,11 +273,11 @@ class Visitor:
         self._disturbed = False
         self._signals_heard = 0
         self.session, self.partner, self._initiator = frame.session, frame.partner.id, frame.initiator
-        wrong = self._world.pairs.told(self.session, self.id, self.partner, self._initiator)
+        wrong = self._shared.pairs.told(self.session, self.id, self.partner, self._initiator)
         if wrong is not None:
             measures.note("matched_twice", wrong)
         if self._initiator:
-            plan = self._world.plan
+            plan = self._shared.plan
             self._leaves = self.chance.random() < 0.5
             mean_s = plan.dwell_s
             self._dwell_s = (
@@ -299,18 +299,18 @@ class Visitor:
             self._dwell_s,
             DESCRIPTION[: size - 200],
         )
-        self._say(self._world.dialect.signal(self.session, data))
+        self._say(self._shared.dialect.signal(self.session, data))
 
     def _on_signal(self, frame: Heard, now: float) -> None:
         data = frame.data
         if data is None or not self._check_session(frame):
             return
-        self._world.measures.relayed(data.t, now)
+        self._shared.measures.relayed(data.t, now)
         if data.by != self.partner or data.to != self.id:
-            self._world.measures.note("ghost", f"{self.id} got a signal by {data.by} for {data.to}")
+            self._shared.measures.note("ghost", f"{self.id} got a signal by {data.by} for {data.to}")
             return
         if data.n != self._signals_heard + 1:
-            self._world.measures.note(
+            self._shared.measures.note(
                 "disorder", f"{self.id} got signal {data.n} after {self._signals_heard}"
             )
         self._signals_heard = data.n
@@ -323,24 +323,24 @@ class Visitor:
                 self._signal(3)
             case 3:
                 assert self.session is not None
-                self._say(self._world.dialect.connected(self.session))
+                self._say(self._shared.dialect.connected(self.session))
 
     def _check_session(self, frame: Heard) -> bool:
         """Whether a frame is about the present session; if not, that is noted."""
         if frame.session == self.session:
             return True
         kind = "stale" if frame.session in self._past else "ghost"
-        self._world.measures.note(kind, f"{self.id} {self.state}: {frame.type} of session {frame.session}")
+        self._shared.measures.note(kind, f"{self.id} {self.state}: {frame.type} of session {frame.session}")
         return False
 
     def _on_call(self, now: float) -> None:
         if not self._in_call:
             self._in_call = True
             if self._initiator:
-                self._world.measures.begun.append(now)
+                self._shared.measures.begun.append(now)
             if self._stalls and self._connection is not None:
                 self.state = FROZEN
-                self._world.unsteady.add(self.id)
+                self._shared.unsteady.add(self.id)
                 self._connection.freeze()
             elif self._leaves:
                 self._leave_after(self._dwell_s)
@@ -350,12 +350,12 @@ class Visitor:
     def _leave_after(self, delay_s: float) -> None:
         session = self.session
         self._is_overdue = False
-        self._world.loop.after(delay_s, lambda: self._leave(session))
+        self._shared.loop.after(delay_s, lambda: self._leave(session))
 
     def _leave(self, session: str | None) -> None:
         """The visit has lasted long enough: skip, stop, or vanish."""
-        world, plan = self._world, self._world.plan
-        if session is None or self.session != session or world.closing:
+        shared, plan = self._shared, self._shared.plan
+        if session is None or self.session != session or shared.closing:
             return
         if self.state != CONNECTED:
             self._is_overdue = True
@@ -363,28 +363,28 @@ class Visitor:
             returns = self._drawn(plan.return_share)
             self.vanish()
             self._is_overdue = True
-            world.loop.after(self.chance.uniform(0, VANISH_MAX_S), lambda: self.arrive(resume=returns))
+            shared.loop.after(self.chance.uniform(0, VANISH_MAX_S), lambda: self.arrive(resume=returns))
         elif self._drawn(plan.skip_share):
-            self._say(world.dialect.skip(session))
+            self._say(shared.dialect.skip(session))
         else:
-            self._say(world.dialect.end(session))
+            self._say(shared.dialect.end(session))
 
     def _on_ended(self, frame: Heard, now: float) -> None:
         """A session ended. (Its snapshot still names it.)"""
         if self.session is not None:
             is_planned = self._in_call and frame.cause not in ("connect_failed", "connect_timeout")
             if not (is_planned or self._disturbed):
-                self._world.measures.failed_with.append((self.id, self.partner))
+                self._shared.measures.failed_with.append((self.id, self.partner))
             self._leave_session(now)
         if frame.search_again_ms is not None:
             self._searches_since = now + frame.search_again_ms / 1000
         else:
-            self._world.loop.after(PAUSE_S, self.press)
+            self._shared.loop.after(PAUSE_S, self.press)
 
     def _leave_session(self, now: float) -> None:
         if self.session is not None:
             if self._in_call and self._initiator:
-                self._world.measures.ended.append(now)
+                self._shared.measures.ended.append(now)
             self._past.add(self.session)
             self.session = None
             self.partner = ""

@@ -89,7 +89,7 @@ class Failure:
 
 
 class Worker:
-    """The people of one process (a `visitor.World`), led through the pipe."""
+    """The people of one process (a `shared.Shared`), led through the pipe."""
 
     def __init__(self, part: Part, pipe: Pipe) -> None:
         self.plan = part.plan
@@ -111,7 +111,7 @@ class Worker:
         """Until told to stop, or until the conductor is gone."""
         names = (f"Visitor {number + 1}" for number in self._part.numbers)
         guests = enrol(
-            self.plan.place,
+            self.plan.target,
             names,
             make_guests=self.plan.make_guests,
             needed=self.dialect.needs_guests,
@@ -141,8 +141,8 @@ class Worker:
 
     def connect(self, owner: Owner, number: int, *, deflate: bool) -> Connection:
         """Begin to connect person `number`."""
-        place = self.plan.place
-        return Connection(self.loop, owner, place, self.dialect.path, place.source(number), deflate=deflate)
+        target = self.plan.target
+        return Connection(self.loop, owner, target, self.dialect.path, target.source(number), deflate=deflate)
 
     def _enrolled(self, count: int) -> None:
         self._progress.enrolled = count

@@ -22,8 +22,8 @@ from crowd.plan import Plan
 from crowd.report import page
 from crowd.results import Document, document
 from crowd.server_watch import listener
-from crowd.target import PlaceError, find
-from crowd.text_report import progress, table
+from crowd.target import TargetError, find
+from crowd.text_report import as_text, progress
 from studymatch.settings.readings import read_origin
 from web.crowd_options import crowd_options
 from web.identity import Identities
@@ -60,10 +60,10 @@ def crowd(
     2 if the crowd could not do what it was asked.
     """
     try:
-        place = find(url, ca_file=ca_file, origin=_read_origin(origin))
-        plan = Plan(place=place, make_guests=partial(made_with, secret) if secret else None, **options)
+        target = find(url, ca_file=ca_file, origin=_read_origin(origin))
+        plan = Plan(target=target, make_guests=partial(made_with, secret) if secret else None, **options)
         sys.exit(0 if run_crowd(plan, server_pid, json, report) else 1)
-    except (PlaceError, CrowdError, RunFailedError) as error:
+    except (TargetError, CrowdError, RunFailedError) as error:
         refuse(str(error))
     except OSError as error:
         refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
@@ -109,8 +109,8 @@ def run_crowd(plan: Plan, server_pid: int | None, json: Path | None, report: Pat
     for path in (json, report):
         if path is not None and not path.parent.is_dir():
             raise CrowdError(f"There is no folder {path.parent} to write {path.name} to.")
-    if server_pid is None and plan.place.is_here:
-        server_pid = listener(plan.place.port)
+    if server_pid is None and plan.target.is_here:
+        server_pid = listener(plan.target.port)
     if server_pid is None:
         click.echo(
             "The server's process is not to be seen from here: its CPU and memory are not measured.", err=True
@@ -121,7 +121,7 @@ def run_crowd(plan: Plan, server_pid: int | None, json: Path | None, report: Pat
     finally:
         line.end()
     result = document(run)
-    click.echo(table(result))
+    click.echo(as_text(result))
     if json is not None:
         write_json(result, json)
     if report is not None:

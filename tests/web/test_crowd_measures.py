@@ -16,8 +16,8 @@ from crowd.measures import PRECISION, Histogram, Waits
 from crowd.plan import HERD, RAMP, Plan
 from crowd.results import OVERTAKEN_S, document, fairness
 from crowd.server_watch import Usage, listener, usage
-from crowd.target import PlaceError, find
-from crowd.text_report import seconds, size, table
+from crowd.target import TargetError, find
+from crowd.text_report import as_text, seconds, size
 
 DURATIONS = st.floats(1e-6, 1e4)
 
@@ -81,7 +81,7 @@ def sample(at_s: float, cpu_s: float, rss: int, **counts: int) -> Sample:
 
 def a_run(arrive: str) -> Run:
     """100 people; the server used 1 s to connect them, 2 s in the first 10 s and 4 s in the second 10 s."""
-    run = Run(Plan(place=find("http://127.0.0.1:1"), people=100, arrive=arrive), 1, started=1000.0)
+    run = Run(Plan(target=find("http://127.0.0.1:1"), people=100, arrive=arrive), 1, started=1000.0)
     run.marks = {
         "begun": sample(-5, 1.0, 50_000_000, arrived=0),
         "pressed": sample(0, 2.0, 51_000_000),
@@ -139,7 +139,7 @@ def test_the_time_to_match_tells_first_and_later_searches_apart() -> None:
 def test_the_table_names_every_counter_and_its_examples() -> None:
     run = a_run(HERD)
     run.measures.note("ghost", "Ada got a signal by Bob for Eve")
-    text = table(document(run))
+    text = as_text(document(run))
     assert "never matched" in text
     assert "Ada got a signal by Bob for Eve" in text
 
@@ -149,7 +149,7 @@ def test_what_could_not_be_measured_is_not_told() -> None:
     run.marks["closed"] = Sample(20, None, Counter(), 100, 0, 0, 0, 0, 0.0)
     told = document(run)
     assert told["server"] is None
-    assert "server: " not in table(told)
+    assert "server: " not in as_text(told)
 
 
 def test_whoever_listens_is_found_and_measured() -> None:
@@ -164,13 +164,13 @@ def test_whoever_listens_is_found_and_measured() -> None:
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "https://study.example", "http://", "http://127.0.0.1:x"])
 def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
-    with pytest.raises(PlaceError, match="--url"):
+    with pytest.raises(TargetError, match="--url"):
         find(url)
 
 
 def test_one_address_is_not_asked_for_more_ports_than_it_has() -> None:
-    place = find("http://127.0.0.1:8000")
-    sources = Counter(place.source(number) for number in range(60_000))
+    target = find("http://127.0.0.1:8000")
+    sources = Counter(target.source(number) for number in range(60_000))
     assert max(sources.values()) <= 20_000
     assert all(source is not None and source.startswith("127.0.0.") for source in sources)
 

@@ -21,7 +21,7 @@ from crowd.target import find
 from crowd.visitor import Visitor
 from crowd.worker import Outcome
 
-PLAN = Plan(place=find("http://127.0.0.1:1"), people=2, dwell=FIXED, dwell_s=0)
+PLAN = Plan(target=find("http://127.0.0.1:1"), people=2, dwell=FIXED, dwell_s=0)
 ADA, BOB, EVE = "ada", "bob", "eve"
 
 Frame = dict[str, Any]
@@ -245,7 +245,7 @@ def test_the_partner_of_somebody_who_went_away_is_promised_no_call() -> None:
 
 
 def test_a_browser_that_stalls_reads_and_says_nothing_more() -> None:
-    stage = Stage(plan=Plan(place=PLAN.place, people=2, stalled_share=1.0))
+    stage = Stage(plan=Plan(target=PLAN.target, people=2, stalled_share=1.0))
     stage.ada.arrive()
     stage.ada.opened()
     stage.hear(welcome(), *IN_CALL)
