@@ -1,6 +1,7 @@
-"""Charts as SVG text, drawn by hand: readable offline, in light and in dark, with axes that do not flatter.
+"""Charts as SVG text without a library: readable offline, and in light and dark mode.
 
-A linear axis begins at nought, and a logarithmic one says that it is one. A missing value is a gap. Pure.
+A linear axis begins at zero, and the title of a chart says if its axis is logarithmic. A missing value is a
+gap in the line. Pure functions.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ STYLE = """
 .chart .f0 { fill: var(--c0); } .chart .f1 { fill: var(--c1); }
 .chart .f2 { fill: var(--c2); } .chart .f3 { fill: var(--c3); }
 """.strip()
-"""Goes into each chart, so that it can also be a file of its own."""
+"""The CSS inside each chart, so that a chart also works as a separate file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A series with its name."""
+    """A named series of points."""
 
     name: str
     points: Sequence[Point]
@@ -44,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What an axis shows and how values are written. `kind`: linear, log, or tail (spreads shares near 1)."""
+    """An axis: its label and how it writes values. `kind`: linear, log, or tail (spreads shares near 1)."""
 
     label: str
     write: Callable[[float], str]
@@ -52,7 +53,7 @@ class Axis:
 
 
 class Scale:
-    """Where on the picture a value is, and where the ticks are."""
+    """Maps values to coordinates, and places the ticks."""
 
     def __init__(self, axis: Axis, values: Sequence[float], start: float, end: float) -> None:
         self._axis = axis
@@ -84,7 +85,7 @@ class Scale:
 
 
 def round_ticks(most: float) -> list[float]:
-    """Four to eight round values from nought to at least `most`."""
+    """Four to eight round values from zero to at least `most`."""
     if most <= 0:
         return [0.0, 1.0]
     power = 10.0 ** floor(log10(most))
@@ -112,7 +113,7 @@ def line_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> str:
 def bar_chart(
     title: str, groups: Sequence[str], lines: Sequence[tuple[str, Sequence[float | None]]], y: Axis
 ) -> str:
-    """Bars side by side in groups, each with its value above it; one value of each line for each group."""
+    """Groups of bars, each with its value above it. Each line has one value for each group."""
     upward = Scale(y, [value for _, values in lines for value in values if value], HEIGHT - BOTTOM, TOP + 12)
     group_width = (WIDTH - LEFT - RIGHT) / len(groups)
     width = group_width * 0.8 / len(lines)
@@ -142,7 +143,7 @@ def _bar(left: float, width: float, top: float, index: int, text: str) -> str:
 
 
 def _strokes(points: Sequence[Point], across: Scale, upward: Scale) -> list[str]:
-    """The unbroken parts of a line; a single point becomes a short dash."""
+    """The parts of a line between gaps; a single point becomes a short dash."""
     strokes: list[list[str]] = [[]]
     for at, value in points:
         if value is None:

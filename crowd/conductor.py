@@ -1,8 +1,8 @@
-"""Leads a run: starts the processes of the crowd, says when what happens, and measures the server meanwhile.
+"""Leads a run: starts the crowd's processes, sends them orders, and measures the server meanwhile.
 
-A run has phases: people are enrolled; then they connect (a herd) or arrive one after another (a ramp) and
-press *Find Partner*; after the time of the run they stop pressing, and when all is quiet it is looked at who
-is where. The conductor looks at the clock and at /proc twice a second, and otherwise sleeps.
+A run has phases. Visitors are registered; then all connect at once (a herd) or one after another (a ramp),
+and press *Find Partner*; when the run's time is over they stop pressing, and when nothing changes any more
+the conductor checks where everybody is. It reads the clock and /proc twice a second, and sleeps in between.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from crowd.worker import Failure, Order, Outcome, Progress, work
 
 SAMPLE_EVERY_S = 0.5
 IDLE_LIMIT_S = 30.0
-"""A phase in which nobody arrives any more for so long is over."""
+"""The conductor ends the connecting phase when nobody has arrived for this long."""
 SETTLE_LIMIT_S = 25.0
-"""For calls to come about that have been begun, and for whoever vanished: the grace of 15 s, and some."""
+"""The limit for matches to become calls and for lost visitors to be given up: the grace of 15 s, and 10 s."""
 CALM_S = 0.6
-"""Between two phases, so that the cost of one is not counted for the next."""
+"""The pause between two phases, so that the cost of one is not counted for the next."""
 STOP_LIMIT_S = 30.0
 
 
 class RunFailedError(Exception):
-    """The run could not be made. The text says why."""
+    """The run failed. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The state of things at a time, `at_s` after the first press. Counts are sums since the beginning."""
+    """The state of a run `at_s` seconds after the first press. Counts are totals since the beginning."""
 
     at_s: float
     server: Usage | None
@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Run:
-    """What came of a run. `marks`: the samples at which the phases began, by name."""
+    """The measurements of a run. `marks`: the samples at which the phases began, by name."""
 
     plan: Plan
     server_pid: int | None
@@ -66,7 +66,7 @@ class Run:
 
 
 Show = Callable[[str, Sample, int], None]
-"""Is told the phase, how things stand, and how many are enrolled."""
+"""Called with the phase, a sample, and the number of registered visitors."""
 
 
 class Conductor:
@@ -83,7 +83,7 @@ class Conductor:
         self._next_sample = 0.0
 
     def lead(self) -> Run:
-        """From the beginning to the end.
+        """Make the run from beginning to end.
 
         Raises:
             RunFailedError: a process of the crowd, or the server, has failed.
@@ -138,7 +138,7 @@ class Conductor:
                     process.join()
 
     def _go_on(self) -> None:
-        """The run itself, with its storm."""
+        """Wait until the run's time or calls are over, with the storm in between."""
         plan = self._plan
         if plan.arrive != HERD:
             self._rest(min(plan.ramp_s, plan.run_s))
@@ -165,8 +165,9 @@ class Conductor:
         self._until(all_or_no_more, None)
 
     def _until_quiet(self) -> None:
-        """Until nothing happens any more: at most one (for each subject) searches, and nobody is on the way
-        from one state to another, for some time; or nobody is there to change anything.
+        """Wait until nothing has changed for `CALM_S`, the server has ended, or `SETTLE_LIMIT_S` has passed.
+
+        Nothing changes when at most one visitor per subject searches, and nobody is between two states.
         """
         last_busy = time.monotonic()
 
@@ -194,7 +195,7 @@ class Conductor:
         self._until(lambda: False, duration_s)
 
     def _until(self, is_over: Callable[[], bool], limit_s: float | None) -> None:
-        """Listen to the processes, and take samples, until something is the case or the time is up."""
+        """Receive from the processes, and take samples, until `is_over` or for `limit_s`."""
         end = None if limit_s is None else time.monotonic() + limit_s
         while not is_over():
             now = time.monotonic()
@@ -244,7 +245,7 @@ class Conductor:
 
 
 def conclude(run: Run, outcomes: Sequence[Outcome]) -> None:
-    """Add up what the processes have measured, and compare what their people were told."""
+    """Add up the measurements of the processes, and compare what their visitors were told."""
     measures, pairs = run.measures, Pairs()
     for outcome in outcomes:
         measures.merge(outcome.measures)

@@ -1,6 +1,6 @@
-"""One person's WebSocket: connects, shakes hands, sends, hands on what comes, and says how it ended.
+"""One visitor's WebSocket: connects, does the handshake, sends and receives, and reports how it ended.
 
-It owns the socket. The person it belongs to is told by calls; after `drop` nothing is told any more.
+It owns the socket. It calls its owner for each event, and makes no more calls after `drop`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Owner(Protocol):
-    """Whose connection it is."""
+    """The owner of a connection, which receives its events."""
 
     def opened(self) -> None: ...
     def heard(self, payload: bytes) -> None: ...
@@ -40,7 +40,7 @@ class Owner(Protocol):
 
 
 class Connection:
-    """A WebSocket to `target`; it begins to connect when made. `source` is the address to come from."""
+    """A WebSocket to `target`, which connects at once. `source` is the local address; None: any."""
 
     __slots__ = (
         "_events",
@@ -79,13 +79,13 @@ class Connection:
         self._write(frame(payload))
 
     def freeze(self) -> None:
-        """Read and write nothing more, and keep the connection: a computer that has gone to sleep."""
+        """Read and write nothing more, but keep the connection, like a computer that has gone to sleep."""
         if self._socket is not None and self._events:
             self._loop.forget(self._socket)
             self._events = 0
 
     def drop(self, goodbye: int | None = None) -> None:
-        """Close the connection, saying `goodbye` (a close code) or nothing."""
+        """Close the connection, after a close frame with the code `goodbye`, if given."""
         if self._socket is None:
             return
         if goodbye is not None and self._reader is not None and not self._unsent:
@@ -128,7 +128,7 @@ class Connection:
             self._want(READ | WRITE)
 
     def _fail(self, error: OSError) -> None:
-        """Not told at once: the owner is in the midst of saying something."""
+        """Report the error in the next turn, because the owner is still inside `send`."""
         why = errno.errorcode.get(error.errno or 0, str(error))
         self._loop.after(0, lambda: self._end(why))
 
@@ -160,7 +160,7 @@ class Connection:
         self._agree(self._secret)
 
     def _agree(self, secret: ssl.SSLSocket) -> None:
-        """One step of the TLS handshake."""
+        """Do one step of the TLS handshake."""
         try:
             secret.do_handshake()
         except ssl.SSLWantReadError:
@@ -179,7 +179,7 @@ class Connection:
             self._events = events
 
     def _read(self) -> None:
-        """Read what has arrived; with TLS all of it, since the poller does not see TLS's buffer."""
+        """Read what has arrived; with TLS all of it, because the poller does not see TLS's buffer."""
         self._read_some()
         while isinstance(self._socket, ssl.SSLSocket) and self._events and self._socket.pending():
             self._read_some()
@@ -208,7 +208,7 @@ class Connection:
             self._end(str(error))
 
     def _shake_hands(self, data: bytes) -> bytes:
-        """What came after the answer to the handshake, once that has come."""
+        """Read the answer to the handshake, and return the bytes after it; empty while it is incomplete."""
         answer = accepted(data, self._key)
         if answer is None:
             self._head = data

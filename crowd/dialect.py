@@ -1,7 +1,7 @@
-"""What a person says and hears, apart from how a server spells it.
+"""The messages that a visitor sends and receives, independent of one server's wire format.
 
-`Dialect` is the seam behind which another server can be measured with the same people and instruments;
-`Studymatch` is the product's own protocol (docs/protocol.md), written from its page and not from its code.
+`Dialect` is the interface through which the crowd can measure another server with the same visitors;
+`Studymatch` is the product's own protocol, written from docs/protocol.md and not from its code.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from msgspec import Struct
 
 
 class Data(Struct, gc=False):
-    """What the crowd puts into a signal: when it was sent, by and for whom, and its number in the session.
+    """The data of a crowd's signal: send time, sender, recipient, and number in the session.
 
-    `leaver` and `dwell_s` go with an offer: whether the one who offers will be the one to leave, and when.
+    An offer also carries `leaver`, whether its sender will leave the call, and `dwell_s`, after how long.
     """
 
     t: float
@@ -28,20 +28,20 @@ class Data(Struct, gc=False):
 
 
 class Someone(Struct, gc=False):
-    """A person, or a partner."""
+    """A user, or a partner."""
 
     id: str
 
 
 class Resume(Struct, gc=False):
-    """How to come back."""
+    """The key with which a visitor resumes, and for how many milliseconds it is valid."""
 
     key: str
     grace_ms: int
 
 
 class Heard(Struct, gc=False):
-    """A frame of the server, as far as it matters here; absent fields have their defaults."""
+    """The fields of a server's frame that the crowd uses; absent fields have their defaults."""
 
     type: str = ""
     seq: int = 0
@@ -62,23 +62,23 @@ class Heard(Struct, gc=False):
 
 
 class Dialect(Protocol):
-    """How one kind of server is talked to. What it says is bytes of one text message."""
+    """The wire format of one kind of server. Each method returns the bytes of one text message."""
 
     path: str
-    """Of the WebSocket."""
+    """The path of the WebSocket."""
     needs_guests: bool
-    """Whether people are registered over HTTP before they connect."""
+    """Whether visitors register over HTTP before they connect."""
     resumes: bool
     """Whether a dropped connection can be resumed."""
 
     def hello(self, token: str, resume: Resume | None, seq: int) -> bytes | None:
-        """What to say as soon as the WebSocket is open."""
+        """The first message after the WebSocket has opened; None: there is none."""
 
     def read(self, payload: bytes, answer: Callable[[bytes], None]) -> Heard | None:
-        """What the server said; None if it was settled with an `answer`, or says nothing.
+        """Decode a message of the server; None if it was handled here (perhaps by calling `answer`).
 
         Raises:
-            msgspec.DecodeError: it is nothing that this dialect knows.
+            msgspec.DecodeError: the message is not part of this protocol.
         """
 
     def search(self, subject: str | None) -> bytes: ...
@@ -100,37 +100,37 @@ class Studymatch:
         self._decode = msgspec.json.Decoder(Heard).decode
 
     def hello(self, token: str, resume: Resume | None, seq: int) -> bytes:
-        """The first words."""
+        """Log in, and resume if `resume` is given."""
         words: dict[str, object] = {"type": "hello", "version": 1, "token": token}
         if resume is not None:
             words["resume"] = {"key": resume.key, "seq": seq}
         return msgspec.json.encode(words)
 
     def read(self, payload: bytes, answer: Callable[[bytes], None]) -> Heard | None:
-        """One frame is one message."""
+        """Decode one frame."""
         return self._decode(payload)
 
     def search(self, subject: str | None) -> bytes:
-        """Find Partner."""
+        """Search, as *Find Partner* does."""
         criteria = {} if subject is None else {"subject": subject}
         return msgspec.json.encode({"type": "search", "criteria": criteria})
 
     def signal(self, session: str, data: bytes) -> bytes:
-        """For the partner."""
+        """Send `data` to the partner."""
         return b'{"type":"signal","session":"%b","data":%b}' % (session.encode(), data)
 
     def connected(self, session: str) -> bytes:
-        """Media flow."""
+        """Report that media flow."""
         return b'{"type":"connected","session":"%b"}' % session.encode()
 
     def skip(self, session: str) -> bytes:
-        """On to the next."""
+        """Leave, and search again."""
         return b'{"type":"skip","session":"%b"}' % session.encode()
 
     def end(self, session: str) -> bytes:
-        """Leave, and stop."""
+        """Leave, and do not search."""
         return b'{"type":"end","session":"%b"}' % session.encode()
 
     def ping(self) -> bytes:
-        """Still here."""
+        """Keep the connection alive."""
         return b'{"type":"ping"}'

@@ -1,4 +1,4 @@
-"""Registers people with the server: over HTTP as the page does, or by whoever can make tokens."""
+"""Registers visitors: over HTTP as the page does, or with a function that makes tokens."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from crowd.wire import USER_AGENT
 _TRIES = 3
 _LIMIT_S = 30
 _WAIT_MAX_S = 60.0
-"""How long a crowd waits in a row until the server takes in one more guest."""
+"""The longest that the crowd waits until the server accepts one more guest."""
 
 
 class Guest(NamedTuple):
-    """Somebody who may connect."""
+    """A registered person: an id and the token to connect with."""
 
     id: str
     token: str
 
 
 MakeGuests: TypeAlias = Callable[[Iterable[str]], Iterator[Guest]]
-"""Makes a guest for each name with the server's key, which the crowd itself cannot do. It can be pickled."""
+"""Makes a guest for each name with the server's key. It must be picklable."""
 
 
 class NoGuestError(Exception):
-    """The server did not take somebody in. The text says why."""
+    """The server did not register a guest. The text says why."""
 
 
 class TooManyError(NoGuestError):
-    """The server takes nobody in for `wait_s` seconds."""
+    """The server registers no guest for `wait_s` seconds."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__(
@@ -45,12 +45,12 @@ class TooManyError(NoGuestError):
 
 
 def registered(target: Target, names: Iterator[str]) -> Iterator[Guest]:
-    """Guests by POST /api/guest, one after the other on as few connections as the server allows.
+    """Make guests by POST /api/guest, one after the other, on as few connections as the server allows.
 
-    Where the server says 429 it is asked again after as long as it wants to be left alone.
+    After a 429 answer the request is repeated when its `Retry-After` has passed.
 
     Raises:
-        NoGuestError: it cannot be reached, refuses, or goes on saying 429.
+        NoGuestError: the server cannot be reached, refuses, or answers 429 for too long.
     """
     connection = _connection(target)
     headers = {
@@ -105,7 +105,7 @@ def _post(connection: http.client.HTTPConnection, body: str, headers: dict[str, 
 
 
 def _seconds(retry_after: str | None) -> float:
-    """What `Retry-After` says; a second, where it says nothing that can be used."""
+    """The seconds of a `Retry-After` header; one second if it is missing or invalid."""
     return max(1.0, float(retry_after)) if retry_after is not None and retry_after.isdecimal() else 1.0
 
 
@@ -117,9 +117,9 @@ def enrol(
     needed: bool,
     enrolled: Callable[[int], None],
 ) -> list[Guest]:
-    """Register everybody; `enrolled` is told now and then how many there are.
+    """Register a guest for each name, and call `enrolled` with their number now and then.
 
-    `make_guests` makes them without the server; None: the server is asked for each.
+    `make_guests` makes them without the server; with None each is registered over HTTP.
 
     Raises:
         NoGuestError: the server refuses.

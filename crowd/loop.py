@@ -1,7 +1,7 @@
-"""One process's event loop: sockets that are ready, and timers that are due, as plain calls.
+"""One process's event loop: it calls back for ready sockets and due timers.
 
-The load generator has to cost less than what it measures, and has no scopes worth owning: thousands of people
-who all do the same. So it is a selector, a heap and callbacks, and not trio.
+The load generator has to cost less than the server it measures, and thousands of visitors who all do the same
+gain little from trio's scopes. So this is a selector, a heap and callbacks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _HasFileno(Protocol):
 
 
 class Loop:
-    """Calls back, in `run`, until `stop`. `worst_turn_s` is the longest that one turn has taken."""
+    """Calls back, inside `run`, until `stop`. `worst_turn_s` is the duration of the longest turn."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -32,19 +32,19 @@ class Loop:
         self.worst_turn_s = 0.0
 
     def watch(self, source: _HasFileno, events: int, ready: Callable[[int], None]) -> None:
-        """Call `ready` with those of `events` that `source` is ready for, until it is forgotten."""
+        """Call `ready` with those of `events` that `source` is ready for, until `forget`."""
         self._selector.register(source, events, ready)
 
     def rewatch(self, source: _HasFileno, events: int, ready: Callable[[int], None]) -> None:
-        """Watch for other events."""
+        """Watch `source` for other events."""
         self._selector.modify(source, events, ready)
 
     def forget(self, source: _HasFileno) -> None:
-        """Watch no longer. To be called before `source` is closed."""
+        """Stop watching. Call this before `source` is closed."""
         self._selector.unregister(source)
 
     def after(self, delay_s: float, call: Callable[[], None]) -> None:
-        """Call once, `delay_s` from now. It cannot be taken back: `call` sees whether it still matters."""
+        """Call once, `delay_s` from now. It cannot be cancelled: `call` checks whether it still applies."""
         heappush(self._timers, (monotonic() + delay_s, next(self._numbers), call))
 
     def stop(self) -> None:
@@ -52,7 +52,7 @@ class Loop:
         self._running = False
 
     def run(self) -> None:
-        """Turn after turn, until stopped."""
+        """Run turns until stopped."""
         self._running = True
         try:
             while self._running:
@@ -66,7 +66,7 @@ class Loop:
         ready = self._selector.select(timeout)
         begun = monotonic()
         for key, events in ready:
-            # What an earlier call of this turn has closed is not ready any more.
+            # An earlier call in this turn may have closed it.
             if key.fileobj.fileno() != -1:  # type: ignore[union-attr]
                 key.data(events)
         while timers and timers[0][0] <= begun:
@@ -75,7 +75,7 @@ class Loop:
 
 
 def source_socket(family: int, source: tuple[Any, ...] | None) -> socket.socket:
-    """A non-blocking TCP socket, bound to the address `source` without taking a port of it yet."""
+    """A non-blocking TCP socket, bound to the address `source` but not yet to a port."""
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setblocking(False)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

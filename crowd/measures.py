@@ -1,7 +1,7 @@
-"""What is measured: histograms, counters, and the waits of everybody who searched.
+"""What the crowd measures: histograms, counters, and the waiting times of all searches.
 
-Made by each process for its people, and added up afterwards. Times are `time.monotonic()`, which all
-processes of one machine share; durations are seconds.
+Each process measures its own visitors; the conductor adds the results up. Times are `time.monotonic()`, which
+all processes of one machine share; durations are seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil, exp, log
 
 PRECISION = 0.01
-"""A histogram tells durations to within one percent."""
+"""The relative error of a histogram: one percent."""
 
 _LOG_STEP = log(1 + 2 * PRECISION)
 _LEAST_S = 1e-6
@@ -33,7 +33,7 @@ class Histogram:
             self.add(duration_s)
 
     def add(self, duration_s: float) -> None:
-        """Count one more."""
+        """Count one duration."""
         self.buckets[int(log(duration_s / _LEAST_S) / _LOG_STEP) if duration_s > _LEAST_S else 0] += 1
         self.count += 1
         self.total_s += duration_s
@@ -41,14 +41,14 @@ class Histogram:
             self.worst_s = duration_s
 
     def merge(self, other: Histogram) -> None:
-        """Add all of another."""
+        """Add the counts of another histogram."""
         self.buckets.update(other.buckets)
         self.count += other.count
         self.total_s += other.total_s
         self.worst_s = max(self.worst_s, other.worst_s)
 
     def quantile(self, share: float) -> float | None:
-        """The duration that this share of all do not exceed, by nearest rank; None if there are none."""
+        """The quantile for `share` (0 to 1), by nearest rank; None if the histogram is empty."""
         rank = max(1, ceil(share * self.count))
         seen = 0
         for bucket in sorted(self.buckets):
@@ -60,20 +60,20 @@ class Histogram:
 
 @dataclass(slots=True)
 class Waits:
-    """From when to when somebody waited, and for which subject."""
+    """When each wait began and ended, and for which subject."""
 
     began: array[float] = field(default_factory=lambda: array("d"))
     ended: array[float] = field(default_factory=lambda: array("d"))
     subject: array[int] = field(default_factory=lambda: array("H"))
 
     def add(self, began: float, ended: float, subject: int = 0) -> None:
-        """One wait that is over."""
+        """Add one finished wait."""
         self.began.append(began)
         self.ended.append(max(began, ended))
         self.subject.append(subject)
 
     def merge(self, other: Waits) -> None:
-        """Add all of another."""
+        """Add all waits of another."""
         self.began.extend(other.began)
         self.ended.extend(other.ended)
         self.subject.extend(other.subject)
@@ -90,12 +90,12 @@ WRONG = {
     "failed_call": "a match that did not become a call, or a call that nobody left",
     "refused": "an error frame, or one that cannot be read",
 }
-"""What must never happen: the counters that must be nought, and what each counts."""
+"""The counters of violations, which must all be zero, and what each counts."""
 
 
 @dataclass(slots=True)
 class Measures:
-    """What one process has seen; `examples` says of each wrong thing what the first few were."""
+    """The measurements of one process; `examples` holds the first few of each kind of violation."""
 
     wrong: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -112,14 +112,14 @@ class Measures:
     bytes_heard: int = 0
 
     def note(self, kind: str, what: str) -> None:
-        """Something wrong has happened."""
+        """Count a violation."""
         self.wrong[kind] += 1
         examples = self.examples.setdefault(kind, [])
         if len(examples) < 5:
             examples.append(what)
 
     def relayed(self, sent: float, arrived: float) -> None:
-        """A signal has passed from one person to another."""
+        """Record that a signal passed from one visitor to another."""
         second = int(arrived)
         histogram = self.relays.get(second)
         if histogram is None:
@@ -127,7 +127,7 @@ class Measures:
         histogram.add(arrived - sent)
 
     def merge(self, other: Measures) -> None:
-        """Add all of another process's."""
+        """Add another process's measurements."""
         self.wrong.update(other.wrong)
         for kind, examples in other.examples.items():
             self.examples[kind] = [*self.examples.get(kind, []), *examples][:5]

@@ -1,4 +1,4 @@
-"""Who was told to be with whom: in each session two people, each other's partner, one the initiator."""
+"""Checks the pairs: each session has two people, who are each other's partner, one the initiator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Half(NamedTuple):
-    """What one of the two was told when they were matched."""
+    """What the server told one of the two people when they were matched."""
 
     person: str
     partner: str
@@ -15,7 +15,7 @@ class Half(NamedTuple):
 
 
 class Present(NamedTuple):
-    """Who is in which session, with whom, when the run is over."""
+    """A person's session and partner at the end of the run."""
 
     person: str
     session: str
@@ -23,13 +23,13 @@ class Present(NamedTuple):
 
 
 class Pairs:
-    """Puts together the halves of each session; only those that lack the other half are kept."""
+    """Joins the two halves of each session; keeps only those whose other half is missing."""
 
     def __init__(self) -> None:
         self.halves: dict[str, Half] = {}
 
     def told(self, session: str, person: str, partner: str, initiator: bool) -> str | None:
-        """`person` was told of a match. Returns what is wrong with it, if anything is."""
+        """Record that `person` was told of a match. Returns what is wrong with it, or None."""
         other = self.halves.pop(session, None)
         if person == partner:
             return f"{person} is matched with themselves"
@@ -43,11 +43,11 @@ class Pairs:
         return None
 
     def merge(self, halves: Mapping[str, Half]) -> list[str]:
-        """Add another process's halves; returns what is wrong."""
+        """Add another process's halves; returns the violations found."""
         return [wrong for session, half in halves.items() if (wrong := self.told(session, *half)) is not None]
 
     def one_sided(self, excused: frozenset[str]) -> list[str]:
-        """Sessions of which only one of the two has heard; `excused` are people who were not always there."""
+        """Sessions that only one person was told of. `excused`: people who were not always connected."""
         return [
             f"{half.person} was matched with {half.partner}, who never heard of it"
             for half in self.halves.values()
@@ -56,7 +56,7 @@ class Pairs:
 
 
 def disagreements(present: Iterable[Present], excused: frozenset[str]) -> list[str]:
-    """People who, when all is quiet, are in a call with somebody who is not in that call with them."""
+    """People who at the end are in a call with somebody who is not in that call."""
     calls = {each.person: each for each in present}
     wrong = []
     for each in calls.values():

@@ -1,4 +1,4 @@
-"""What a crowd is to do: the plan of a run, and each process's part of it."""
+"""The plan of a run, and each process's part of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPONENTIAL, FIXED = "exponential", "fixed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run. Durations are seconds, shares from 0 to 1; the options of `studymatch crowd` explain each."""
+    """A run. Durations are seconds, shares 0 to 1; the options of `studymatch crowd` explain each field."""
 
     target: Target
     people: int = 1000
@@ -42,7 +42,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process's part of a plan: every `of`th person, from number `index` on."""
+    """One process's part of a plan: every `of`-th person, beginning with number `index`."""
 
     plan: Plan
     index: int
@@ -50,5 +50,5 @@ class Part:
 
     @property
     def numbers(self) -> range:
-        """The people of this process."""
+        """The numbers of this process's visitors."""
         return range(self.index, self.plan.people, self.of)

@@ -1,4 +1,4 @@
-"""The result of a run as one page: numbers and plots, nothing from elsewhere, no script."""
+"""The result of a run as one HTML page with numbers and plots, without external files or scripts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ svg {{ width: 100%; height: auto; margin: 1rem 0; }}
 <h2>Over time</h2>
 {over_time}
 <h2>How it is distributed</h2>
-<p>The further to the right, the rarer: at 99 %, one in a hundred was slower than what is shown.</p>
+<p>At 99 %, one in a hundred was slower than the value shown.</p>
 {distributions}
 </html>
 """

@@ -1,7 +1,7 @@
-"""What a run says in numbers: from the samples and measures to one document, which is also the JSON.
+"""The results of a run: computes one document, which is also the JSON, from samples and measurements.
 
-All durations are seconds, sizes are bytes, shares are from 0 to 1; what could not be measured is None. Only
-this module decides how a number is worked out; the table and the report show what is here.
+Durations are seconds, sizes bytes, shares 0 to 1; what could not be measured is None. Only this module
+computes figures; the table and the report show them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from crowd.plan import HERD
 Document: TypeAlias = dict[str, Any]
 
 OVERTAKEN_S = 0.05
-"""Somebody who came later and was matched earlier by less than this has not overtaken: the news may have."""
+"""A later searcher who was matched earlier by less than this does not count as overtaking: the order in which
+the two messages arrived may differ from the order of the matches."""
 AFTER_STORM_S = 10.0
-"""How long a storm is looked at."""
+"""The seconds after a storm that its figures cover."""
 RUSH_SHARE = 0.95
-"""The rush of a herd is over when so many of its first calls have begun: the last few wait for each other."""
+"""A herd's rush ends when this share of its first calls has begun; the last few wait for each other."""
 
 
 def document(run: Run) -> Document:
-    """Everything worth knowing of a run."""
+    """All results of a run."""
     later = before_the_close(run, run.measures.next_waits)
     waits = Waits()
     waits.merge(run.measures.first_waits)
@@ -59,7 +60,7 @@ def document(run: Run) -> Document:
 
 
 def plan_of(run: Run) -> Document:
-    """What was asked for."""
+    """The plan, as far as JSON can hold it."""
     plan = run.plan
     left_out = ("target", "make_guests", "dialect")
     asked = {each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in left_out}
@@ -67,7 +68,7 @@ def plan_of(run: Run) -> Document:
 
 
 def before_the_close(run: Run, waits: Waits) -> Waits:
-    """Those waits that ended while people still pressed: afterwards nobody comes to be matched with."""
+    """The waits that ended while visitors still pressed; later ones lack partners."""
     kept, close = Waits(), run.started + run.marks["closed"].at_s
     for began, ended, subject in zip(waits.began, waits.ended, waits.subject, strict=True):
         if ended <= close:
@@ -76,17 +77,17 @@ def before_the_close(run: Run, waits: Waits) -> Waits:
 
 
 def durations(waits: Waits) -> list[float]:
-    """How long each wait lasted, shortest first."""
+    """The duration of each wait, shortest first."""
     return sorted(ended - began for began, ended in zip(waits.began, waits.ended, strict=True))
 
 
 def at_share(ordered: Sequence[float], share: float) -> float:
-    """The value that this share of all do not exceed (nearest rank)."""
+    """The quantile of sorted values for `share`, by nearest rank."""
     return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
 def spread(ordered: Sequence[float]) -> Document:
-    """Median, 99th, worst and the like of values in order."""
+    """Count, mean, quantiles and worst of sorted values."""
     if not ordered:
         return {"count": 0, "mean": None, "median": None, "p90": None, "p99": None, "worst": None}
     return {
@@ -100,7 +101,7 @@ def spread(ordered: Sequence[float]) -> Document:
 
 
 def histogram_spread(histogram: Histogram) -> Document:
-    """The same of a histogram."""
+    """The same for a histogram."""
     has_any = histogram.count > 0
     return {
         "count": histogram.count,
@@ -113,7 +114,7 @@ def histogram_spread(histogram: Histogram) -> Document:
 
 
 SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999, 1.0)
-"""Where a distribution is told."""
+"""The shares at which a distribution is given."""
 
 
 def quantiles(ordered: Sequence[float]) -> list[list[float]]:
@@ -136,7 +137,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def calls(run: Run) -> Document:
-    """How many calls there were, and how quickly they came about. A call has two people."""
+    """The number of calls, and their rate. A call of two people counts once."""
     begun, ended = sorted(run.measures.begun), sorted(run.measures.ended)
     first, last = window(run)
     begun_there = _between(begun, run, first, last)
@@ -157,9 +158,9 @@ def calls(run: Run) -> Document:
 
 
 def window(run: Run) -> tuple[Sample, Sample]:
-    """In which the cost of a call is measured: from the press of a herd, or the end of a ramp, to the close.
+    """The interval in which cost per call is measured: from a herd's press or a ramp's end to the close.
 
-    The cost of opening connections is not in it, except where connections drop and come back.
+    It does not contain the cost of opening connections, except those that drop and come back.
     """
     return run.marks.get("ramped", run.marks["pressed"]), run.marks["closed"]
 
@@ -169,9 +170,9 @@ def _between(times: Sequence[float], run: Run, first: Sample, last: Sample) -> i
 
 
 def server(run: Run) -> Document | None:
-    """What the server used; None if nobody could tell.
+    """The server's CPU and memory; None if they could not be measured.
 
-    The CPU of a call is what was used in the window, by the mean of the calls that began and ended in it.
+    CPU per call is the CPU of the window, divided by the mean of the calls that began and ended in it.
     """
     first, last = window(run)
     base, pressed = run.marks["begun"], run.marks["pressed"]
@@ -204,7 +205,7 @@ def server(run: Run) -> Document | None:
 
 
 def storm(run: Run, waits: Waits) -> Document | None:
-    """What everybody felt in the `AFTER_STORM_S` after many lost their connection; None if nobody did."""
+    """Waits and relay times in the `AFTER_STORM_S` after the storm; None if there was none."""
     mark = run.marks.get("storm")
     if mark is None:
         return None
@@ -225,9 +226,9 @@ def storm(run: Run, waits: Waits) -> Document | None:
 
 
 def fairness(waits: Waits) -> Document:
-    """Were those who waited longest served first?
+    """Whether those who waited longest were matched first.
 
-    Somebody is overtaken when one who began to search later, for the same subject, was matched earlier, by
+    A visitor is overtaken if one who began to search later, for the same subject, was matched earlier, by
     more than `OVERTAKEN_S`.
     """
     order = sorted(zip(waits.began, waits.ended, waits.subject, strict=True))
@@ -245,7 +246,7 @@ def fairness(waits: Waits) -> Document:
 
 
 def crowd(run: Run) -> Document:
-    """How busy the crowd itself was: near 1 a process, the numbers are the crowd's and not the server's."""
+    """The crowd's own load. With a busy share near 1 the results measure the crowd, not the server."""
     first, last = window(run)
     lasted_s = last.at_s - first.at_s
     busy_s = last.crowd_busy_s - first.crowd_busy_s

@@ -1,4 +1,4 @@
-"""The server's CPU and memory, from outside, as Linux tells them in /proc."""
+"""The server's CPU and memory, read from /proc."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LISTENING = "0A"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU that the process has used since it began (to 10 ms), and the memory it holds now."""
+    """The CPU seconds that a process has used since it began (to 10 ms), and its resident memory in bytes."""
 
     cpu_s: float
     rss_bytes: int
 
 
 def usage(pid: int) -> Usage | None:
-    """What process `pid` uses; None if there is none (any more), or nobody who tells (not on Linux)."""
+    """The usage of process `pid`; None if it has ended, or if the system is not Linux."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
         pages = int((_PROC / str(pid) / "statm").read_text().split()[1])
@@ -35,7 +35,7 @@ def usage(pid: int) -> Usage | None:
 
 
 def listener(port: int) -> int | None:
-    """The process of this machine that listens on `port`; None if it is nobody's, or nobody tells."""
+    """The process of this machine that listens on `port`; None if there is none or it cannot be found."""
     inodes = {inode for table in ("tcp", "tcp6") for inode in _listening(table, port)}
     if not inodes:
         return None
@@ -50,7 +50,7 @@ def _number(process: Path) -> int:
 
 
 def _handles(process: Path) -> Iterator[str]:
-    """What a process has open, as far as it is still there and may be looked at."""
+    """The open file descriptors of a process; none if it has ended or permission is missing."""
     with suppress(OSError):
         for handle in (process / "fd").iterdir():
             with suppress(OSError):

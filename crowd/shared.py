@@ -1,6 +1,6 @@
-"""What surrounds a visitor: what all of one process have in common, the line to the server, and the states.
+"""Interfaces that a visitor uses: what the visitors of one process share, a connection, and the states.
 
-Protocols and names only; `worker` has the world, and `connection` the line.
+`worker.Worker` implements `Shared`, and `connection.Connection` implements `Line`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ OUTSIDE, LOST, IDLE, SEARCHING, CONNECTING, CONNECTED, ENDED, FROZEN = (
     "ended",
     "frozen",
 )
-
-
-"""The states of the protocol, and three more: gone by their own doing, connection lost, browser hangs."""
+"""The states of the protocol, and three more: disconnected by choice, connection lost, browser hangs."""
 
 
 class Shared(Protocol):
-    """What the visitors of one process have in common."""
+    """What all visitors of one process share."""
 
     plan: Plan
     loop: Loop
@@ -38,24 +36,24 @@ class Shared(Protocol):
     measures: Measures
     pairs: Pairs
     unsteady: set[str]
-    """Who was not there all the time, by their own doing or not: nothing is promised to their partners."""
+    """People who were not connected all the time, for any reason. Their partners are excused from checks."""
     pressing: bool
-    """Whether whoever is idle looks for a partner."""
+    """Whether idle visitors press *Find Partner*."""
     closing: bool
-    """Whether calls go on to the end of the run, and nobody presses anything more."""
+    """Whether the run is ending: calls go on, and nobody presses anything more."""
 
     def arrived(self) -> None:
-        """Somebody is there for the first time: connected, and told where they are."""
+        """A visitor has connected and received their state for the first time."""
 
     def gave_up(self) -> None:
-        """Somebody will never be there: the server does not want them."""
+        """The server refuses a visitor for good."""
 
     def connect(self, owner: Owner, number: int, *, deflate: bool) -> Line:
-        """Begin to connect person `number`, who will be told how it goes."""
+        """Begin to connect person `number`, and report the events to `owner`."""
 
 
 class Line(Protocol):
-    """A connection, seen from whose it is: `connection.Connection` says what each does."""
+    """A connection, as its owner uses it; see `connection.Connection`."""
 
     def send(self, payload: bytes) -> None: ...
     def freeze(self) -> None: ...

@@ -1,7 +1,7 @@
-"""Where the server is: its address, and the addresses of this machine to come from.
+"""The server under load: its address, and the local addresses to connect from.
 
-One address of ours has some 28,000 ports for one address of theirs. A server on this machine is therefore
-visited from as many of 127.0.0.1, 127.0.0.2, … as it takes (Linux has them all).
+One local address has some 28,000 ports for connections to one server address. So the visitors of a server on
+this machine connect from 127.0.0.1, 127.0.0.2, … as needed (Linux accepts them all).
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from urllib.parse import SplitResult, urlsplit
 PEOPLE_PER_SOURCE = 20_000
 
 URL_SHOWN = 100
-"""Characters of a URL that an error repeats."""
+"""The number of characters of a URL that an error message repeats."""
 
 
 class TargetError(ValueError):
-    """A URL that leads nowhere, or no origin, or no certificates. The text says what was expected."""
+    """An unusable URL or certificate file. The text says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A server: `host` as in the URL, with the port; `address` as `socket.connect` takes it.
 
-    `name` is the host that a certificate has to be for, None without TLS; `ca_file` holds the certificates of
-    those who may vouch for it, None: those that the system trusts. `page` is where the pages come from, None:
-    from this server.
+    `name` is the host name to verify in the certificate, None without TLS. `ca_file` holds the CA
+    certificates, None: those of the system. `page` is the origin of the pages, None: this server.
     """
 
     host: str
@@ -53,7 +52,7 @@ class Target:
         return self.page or self.url
 
     def tls(self) -> ssl.SSLContext | None:
-        """The TLS configuration for it; None: it is reached without TLS."""
+        """The TLS configuration; None without TLS."""
         return _context(self.ca_file) if self.name else None
 
     @property
@@ -63,11 +62,11 @@ class Target:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is on this machine, as far as the address tells."""
+        """Whether it has a loopback address."""
         return ipaddress.ip_address(self.address[0]).is_loopback
 
     def source(self, number: int) -> str | None:
-        """The address from which person `number` comes; None lets the system choose."""
+        """The local address of person `number`; None lets the system choose."""
         if not (self.is_here and self.family == socket.AF_INET and sys.platform == "linux"):
             return None
         return f"127.0.0.{1 + number // PEOPLE_PER_SOURCE}"
@@ -79,10 +78,10 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def find(url: str, *, ca_file: Path | None = None, origin: str | None = None) -> Target:
-    """The target that an http:// or https:// URL leads to.
+    """The target of an http:// or https:// URL.
 
     Raises:
-        TargetError: it is not such a URL, the name has no address, or `ca_file` holds no certificates.
+        TargetError: the URL is invalid, its host has no address, or `ca_file` holds no certificates.
     """
     parts = _read(url)
     is_secure = parts.scheme == "https"

@@ -1,4 +1,4 @@
-"""The result of a run as a table for people, and one line of progress while it lasts."""
+"""The result of a run as a text table, and a progress line during the run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crowd.results import Document
 
 
 def seconds(value: float | None) -> str:
-    """A duration, in the unit in which it is easily read."""
+    """A duration given in seconds, in a readable unit."""
     if value is None:
         return "–"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
@@ -20,7 +20,7 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """A size in bytes, in the unit in which it is easily read."""
+    """A size given in bytes, in a readable unit."""
     if value is None:
         return "–"
     for unit, bytes_each in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
@@ -30,7 +30,7 @@ def size(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """A share as a percentage."""
+    """A share (0 to 1) as a percentage."""
     return "–" if value is None else f"{value * 100:.3g} %"
 
 
@@ -93,7 +93,7 @@ def rows(result: Document) -> list[tuple[str, str]]:
 
 
 def as_text(result: Document) -> str:
-    """The whole result, with what went wrong at the end."""
+    """The whole result as a table, with the violations at the end."""
     shown = rows(result)
     width = max(len(name) for name, _ in shown) + 2
     lines = [f"{name:<{width}}{value}" for name, value in shown]
@@ -108,7 +108,7 @@ def as_text(result: Document) -> str:
 
 
 def progress(phase: str, sample: Sample, before: Sample | None, enrolled: int, people: int) -> str:
-    """How things stand, in one line."""
+    """The progress of a run in one line."""
     if phase == "enrolling":
         return f"{phase}: {enrolled:,} of {people:,}"
     told = [

@@ -1,9 +1,9 @@
-"""One simulated person at one browser tab, as a small state machine: what they hear leads to what they say.
+"""One simulated person with one browser tab, as a small state machine driven by the server's frames.
 
-A visitor arrives, presses *Find Partner*, exchanges with the partner what browsers exchange (an offer, an
-answer, two batches of candidates a side), says that media flow, stays a while, and one of the two leaves.
-They also are the witnesses: whatever a visitor is told that cannot be is noted in the `Measures`.
-Of the clock they know what `Loop` tells them; chance is their own, from the seed and their number.
+A visitor connects, presses *Find Partner*, exchanges what WebRTC needs with the partner (an offer, an answer,
+two batches of candidates a side), reports that media flow, stays a while, and one of the two leaves.
+Visitors also check the server: each frame that breaks the protocol is counted in the `Measures`.
+Timers come from `Loop`; random choices depend on the seed and the visitor's number.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from crowd.plan import FIXED
 from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, IDLE, LOST, OUTSIDE, SEARCHING, Line, Shared
 
 DESCRIPTION_BYTES = 2400
-"""An offer or an answer with the codecs of today's browsers."""
+"""The size of an offer or an answer with the codecs of today's browsers."""
 CANDIDATES_BYTES = 600
-"""A batch of three candidates."""
+"""The size of a batch of three candidates."""
 DESCRIPTION = b"v=0 a=rtpmap:111 opus/48000/2 a=fmtp:111 minptime=10 " * 100
 OF_A_SESSION = frozenset(("signal", "connected", "skip", "end"))
-"""What visitors say that is about a session."""
+"""The types of the frames that visitors send about a session."""
 PAUSE_S = 0.5
-"""Between the end of a call and the next search, where the visitor has to press again."""
+"""The pause after a call before a visitor presses *Find Partner* again."""
 VANISH_MAX_S = 3.0
-"""Whoever vanishes is back within this."""
+"""A visitor who vanishes is back within this time."""
 RETRY_S, RETRY_MAX_S = 0.5, 30.0
-"""Before a lost connection is sought anew: the first time, and in the long run."""
+"""Backoff before reconnecting: its base, which doubles with each attempt, and its maximum."""
 
 
 class Visitor:
-    """Person `number` of the crowd. Not yet there: see `arrive`."""
+    """Person `number` of the crowd; not connected until `arrive`."""
 
     def __init__(self, shared: Shared, number: int, token: str, name: str) -> None:
         plan = shared.plan
@@ -76,7 +76,7 @@ class Visitor:
     # Coming and going
 
     def arrive(self, *, resume: bool = False) -> None:
-        """Connect: as a fresh page, or as one that wants to go on where it was."""
+        """Connect: as a new page, or with `resume` to continue where the last connection ended."""
         shared = self._shared
         self._resumes = resume and self._resume is not None and shared.dialect.resumes
         now = self._began_to_arrive = monotonic()
@@ -87,7 +87,7 @@ class Visitor:
         self._connection = shared.connect(self, self._number, deflate=self._deflates)
 
     def vanish(self) -> None:
-        """The connection drops without a goodbye."""
+        """Drop the connection without a close frame."""
         if self._connection is not None:
             self._shared.unsteady.add(self.id)
             self._disturbed = True
@@ -96,7 +96,7 @@ class Visitor:
             self.state = OUTSIDE
 
     def storm(self) -> None:
-        """The connection drops, and is sought anew at once."""
+        """Drop the connection, and reconnect at once."""
         if self._connection is not None and self.state not in (OUTSIDE, FROZEN):
             self.vanish()
             self.arrive(resume=True)
@@ -108,7 +108,7 @@ class Visitor:
             self._connection = None
 
     def press(self) -> None:
-        """Find Partner, if there is nothing else going on."""
+        """Press *Find Partner*, if idle or after a call."""
         shared = self._shared
         if self.state not in (IDLE, ENDED):
             return
@@ -118,17 +118,17 @@ class Visitor:
             self._searches_since = monotonic()
             self._say(shared.dialect.search(f"subject {self.subject}" if shared.plan.subjects else None))
 
-    # What the connection tells
+    # Events of the connection
 
     def opened(self) -> None:
-        """The WebSocket is open."""
+        """The WebSocket has opened."""
         seq = self._seq if self._resumes else 0
         hello = self._shared.dialect.hello(self._token, self._resume if self._resumes else None, seq)
         if hello is not None:
             self._say(hello)
 
     def lost(self, why: str) -> None:
-        """The server, or something on the way, has ended the connection."""
+        """The server or the network has ended the connection."""
         self._connection = None
         if self.state == FROZEN:
             return
@@ -138,7 +138,7 @@ class Visitor:
         self._shared.loop.after(delay_s, self._try_again)
 
     def forbidden(self, why: str) -> None:
-        """The server does not let this person in, and never will."""
+        """The server refuses this person for good."""
         self._connection = None
         self._note_lost(why)
         self._shared.gave_up()
@@ -154,7 +154,7 @@ class Visitor:
             self.arrive(resume=True)
 
     def heard(self, payload: bytes) -> None:
-        """The server said something."""
+        """The server has sent a message."""
         now = monotonic()
         measures = self._shared.measures
         measures.frames_heard += 1
@@ -186,7 +186,7 @@ class Visitor:
                 measures.note("refused", f"{self.id} {self.state}: {frame.code}")
 
     def _has_crossed(self, error: Heard) -> bool:
-        """Whether it refuses what was said in a session while word of its end was on its way."""
+        """Whether `error` answers a frame that crossed the end of its session on the wire."""
         return error.code == "not_now" and self.state == ENDED and error.about in OF_A_SESSION
 
     def _say(self, payload: bytes) -> None:
@@ -195,7 +195,7 @@ class Visitor:
             self._shared.measures.frames_sent += 1
             self._connection.send(payload)
 
-    # The first words
+    # Welcome and state
 
     def _on_welcome(self, frame: Heard, now: float) -> None:
         if frame.user is not None:
@@ -211,7 +211,7 @@ class Visitor:
             self._on_state(frame, now)
 
     def _beat(self, connection: Line | None) -> None:
-        """Say something if nothing was said for a heartbeat; until the connection is another one."""
+        """Send a ping if nothing was sent for a heartbeat; stop once `connection` has been replaced."""
         if connection is not self._connection or self.state == FROZEN:
             return
         silent_s = monotonic() - self._spoke
@@ -287,7 +287,7 @@ class Visitor:
             self._signal(2)
 
     def _signal(self, number: int) -> None:
-        """Say one of the three signals of this side."""
+        """Send one of the three signals of this side."""
         assert self.session is not None
         size = DESCRIPTION_BYTES if number == 1 else CANDIDATES_BYTES
         data = b'{"t":%.6f,"n":%d,"by":"%b","to":"%b","leaver":%b,"dwell_s":%.3f,"sdp":"%b"}' % (
@@ -326,7 +326,7 @@ class Visitor:
                 self._say(self._shared.dialect.connected(self.session))
 
     def _check_session(self, frame: Heard) -> bool:
-        """Whether a frame is about the present session; if not, that is noted."""
+        """Whether a frame is about the current session; if not, count a violation."""
         if frame.session == self.session:
             return True
         kind = "stale" if frame.session in self._past else "ghost"
@@ -353,7 +353,7 @@ class Visitor:
         self._shared.loop.after(delay_s, lambda: self._leave(session))
 
     def _leave(self, session: str | None) -> None:
-        """The visit has lasted long enough: skip, stop, or vanish."""
+        """End the call: skip, stop, or vanish."""
         shared, plan = self._shared, self._shared.plan
         if session is None or self.session != session or shared.closing:
             return
@@ -370,7 +370,7 @@ class Visitor:
             self._say(shared.dialect.end(session))
 
     def _on_ended(self, frame: Heard, now: float) -> None:
-        """A session ended. (Its snapshot still names it.)"""
+        """A session ended. (The state frame still names it.)"""
         if self.session is not None:
             is_planned = self._in_call and frame.cause not in ("connect_failed", "connect_timeout")
             if not (is_planned or self._disturbed):

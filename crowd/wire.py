@@ -1,8 +1,8 @@
-"""WebSocket on the wire, as a client needs it: handshake, masked frames out, messages in (RFC 6455).
+"""The client side of the WebSocket format (RFC 6455): handshake, masked frames, and a message parser.
 
-Pure functions and one small parser; no socket, no clock. Written for speed: a measuring client must cost
-well below what it measures. Masks are real ones, drawn once for the process and used in turn, since a mask
-protects proxies and not us.
+Pure functions and one small parser; no socket, no clock. It is written for speed, because a load generator
+must cost far less than the server it measures. Masks are drawn once for the process and used in turn: they
+protect proxies, not the server.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ _HEAD_MAX_BYTES = 16 * 1024
 USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
-"""What a browser of the day sends; servers keep what they are sent."""
+"""The user agent of a current browser; its length matters, because servers store it."""
 
 
 class WireError(Exception):
-    """The server sent what no WebSocket server may send. The text says what."""
+    """The server violated the WebSocket protocol. The text says how."""
 
 
 class ForbiddenError(WireError):
-    """The server lets no page of this origin in (403): trying again changes nothing."""
+    """The server refuses pages of this origin (403); trying again is useless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The server's answer to a handshake: how many bytes it took, and whether it will compress."""
+    """The server's answer to a handshake: its length in bytes, and whether compression was agreed."""
 
     size: int
     deflate: bool
 
 
 def handshake(host: str, path: str, *, deflate: bool, origin: str | None = None) -> tuple[bytes, bytes]:
-    """The upgrade request that a browser sends to `host` (with its port), and the key that it must answer.
+    """The upgrade request of a browser to `host` (with the port), and its `Sec-WebSocket-Key`.
 
-    `origin` is where its page comes from; None: from there, without TLS.
+    `origin` is the origin of the page; None: ``http://`` and `host`.
     """
     key = base64.b64encode(os.urandom(16))
     lines = [
@@ -73,8 +73,8 @@ def accepted(data: bytes, key: bytes) -> Accepted | None:
     """Read the answer to a handshake; None while it is incomplete.
 
     Raises:
-        ForbiddenError: it is a refusal for good.
-        WireError: it is another refusal, or not the answer to this `key`.
+        ForbiddenError: the server refuses for good.
+        WireError: the answer is another refusal, or does not match `key`.
     """
     head, end, _ = data.partition(b"\r\n\r\n")
     if not end:
@@ -125,7 +125,7 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 class MessageReader:
-    """Makes messages of the bytes of one connection, after its handshake."""
+    """Parses the bytes of one connection after its handshake into messages."""
 
     __slots__ = ("_inflater", "_opcode", "_parts", "_rest")
 
@@ -136,10 +136,10 @@ class MessageReader:
         self._inflater = zlib.decompressobj(-15) if deflate else None
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The messages, as opcode and payload, that `data` completes.
+        """The messages that `data` completes, as opcode and payload.
 
         Raises:
-            WireError: a masked or reserved frame, or a fragment that continues nothing.
+            WireError: a masked or reserved frame, or a continuation without a beginning.
         """
         if self._rest:
             data = self._rest + data
@@ -167,7 +167,7 @@ class MessageReader:
         return messages
 
     def _take(self, first: int, payload: bytes, messages: list[tuple[int, bytes]]) -> None:
-        """A frame that is not simply a whole text."""
+        """Handle a frame that is not an uncompressed, unfragmented text."""
         opcode = first & 0x0F
         if opcode >= CLOSE:
             if not first & _FIN or opcode > PONG:

@@ -1,8 +1,8 @@
-"""One process of the crowd: its people, their loop, and the pipe to the conductor.
+"""One process of the crowd: its visitors, their loop, and the pipe to the conductor.
 
-It does as the conductor says (`Order`) and tells how it goes (`Progress`) a few times a second; what it has
-measured goes back whole at the end (`Outcome`). Connections are opened a few at a time, because hundreds of
-handshakes at once measure the accept backlog and not the server; presses all at once.
+It follows the conductor's orders (`Order`), reports its state (`Progress`) a few times a second, and sends
+all measurements at the end (`Outcome`). It opens at most `HANDSHAKES_MAX` connections at a time, because more
+would measure the accept backlog and not the server; visitors press all at once.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, LOST, OUTSIDE, SE
 from crowd.visitor import Visitor
 
 HANDSHAKES_MAX = 100
-"""Connections of one process that are being opened at a time."""
+"""The number of connections that one process opens at the same time."""
 BATCH = 50
-"""Of what happens to everybody at once, so many are done before sockets are looked at again: otherwise the
-answers would wait, and the wait would be measured."""
+"""When an order concerns all visitors, so many act before the loop reads sockets again: otherwise the answers
+would wait, and the wait would be measured."""
 PROGRESS_EVERY_S = 0.25
 
 
 class Order(Enum):
-    """What the conductor asks for."""
+    """An order of the conductor."""
 
     CONNECT = "connect everybody"
     RAMP = "arrive one after another and press"
@@ -47,10 +47,10 @@ class Order(Enum):
 
 @dataclass(slots=True)
 class Progress:
-    """How a process stands.
+    """The state of a process.
 
-    `gave_up` counts those who will never arrive; `states` its people; `searching` those who search, by
-    subject; `unsettled` those who will soon be in another state; `busy_s` is the CPU it has used so far.
+    `gave_up` counts visitors who will never arrive, `states` visitors by state, `searching` those who search,
+    by subject, and `unsettled` those whose state is about to change; `busy_s` is the CPU used so far.
     """
 
     ready: bool = False
@@ -69,7 +69,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a process has measured, who was where at the end, and how many still searched, by subject."""
+    """The measurements of a process, its visitors' final sessions, and who still searched, by subject."""
 
     measures: Measures
     halves: dict[str, Half]
@@ -83,13 +83,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class Failure:
-    """Why a process could not do its part, in a sentence."""
+    """The reason why a process failed, in a sentence."""
 
     why: str
 
 
 class Worker:
-    """The people of one process (a `shared.Shared`), led through the pipe."""
+    """The visitors of one process (a `shared.Shared`), controlled through the pipe."""
 
     def __init__(self, part: Part, pipe: Pipe) -> None:
         self.plan = part.plan
@@ -108,7 +108,7 @@ class Worker:
         self._next_progress = 0.0
 
     def run(self) -> None:
-        """Until told to stop, or until the conductor is gone."""
+        """Run until the conductor sends `STOP` or closes the pipe."""
         names = (f"Visitor {number + 1}" for number in self._part.numbers)
         guests = enrol(
             self.plan.target,
@@ -123,19 +123,19 @@ class Worker:
         ]
         self._progress.enrolled = len(guests)
         self._progress.ready = True
-        gc.freeze()  # nothing of this becomes garbage before the end
-        gc.disable()  # and what comes is no cycles
+        gc.freeze()  # none of these objects becomes garbage before the end
+        gc.disable()  # later objects form no cycles
         self.loop.watch(self._pipe, READ, self._obey)
         self._tell_progress()
         self.loop.run()
 
     def arrived(self) -> None:
-        """Somebody is there for the first time: the next may connect."""
+        """A visitor has connected for the first time: let the next one connect."""
         self._progress.arrived += 1
         self._connect_next()
 
     def gave_up(self) -> None:
-        """Somebody will never be there: the next may try."""
+        """A visitor will never connect: let the next one try."""
         self._progress.gave_up += 1
         self._connect_next()
 
@@ -181,13 +181,13 @@ class Worker:
             visitor.arrive()
 
     def _ramp(self) -> None:
-        """Everybody arrives at a time of their own, evenly over the ramp and over the processes."""
+        """Schedule the visitors' arrivals, evenly over the ramp and over the processes."""
         step_s = self.plan.ramp_s / self.plan.people
         for number, visitor in zip(self._part.numbers, self._visitors, strict=True):
             self.loop.after(number * step_s, visitor.arrive)
 
     def _all(self, do: Callable[[Visitor], object]) -> None:
-        """Do it for everybody, as quickly as this process can."""
+        """Call `do` for each visitor, as quickly as this process can."""
         waiting = iter(self._visitors)
 
         def some() -> None:
@@ -244,11 +244,11 @@ class Worker:
 
 
 def work(part: Part, pipe: Pipe) -> None:
-    """What a process of the crowd does. An interrupt is the conductor's to answer."""
+    """Run one process of the crowd. It ignores SIGINT, which the conductor handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         Worker(part, pipe).run()
     except NoGuestError as error:
         pipe.send(Failure(str(error)))
     except BrokenPipeError:
-        pass  # the conductor has gone
+        pass  # the conductor has ended
