@@ -1,8 +1,8 @@
-"""Compares studymatch with its peers on this machine: ``python -m benchmarks.compare`` (`make bench`).
+"""Compares studymatch with other servers on this machine: ``python -m benchmarks.compare`` (`make bench`).
 
-Every server runs as a process of its own and is visited by the same crowd, the product's `studymatch crowd`,
-over loopback. The servers take turns, run by run, so that what else the machine does meets all alike. Results
-are kept in benchmarks/results/, one small file for each pattern and size; docs/performance.md is drawn from
+Every server runs as a separate process under the same load generator, `studymatch crowd`, over loopback. The
+servers take turns, run by run, so that other load on the machine affects all of them alike. The results are
+stored in benchmarks/results/, one small file for each pattern and size; docs/performance.md is generated from
 them.
 """
 
@@ -39,22 +39,24 @@ from web.crowd_command import CrowdError, ProgressLine, make_run
 RESULTS = Path(__file__).parent / "results"
 SIZES = (100, 1_000, 5_000, 10_000)
 PROGRESS = {"CPU of a call": "cpu_per_call", "time to match, 99th": "match_p99"}
-"""What is told of each run while it goes on."""
+"""The figures printed after each run."""
 
 
 @click.command(context_settings={"max_content_width": 100})
 @click.option("--people", multiple=True, type=click.IntRange(min=2), default=SIZES, show_default=True)
-@click.option("--only", multiple=True, type=click.Choice(list(PATTERNS)), help="This pattern, and not all.")
-@click.option("--contestant", multiple=True, type=click.Choice(list(CONTESTANTS)), help="This, and not all.")
-@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="How many of each.")
+@click.option("--only", multiple=True, type=click.Choice(list(PATTERNS)), help="Only this pattern.")
+@click.option("--contestant", multiple=True, type=click.Choice(list(CONTESTANTS)), help="Only this server.")
+@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="Runs of each.")
 @click.option(
-    "--run-s", type=click.FloatRange(min=5), default=30.0, show_default=True, help="How long one is."
+    "--run-s", type=click.FloatRange(min=5), default=30.0, show_default=True, help="Seconds of one run."
 )
-@click.option("--draw", is_flag=True, help="Measure nothing, draw docs/performance.md from what there is.")
+@click.option(
+    "--draw", is_flag=True, help="Measure nothing; regenerate docs/performance.md from stored results."
+)
 def compare(
     people: Sequence[int], only: Sequence[str], contestant: Sequence[str], runs: int, run_s: float, draw: bool
 ) -> None:
-    """Compare studymatch with its peers. Give --people, --only and --contestant as often as you like."""
+    """Compare studymatch with other servers. --people, --only and --contestant may be repeated."""
     contestants = [CONTESTANTS[name] for name in contestant or CONTESTANTS]
     patterns = only or list(PATTERNS)
     try:
@@ -66,7 +68,7 @@ def compare(
                 for each in contestants
                 if takes_part(each, pattern)
             )
-            click.echo(f"This takes about {total_s / 60:.0f} minutes, on a machine that does nothing else.")
+            click.echo(f"This takes about {total_s / 60:.0f} minutes. Run nothing else on this machine.")
             install_peer()
             for pattern in patterns:
                 for size in people:
@@ -78,7 +80,7 @@ def compare(
 
 
 def measure(pattern: str, people: int, contestants: Sequence[Contestant], runs: int, run_s: float) -> None:
-    """All runs of one pattern and size, taking turns; written to a file of its own."""
+    """Make all runs of one pattern and size, the servers taking turns, and write one result file."""
     able = [each for each in CONTESTANTS.values() if takes_part(each, pattern)]
     contestants = [each for each in contestants if each in able]
     found: dict[str, list[Figures]] = {each.name: [] for each in contestants}
@@ -110,7 +112,7 @@ def measure(pattern: str, people: int, contestants: Sequence[Contestant], runs: 
 
 
 def _a_line_each(result: dict[str, Any]) -> str:
-    """JSON with a line for each part and each run, so that a file is small and its changes can be read."""
+    """JSON with a line for each part and each run, so that files are small and diffs readable."""
     parts = {name: json.dumps(part) for name, part in result.items()}
     runs = (
         f'  "{name}": [\n   ' + ",\n   ".join(json.dumps(run) for run in each) + "\n  ]"
@@ -121,7 +123,7 @@ def _a_line_each(result: dict[str, Any]) -> str:
 
 
 def visit(contestant: Contestant, pattern: str, people: int, run_s: float, seed: int) -> Figures:
-    """One run with one server, from its start to its end."""
+    """Start a server, make one run, and stop it."""
     with running(contestant) as server:
         line = ProgressLine(people)
         try:
@@ -132,7 +134,7 @@ def visit(contestant: Contestant, pattern: str, people: int, run_s: float, seed:
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on."""
+    """The machine and the versions of the software."""
     models = [
         line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")
     ]

@@ -1,7 +1,7 @@
-"""The servers that are compared: how each is started, as a process of its own, and how it is talked to.
+"""The servers that are compared: how each is started as a process, and which protocol it speaks.
 
-`running` owns the process and what it keeps in a temporary folder; both are gone afterwards. Ours run with
-their database, logging as they do by default, into a file.
+`running` owns the process and its temporary folder, and removes both. Ours run with their database and with
+the default log level, and log to a file.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ STOP_LIMIT_S = 60
 
 
 class StartError(Exception):
-    """A server that does not start, or a tool that is not there. The text says which, and what it said."""
+    """A server does not start, or a tool is missing. The text says which, with its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A server. `command` is given a folder for its data; it prints a line with `READY` and its address."""
+    """A server. `command` takes a folder for its data; the program prints a line with `READY` and its URL."""
 
     name: str
     title: str
@@ -43,7 +43,7 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that runs."""
+    """A running server."""
 
     url: str
     pid: int
@@ -63,7 +63,7 @@ CONTESTANTS = {each.name: each for each in (OURS, UNALTERED, NODE)}
 
 
 def node() -> str:
-    """The Node.js that is locked with the Python packages: itself, not the script that starts it.
+    """The Node.js binary that is locked with the Python packages, not the script that starts it.
 
     Raises:
         StartError: the development packages are not installed.
@@ -83,7 +83,7 @@ def node() -> str:
 
 
 def install_peer() -> None:
-    """Install what the peer is locked to, unless it is there.
+    """Install the peer's locked packages, unless they are installed.
 
     Raises:
         StartError: npm failed.
@@ -99,26 +99,26 @@ def install_peer() -> None:
 
 
 def node_version() -> str:
-    """As Node tells it."""
+    """The version that Node reports."""
     told = subprocess.run([node(), "--version"], capture_output=True, text=True, check=True)
     return told.stdout.strip().removeprefix("v")
 
 
 def version_of_peer() -> str:
-    """The version of socket.io that is locked."""
+    """The locked version of socket.io."""
     lock = json.loads((PEER / "package-lock.json").read_text(encoding="utf-8"))
     return str(lock["packages"]["node_modules/socket.io"]["version"])
 
 
 @contextmanager
 def running(contestant: Contestant) -> Iterator[Running]:
-    """Start a server; it has stopped when the block is left.
+    """Run a server while the block is open.
 
     Raises:
-        StartError: it does not come up.
+        StartError: the server does not start.
     """
     with TemporaryDirectory(prefix="studymatch-bench-") as folder:
-        Path(folder).chmod(0o755)  # the private PostgreSQL runs as somebody else when we are root
+        Path(folder).chmod(0o755)  # for root, the private PostgreSQL runs as another user
         log = Path(folder) / "log"
         with log.open("w") as errors:
             process = subprocess.Popen(

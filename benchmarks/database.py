@@ -1,17 +1,17 @@
-"""What the database costs after years of sessions: ``python -m benchmarks.database [--sessions 5000000]``.
+"""Measures the database after years of sessions: ``python -m benchmarks.database [--sessions 5000000]``.
 
-A private PostgreSQL, safe against crashes as in production, is filled with past sessions; then the product's
-own `Store` and `Ledger` work on it, with some thousands of sessions open. Measured are
+It fills a private PostgreSQL, with the durability settings of production, with past sessions; then the
+product's own `Store` and `Ledger` work on it, with some thousands of sessions open. It measures
 
-- every call of the store: how long it takes, seen from the caller, thread and commit included;
-- every statement in it, what triggers and foreign keys run among them: how long PostgreSQL executes it, and
-  its plan, both as PostgreSQL's auto_explain logs them. No statement is written down here a second time;
-- the ledger at its pace, ten thousand sessions a minute: CPU of this process (the records are made in it,
-  too) and of all processes of PostgreSQL.
+- every call of the store: its duration for the caller, thread and commit included;
+- every statement in it, including those of triggers and foreign keys: its execution time and its plan, as
+  PostgreSQL's auto_explain logs them, so that no statement is repeated here;
+- the ledger at ten thousand sessions a minute: CPU of this process (which also makes the records) and of all
+  PostgreSQL processes.
 
-The tables are analyzed before anything is open: what the planner believes is as wrong as it can be. At the
-end the rows must be what was told. The result is kept in benchmarks/results/database.json;
-`benchmarks.database_page` draws it.
+The tables are analyzed while no session is open, so the planner's statistics are as wrong as they can be. At
+the end the rows must match the records. The result is stored in benchmarks/results/database.json;
+`benchmarks.database_page` renders it.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ WARM_UP_S = 5.0
 TICK_S = 0.02
 
 EXPLAINED = 20
-"""Calls whose plans are looked at: PostgreSQL may change to a plan for all parameters after the tenth."""
+"""The number of calls whose plans are read: PostgreSQL may use a generic plan after the tenth."""
 
 RESULT = RESULTS / "database.json"
 
 
 class BrokenError(Exception):
-    """The database did not do what was asked of it, so that the figures mean nothing."""
+    """The rows or the logged statements are not as expected, so the figures are invalid."""
 
 
 CALLS: dict[str, tuple[Callable[[Desk], Awaitable[Call]], int]] = {
@@ -81,11 +81,11 @@ CALLS: dict[str, tuple[Callable[[Desk], Awaitable[Call]], int]] = {
     "close abandoned, 1,000 of a killed node": (Desk.thousand_abandoned, 20),
     "migrate what is migrated, at every start": (Desk.start, 20),
 }
-"""What the store is asked, who prepares it, and how often."""
+"""The calls of the store: which method of `Desk` prepares each, and how often it is made."""
 
 
 async def measure_calls(desk: Desk, conninfo: str, log: Path, scale: float) -> dict[str, Any]:
-    """Every call many times: as it is, then logged with how long each statement took, then with plans."""
+    """Make every call many times: plainly, then with logged execution times, then with plans."""
     calls: dict[str, Any] = {}
     for title, (prepare, often) in CALLS.items():
         often, explained = (max(2, round(count * scale)) for count in (often, EXPLAINED))
@@ -123,7 +123,7 @@ def _spread(took_s: list[float]) -> dict[str, float]:
 
 
 def _take_in(found: dict[str, Any], executions: list[Logged], calls: int) -> None:
-    """Add what was logged of so many calls: times where they are not yet known, and plans where there are."""
+    """Add what was logged during `calls` calls: times that are still missing, and plans."""
     for name in dict.fromkeys(each.name for each in executions):
         same = [each for each in executions if each.name == name]
         statement = found.setdefault(
@@ -136,13 +136,13 @@ def _take_in(found: dict[str, Any], executions: list[Logged], calls: int) -> Non
 
 
 def postgres_cpu_s(postmaster: int) -> float:
-    """CPU that a PostgreSQL server has used, with all its processes, those that have ended among them."""
+    """CPU seconds of a PostgreSQL server and all its processes, including those that have ended."""
     total = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             stat = path.read_text(encoding="utf-8")
         except OSError:
-            continue  # it has just ended; its parent counts it from now on
+            continue  # it has just ended; its parent's figures include it
         fields = stat[stat.rindex(")") + 2 :].split()
         if path.parent.name == str(postmaster):
             total += sum(map(int, fields[11:15]))
@@ -152,7 +152,7 @@ def postgres_cpu_s(postmaster: int) -> float:
 
 
 class CountingStore(Store):
-    """Counts what is written."""
+    """A store that counts its transactions."""
 
     writes = 0
 
@@ -164,7 +164,7 @@ class CountingStore(Store):
 async def measure_ledger(
     desk: Desk, conninfo: str, folder: Path, postmaster: int, run_s: float
 ) -> dict[str, Any]:
-    """The ledger, told of sessions that begin, connect and end evenly, `SESSIONS_PER_MINUTE` of each."""
+    """Measure the ledger while `SESSIONS_PER_MINUTE` sessions begin, connect and end, evenly spread."""
     mailbox: Mailbox[LedgerMessage] = Mailbox()
     per_s = SESSIONS_PER_MINUTE / 60
     store = CountingStore(conninfo)
@@ -204,7 +204,7 @@ async def measure_ledger(
 
 
 def check(conninfo: str, desk: Desk, began: datetime) -> dict[str, Any]:
-    """Compare the rows with what was told.
+    """Compare the rows with the records.
 
     Raises:
         BrokenError: they differ.
@@ -228,11 +228,11 @@ def check(conninfo: str, desk: Desk, began: datetime) -> dict[str, Any]:
 
 
 async def measure(sessions: int, run_s: float = 60.0, scale: float = 1.0) -> dict[str, Any]:
-    """All of it, in a temporary folder; `scale` makes the calls fewer.
+    """Make all measurements in a temporary folder; `scale` multiplies the number of calls.
 
     Raises:
         EmbeddedPostgresError: there is no PostgreSQL, or it does not start.
-        BrokenError: a statement was not seen, or the rows are not what was told.
+        BrokenError: a statement was not logged, or the rows do not match the records.
     """
     with _open_folder() as folder:
         data = folder / "data"
@@ -259,7 +259,7 @@ async def measure(sessions: int, run_s: float = 60.0, scale: float = 1.0) -> dic
 def _open_folder() -> Iterator[Path]:
     with TemporaryDirectory(prefix="studymatch-bench-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # the private PostgreSQL runs as somebody else when we are root
+        folder.chmod(0o755)  # for root, the private PostgreSQL runs as another user
         yield folder
 
 
@@ -275,11 +275,13 @@ def _fill(conninfo: str, sessions: int) -> None:
     type=click.FloatRange(min=1),
     default=60.0,
     show_default=True,
-    help="How long the ledger works.",
+    help="Seconds of the ledger's measurement.",
 )
-@click.option("--draw", is_flag=True, help="Measure nothing, draw docs/performance.md from what there is.")
+@click.option(
+    "--draw", is_flag=True, help="Measure nothing; regenerate docs/performance.md from stored results."
+)
 def main(sessions: int, run_s: float, draw: bool) -> None:
-    """Measure what the database costs when it holds so many past SESSIONS."""
+    """Measure what the database costs when it holds that many past sessions."""
     if not draw:
         told = {
             "command": f"python -m benchmarks.database --sessions {sessions} --run-s {run_s:g}",

@@ -1,4 +1,4 @@
-"""Draws what `benchmarks.database` found into docs/performance.md, between two markers of its own."""
+"""Writes the results of `benchmarks.database` into docs/performance.md, between two markers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BEGIN = "<!-- made by python -m benchmarks.database: begin -->"
 END = "<!-- made by python -m benchmarks.database: end -->"
 
 GOAL_SHARE = 0.1
-"""Of one core, for ten thousand sessions a minute."""
+"""The goal: this share of one core for ten thousand sessions a minute."""
 
 
 def tables(result: dict[str, Any]) -> list[str]:
-    """The result for people, in Markdown."""
+    """The result in Markdown."""
     of, ledger = result["machine"], result["ledger"]
     lines = [
         f"With {result['sessions']:,} past sessions ({size(result['size_bytes'])}),"
@@ -57,7 +57,7 @@ def tables(result: dict[str, Any]) -> list[str]:
 
 
 def page(text: str, result: dict[str, Any]) -> str:
-    """The text of docs/performance.md with the part of the database made anew."""
+    """The text of docs/performance.md with the part about the database replaced."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n" + "\n".join(tables(result)) + f"\n\n{END}{after}"

@@ -27,9 +27,9 @@ from studymatch.rules.records import (
 SESSIONS_PER_MINUTE = 10_000
 STAY_S, CONNECTING_S = 30.0, 1.0
 OPEN = round(SESSIONS_PER_MINUTE / 60 * STAY_S)
-"""So many sessions are open all the time."""
+"""The number of sessions that are open all the time."""
 LARGE = 200
-"""Calls in a large batch. The ledger writes at most 1,000 records, which are 333 calls, in a transaction."""
+"""Calls (of users) in a large batch. The ledger writes at most 1,000 records, or 333 calls, at once."""
 CONNECTING = round(SESSIONS_PER_MINUTE / 60 * CONNECTING_S)
 
 Call = Callable[[Store], Awaitable[object]]
@@ -37,15 +37,15 @@ Call = Callable[[Store], Awaitable[object]]
 
 @dataclass
 class Traffic:
-    """People who are there for one session each: records of `node`, in the order in which they are told.
+    """Generates the records of `node`, in their order. Each person has one session.
 
-    Once `OPEN` sessions are open, each that begins makes one connect and the oldest end.
+    Once `OPEN` sessions are open, with each new session another one connects and the oldest ends.
     """
 
     node: Node
     open: deque[SessionMatched] = field(default_factory=deque)
     moved: deque[str] = field(default_factory=deque)
-    """People who are in a session of another node, and are matched here next."""
+    """People in a session of another node who are matched here next."""
 
     def begin(self, ago_s: float = 0.0) -> list[LedgerMessage]:
         now, first, second = trio.current_time() - ago_s, new_id(), new_id()
@@ -66,7 +66,7 @@ class Traffic:
 
 @dataclass
 class Desk:
-    """What the calls of the store need: a node that lives, another one, and what was told of both so far."""
+    """Prepares the store's calls: the records of this node (`here`) and of another one (`there`)."""
 
     store: Store
     here: Traffic = field(default_factory=lambda: Traffic(Node(new_id(), "here")))
@@ -103,7 +103,7 @@ class Desk:
         return lambda store: store.close_abandoned(self.here.node)
 
     async def thousand_abandoned(self) -> Call:
-        """A thousand sessions of a node that never claimed its place."""
+        """A thousand sessions of a node that holds no lease."""
         await self._begin(Traffic(Node(new_id(), "killed")), 1000)
         self.abandoned += 1000
         return lambda store: store.close_abandoned(self.here.node)

@@ -1,4 +1,4 @@
-"""The figures that are compared: of each run, and over several runs."""
+"""The compared figures, of each run and over several runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Figures: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: where it is in a run's document, how it is written, in which patterns it says something."""
+    """One figure: its path in a run's document, how it is written, and for which patterns it is shown."""
 
     key: str
     title: str
@@ -60,7 +60,7 @@ FIGURES = (
 
 
 def summary(result: Document) -> Figures:
-    """The figures of one run, with its distribution and its course: small enough to be kept."""
+    """The figures of one run, with its distribution and time series, small enough to be stored."""
     figures: Figures = {figure.key: _at(result, figure.path) for figure in FIGURES if figure.path}
     figures["wrong"] = sum(result["wrong"].values())
     figures["wrong_kinds"] = {kind: count for kind, count in result["wrong"].items() if count}
@@ -80,12 +80,12 @@ def _at(result: Document, path: str) -> Any:
 
 
 def _short(value: Any) -> Any:
-    """Four digits are more than was measured."""
+    """Round to four digits, which is more than the measurement's precision."""
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def middle(runs: Sequence[Figures], key: str) -> float | None:
-    """The median of a figure over several runs."""
+    """The median of a figure over several runs; None if no run has it."""
     values = [run[key] for run in runs if run[key] is not None]
     return median(values) if values else None
 

@@ -1,8 +1,8 @@
-"""Makes a long history in the tables of studymatch, inside PostgreSQL: a year of sessions and their people.
+"""Fills the tables of studymatch with a year of sessions and their people, by SQL inside PostgreSQL.
 
-What it writes is what the product would have written: ids that sort by time, days and nights, sessions of
-half a minute that end in all the ways there are, server processes that live for a day. It is the same each
-time, but for the present moment. Nothing is open in it.
+The rows are those that the product would have written: ids that sort by time, more sessions by day than by
+night, sessions of half a minute with every cause of an end, and server processes that run for a day. The rows
+are the same each time, relative to the current time. All sessions have ended.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from studymatch.postgres.database import Connection
 
 FEWEST = 1_000
-"""Sessions below which the people of a session could not be told apart."""
+"""With fewer sessions than this, the two people of a session might be the same."""
 
 SESSIONS_EACH = 5
-"""The sessions that a person has had, in the mean; each is of two."""
+"""The mean number of sessions of a person."""
 
 AROUND = 100
-"""How far apart in the order of arrival the people of a session are at most."""
+"""The largest distance between the two people of a session in the order of arrival."""
 
 _FUNCTIONS = """
 create function pg_temp.moment(share float8) returns timestamptz stable language sql as $$
@@ -84,8 +84,9 @@ select node, 'a server', max(ended_at), max(ended_at) + interval '30 s' from ses
 
 
 def fill(connection: Connection, sessions: int) -> None:
-    """Write `sessions` past sessions and their people into empty tables, and leave them as a database looks
-    that has been up for long: vacuumed, analyzed, written to disk. `connection` is a superuser's.
+    """Write `sessions` past sessions and their people into empty tables; then vacuum, analyze and checkpoint.
+
+    `connection` is a superuser's.
     """
     if sessions < FEWEST:
         raise ValueError(f"expected {FEWEST:,} sessions or more, got {sessions:,}")
@@ -93,7 +94,7 @@ def fill(connection: Connection, sessions: int) -> None:
     connection.autocommit = True
     with connection.transaction():
         connection.execute(_FUNCTIONS)
-        # No triggers, no foreign keys: what is over has no seats, and the people were just made.
+        # No triggers, no foreign keys: ended sessions have no seats, and the people were just inserted.
         connection.execute("set local session_replication_role = replica")
         for statement in (_PEOPLE, _SESSIONS, _NODES):
             connection.execute(statement, numbers)

@@ -1,6 +1,6 @@
-"""Draws docs/performance.md from the results: tables between two markers, and plots beside it.
+"""Generates docs/performance.md from the results: tables between two markers, and plots beside it.
 
-What people have written outside the markers stays. Nothing is measured here.
+Text outside the markers stays as it is. This module measures nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BEGIN = "<!-- made by python -m benchmarks.compare: begin -->"
 END = "<!-- made by python -m benchmarks.compare: end -->"
 
 CLAIMED = {100: ("2 s", "10 %"), 1_000: ("3 s", "25 %"), 5_000: ("5 s", "45 %"), 10_000: ("7 s", "75 %")}
-"""What the system that studymatch replaces claimed for so many users: time to a match, and CPU."""
+"""Claims of the system that studymatch replaces, by number of users: time to a match, and CPU."""
 CLAIMED_MEMORY = "2 MB"
 
 Result: TypeAlias = dict[str, Any]
@@ -32,7 +32,7 @@ _TIME = Axis("time", seconds, "log")
 
 
 def write_pages(results: Path) -> None:
-    """Draw the page and its plots from the result files in the folder `results`."""
+    """Write the page and its plots from the result files in the folder `results`."""
     found = read(results)
     PLOTS.mkdir(parents=True, exist_ok=True)
     for old in PLOTS.glob("*.svg"):
@@ -43,13 +43,13 @@ def write_pages(results: Path) -> None:
 
 
 def read(results: Path) -> list[Result]:
-    """The results that are kept in a folder."""
+    """The results stored in a folder."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*-*.json"))]
     return [result for result in found if result["runs"]]
 
 
 def page(text: str, found: Sequence[Result]) -> str:
-    """The text of the page with what is between the markers made anew."""
+    """The text of the page with the part between the markers replaced."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     parts = [*claims(found), *shown(plots(found))]
@@ -59,17 +59,17 @@ def page(text: str, found: Sequence[Result]) -> str:
 
 
 def row(cells: Iterable[str]) -> str:
-    """A line of a table."""
+    """A row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def head(cells: Sequence[str]) -> list[str]:
-    """The first two lines of a table: all but the first column to the right."""
+    """The first two lines of a table; all columns but the first are right-aligned."""
     return [row(cells), row(["---", *["---:"] * (len(cells) - 1)])]
 
 
 def claims(found: Sequence[Result]) -> list[str]:
-    """What was claimed by the system that is replaced, and what is measured here."""
+    """A table of the claims of the replaced system, beside our measurements."""
     lines = [
         "### The table of the system that it replaces",
         "",
@@ -122,7 +122,7 @@ def _of(found: Sequence[Result], pattern: str, people: int, name: str) -> list[F
 
 
 def tables(pattern: str, found: Sequence[Result]) -> list[str]:
-    """The figures of one pattern at every size, the largest first, the others folded away."""
+    """The figures of one pattern at every size: the largest first, the others in collapsed blocks."""
     if not found:
         return []
     lines = [f"### {pattern.capitalize()}: {PATTERNS[pattern]}", ""]
@@ -142,7 +142,7 @@ def tables(pattern: str, found: Sequence[Result]) -> list[str]:
 
 
 def figures_table(result: Result) -> list[str]:
-    """Every contestant's medians, and ours divided by the peer's."""
+    """A table of every server's medians, and ours divided by the peer's."""
     runs: dict[str, list[Figures]] = result["runs"]
     compared = OURS.name in runs and NODE.name in runs
     titles = [CONTESTANTS[name].title for name in runs]
@@ -168,7 +168,7 @@ def _machine(result: Result) -> str:
 
 
 def plots(found: Sequence[Result]) -> dict[str, str]:
-    """The plots as SVG, by the name of their file."""
+    """The plots as SVG text, by file name."""
     drawn = {
         "call": _bars(found, "herd", "cpu_per_call", "CPU of a call, herd", Axis("time", seconds)),
         "memory": _bars(found, "herd", "memory_per_user", "Memory of a user, herd", Axis("bytes", size)),

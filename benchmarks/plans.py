@@ -1,8 +1,8 @@
-"""The plans of the product's statements, as PostgreSQL's auto_explain writes them into its log.
+"""The plans of the product's statements, as PostgreSQL's auto_explain writes them to its log.
 
-A connection that is opened with `EVERY_PLAN` is watched: each statement leaves its plan and how long it was
-executed (planning, and the way to and fro, are not in it). With `WITH_NUMBERS` the plan also tells what it
-met, and what triggers and foreign keys ran is told too; that takes time, so the times are then longer.
+On a connection opened with the options `EVERY_PLAN`, PostgreSQL logs each statement's plan and execution time
+(without planning and round trip). `WITH_NUMBERS` adds the actual rows and buffers, and the statements of
+triggers and foreign keys; that takes time, so execution times are then longer.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ PRODUCT = {
     for name, sql in vars(store).items()
     if name.isupper() and isinstance(sql, str) and name != "FACTS"
 }
-"""Every statement of the product, and what it is called here; but for `FACTS`, which runs once at a start."""
+"""The name of every statement of the product, except `FACTS`, which runs once at a start."""
 NESTED = {
     "insert into seat": "take seats (trigger)",
     "delete from seat": "leave seats (trigger)",
     'SELECT 1 FROM ONLY "public"."person"': "person exists (foreign key)",
 }
-"""What they set off, by how it begins."""
+"""The names of statements that triggers and foreign keys run, by their beginning."""
 
 EVERY_PLAN = (
     "-c session_preload_libraries=auto_explain -c auto_explain.log_min_duration=0"
@@ -42,7 +42,7 @@ LOGGED = re.compile(r"duration: ([\d.]+) ms  plan:\n((?:\t.*\n)+)")
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One execution of a statement, as auto_explain tells it."""
+    """One execution of a statement, as auto_explain logs it."""
 
     name: str
     took_s: float
@@ -50,7 +50,7 @@ class Logged:
 
 
 def logged(text: str) -> Iterator[Logged]:
-    """The executions in a piece of PostgreSQL's log; what only sets up a connection is left out."""
+    """The executions in a part of PostgreSQL's log, without those that only set up a connection."""
     for took_ms, indented in LOGGED.findall(text):
         told = json.loads(indented.replace("\n\t", "\n"))
         sql = " ".join(told["Query Text"].split())
@@ -61,7 +61,7 @@ def logged(text: str) -> Iterator[Logged]:
 
 
 def outline(told: dict[str, Any]) -> list[str]:
-    """A plan in a few lines: what is done with which index, how many rows it gives, and in how many pages."""
+    """A plan in a few lines: its nodes with their indexes and rows, and the pages it used."""
     plan = told["Plan"]
     found = [*_nodes(plan, 0)]
     pages_used = f"{plan['Shared Hit Blocks']:,} pages in memory, {plan['Shared Read Blocks']:,} read"
@@ -85,10 +85,10 @@ def _nodes(plan: dict[str, Any], depth: int) -> Iterator[str]:
 
 
 def shape(told: dict[str, Any]) -> str:
-    """What a plan does, without what it met."""
+    """A plan's nodes without rows and times."""
     return re.sub(r": .*", "", "\n".join(_nodes(told["Plan"], 0)))
 
 
 def whole_tables(told: dict[str, Any]) -> list[str]:
-    """The tables that a plan reads from end to end."""
+    """The tables that a plan scans sequentially."""
     return re.findall(r"Seq Scan on (\w+)", shape(told))

@@ -1,16 +1,16 @@
-"""What one offer to the waiting pool costs, by how many wait: ``python -m benchmarks.pool [most waiting]``.
+"""Measures one offer to the waiting pool, by pool size: ``python -m benchmarks.pool [largest size]``.
 
-Everyone who waits asks for a subject of their own, so that they do not fit each other and any number can
-wait. One person after another then arrives, in three cases:
+Each waiting person asks for a different subject, so that no two fit and any number can wait. Then one person
+after another arrives, in three cases:
 
 - *anybody fits*: they ask for nothing, and are paired with the oldest;
-- *nobody fits*: they ask for another subject of their own, and are put in;
+- *nobody fits*: they ask for yet another subject, and are added to the pool;
 - *met the last 16*: they ask for nothing, but have just met the 16 oldest; they are paired with the 17th.
-  Everyone who waits lists 16 people too.
+  Each waiting person lists 16 people too.
 
-Only the offers are timed; between them the pool is brought back to its size. Printed is the mean of an
-offer, in microseconds, in the quietest of several rounds: what is above it is the machine's other work.
-The last line is the price of fame: an offer by somebody whom all of 10,000 people who wait have met.
+Only the offers are timed; between them the pool is restored to its size. The output is the mean time of an
+offer, in microseconds, in the fastest of several rounds, which other work of the machine disturbed least. The
+last line is the worst case: an offer by somebody whom all of 10,000 waiting people have met.
 """
 
 import gc
@@ -27,7 +27,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 25
 OFFERS_PER_ROUND = 200
 LISTED = 16
-APART_S = 1e9  # nobody comes of age here: due pairs are not what is measured
+APART_S = 1e9  # no two people may meet again here: due pairs are not measured
 
 
 class Door:
@@ -47,7 +47,7 @@ def waiter(apart: frozenset[str] = frozenset()) -> Ticket[Door]:
 
 
 def offer_us(size: int, arrive: Callable[[Pool[Door]], Ticket[Door]], listed: int = 0) -> float:
-    """The mean of an offer in the quietest round, in µs, while `size` wait who list `listed` people each."""
+    """The mean of an offer in the fastest round, in µs, with `size` waiting who list `listed` people each."""
     lists = (frozenset(f"u{n - back}" for back in range(listed)) for n in count())
     pool: Pool[Door] = Pool(APART_S)
     for _ in range(size):
@@ -85,7 +85,7 @@ def met_last(size: int) -> float:
 
 
 def fame_us(size: int) -> float:
-    """What an offer by somebody whom all of the `size` people who wait have met costs for each of them."""
+    """The cost, in µs per waiting person, of an offer by somebody whom all `size` waiting people have met."""
     pool: Pool[Door] = Pool(APART_S)
     for _ in range(size):
         pool.offer(waiter(frozenset({"ada"})), now=0)
@@ -102,11 +102,13 @@ def fame_us(size: int) -> float:
 def main() -> None:
     most = int(sys.argv[1]) if len(sys.argv) > 1 else SIZES[-1]
     cases = {"anybody fits": anybody_fits, "nobody fits": nobody_fits, "met the last 16": met_last}
-    click.echo("µs per offer, by how many wait")
+    click.echo("µs per offer, by the number of people who wait")
     click.echo(f"{'waiting':>10}" + "".join(f"{name:>18}" for name in cases))
     for size in (size for size in SIZES if size <= most):
         click.echo(f"{size:>10,}" + "".join(f"{case(size):>18.1f}" for case in cases.values()))
-    click.echo(f"fame: {fame_us(10_000):.1f} µs for each person passed over because they list who offers")
+    click.echo(
+        f"all have met: {fame_us(10_000):.1f} µs for each person skipped because they list the newcomer"
+    )
 
 
 if __name__ == "__main__":

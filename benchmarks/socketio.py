@@ -1,7 +1,7 @@
-"""How the peer is talked to: socket.io 4 over Engine.IO 4, text frames, WebSocket only.
+"""The wire format of the peer: socket.io 4 over Engine.IO 4, text frames, WebSocket only.
 
-`0{…}` opens, `40` joins the one namespace, `40{"sid":…}` confirms, `42["event",{…}]` is an event, and every
-`2` of the server is answered by `3`. Nothing of this is part of the product.
+`0{…}` opens, `40` joins the one namespace, `40{"sid":…}` confirms, `42["event",{…}]` is an event, and a
+client answers every `2` with `3`. The product does not use this module.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import msgspec
 from crowd.dialect import Heard, Resume, Someone
 
 STATES = {"matched": "connecting", "connected": "connected", "ended": "ended"}
-"""Which event of the peer tells which state."""
+"""The state that each event of the peer stands for."""
 
 
 class Joined(msgspec.Struct):
-    """What goes with the confirmation of a namespace."""
+    """The data in the confirmation of a namespace."""
 
     sid: str
 
@@ -34,10 +34,10 @@ class SocketIO:
         self._joined = msgspec.json.Decoder(Joined).decode
 
     def hello(self, token: str, resume: Resume | None, seq: int) -> None:
-        """The server opens."""
+        """Nothing: the server sends first."""
 
     def read(self, payload: bytes, answer: Callable[[bytes], None]) -> Heard | None:
-        """An event as what it tells; what Engine.IO and the namespace want is answered."""
+        """Decode an event; answer the packets of Engine.IO and of the namespace."""
         if payload.startswith(b"42"):
             name, heard = self._event(payload[2:])
             heard.state = STATES.get(name, "")
@@ -54,24 +54,24 @@ class SocketIO:
         return None
 
     def search(self, subject: str | None) -> bytes:
-        """Find Partner, whoever it is: the textbook knows no subjects."""
+        """Search. The peer has no subjects."""
         return b'42["search"]'
 
     def signal(self, session: str, data: bytes) -> bytes:
-        """For the partner."""
+        """Send `data` to the partner."""
         return b'42["signal",{"session":"%b","data":%b}]' % (session.encode(), data)
 
     def connected(self, session: str) -> bytes:
-        """Media flow."""
+        """Report that media flow."""
         return b'42["connected",{"session":"%b"}]' % session.encode()
 
     def skip(self, session: str) -> bytes:
-        """On to the next."""
+        """Leave, and search again."""
         return b'42["skip",{"session":"%b"}]' % session.encode()
 
     def end(self, session: str) -> bytes:
-        """The textbook knows one way to leave."""
+        """Leave. The peer has one message for leaving."""
         return self.skip(session)
 
     def ping(self) -> None:
-        """The server pings."""
+        """Nothing: the server pings."""

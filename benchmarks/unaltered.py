@@ -1,7 +1,7 @@
-"""studymatch served by Quart-trio on Hypercorn as they come: ``python -m benchmarks.unaltered serve …``.
+"""studymatch on unmodified Quart-trio and Hypercorn: ``python -m benchmarks.unaltered serve …``.
 
-Everything else is the product; only what serves the app is Hypercorn's own `serve`, in place of `web.server`.
-To be compared with, and never to be exposed: see the README on what one client can do to it.
+It is the product with Hypercorn's own `serve` in place of `web.server`, for comparison only. Do not expose it
+to a network: the README says what one client can do to it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def serve(
     stop: trio.Event,
     task_status: trio.TaskStatus[list[str]],
 ) -> None:
-    """What `web.server.serve` does, by Hypercorn alone; of `limits` it knows some, of `proxies` nothing."""
+    """Serve like `web.server.serve`, but with Hypercorn alone; applies one of `limits` and no `proxies`."""
     config = Config()
     config.bind = [f"fd://{os.dup(listener.fileno())}" for listener in listeners]
     config.accesslog = config.errorlog = None

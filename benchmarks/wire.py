@@ -1,9 +1,9 @@
-"""What a frame costs: read by several libraries, and echoed over loopback on both paths of the server.
+"""Measures the cost of a frame: parsed by several libraries, and echoed on both paths of the server.
 
     python -m benchmarks.wire
 
-The first table is the CPU of reading one masked text frame and of taking out its text. The second is the CPU
-of the server for one echo of 300 bytes, with 256 connections that each have one echo under way.
+The first table is the CPU for parsing one masked text frame and decoding its text. The second is the server's
+CPU per echo of 300 bytes over loopback, with 256 connections that each wait for one echo.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.echo import TEXT, UPGRADE, DirectEcho, direct_app, echo_app, 
 from web.server.text_frames import whole_text
 
 SIZES = (40, 600, 2400)
-"""Bytes of a frame: a report, a batch of candidates, an offer."""
+"""Sizes of a frame in bytes: a report, a batch of candidates, an offer."""
 
 READS = 20_000
 ROUNDS = 5
@@ -39,7 +39,7 @@ ECHOES = 20_000
 
 
 def masked(payload: bytes) -> bytes:
-    """A text frame of a client, with a mask that does something."""
+    """A client's text frame, with a random mask."""
     mask = os.urandom(4)
     head = frame_head(TEXT, len(payload))[:-4]
     return head + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
@@ -86,7 +86,7 @@ READERS = {
 
 
 def cost_of_reading(read: Callable[[bytes], str], data: bytes) -> float:
-    """Seconds of CPU for one frame: the least of some rounds, since everything else only adds to it."""
+    """CPU seconds per frame: the minimum of several rounds, because other work only adds to it."""
     costs = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -97,7 +97,7 @@ def cost_of_reading(read: Callable[[bytes], str], data: bytes) -> float:
 
 
 def clients(port: int, control: Connection) -> None:
-    """Connect, then echo when told to, and say when it is done. Runs in a process of its own."""
+    """Connect, wait for `control`, exchange the echoes, and report the end. Runs in a separate process."""
     frame = masked(b"x" * 300)
     selector = DefaultSelector()
     sockets = []
@@ -125,7 +125,7 @@ def clients(port: int, control: Connection) -> None:
 
 
 async def cost_of_an_echo(*, direct: bool) -> float:
-    """Seconds of the server's CPU."""
+    """CPU seconds of the server per echo."""
     app = direct_app(DirectEcho) if direct else echo_app()
     async with serving(app) as served:
         ours, theirs = multiprocessing.Pipe()

@@ -1,4 +1,4 @@
-"""What the contestants are put through: the same people who do the same, in three patterns."""
+"""The workloads: the same visitors with the same behaviour for every server, in four patterns."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ PATTERNS = {
     "subjects": "they arrive over 20 s, and each asks for one of many subjects, so that people have to wait",
     "storm": "nine of ten lose their connection at the same moment and come back at once; the others go on",
 }
-"""The names, and what they mean."""
+"""The patterns, by name."""
 
 RAMP_S = 20.0
 STORM_SHARE, STORM_AT_S = 0.9, 12.0
 PEOPLE_PER_SUBJECT = 100
 CONNECTIONS_PER_S = 450
-"""A guess for how long a herd takes to connect; only to say beforehand how long all takes."""
+"""An estimate of how fast a herd connects, only used to announce the total duration."""
 STARTING_S = 8.0
 
 
 def takes_part(contestant: Contestant, pattern: str) -> bool:
-    """Whether a contestant can do what a pattern asks for: the peer knows no subjects."""
+    """Whether a server supports a pattern: the peer has no subjects."""
     return pattern != "subjects" or contestant.name != NODE.name
 
 
 def plan(pattern: str, people: int, run_s: float, seed: int, contestant: Contestant, server: Running) -> Plan:
-    """One run of a pattern. A ramp lasts `run_s` beyond the arrivals."""
+    """The plan of one run. A ramp lasts `run_s` after the arrivals."""
     is_ramp = pattern in ("ramp", "subjects")
     return Plan(
         target=find(server.url),
@@ -49,6 +49,6 @@ def plan(pattern: str, people: int, run_s: float, seed: int, contestant: Contest
 
 
 def lasts_s(pattern: str, people: int, run_s: float) -> float:
-    """About how long a run takes, with starting and stopping."""
+    """The estimated duration of a run in seconds, with starting and stopping."""
     arriving_s = RAMP_S if pattern in ("ramp", "subjects") else people / CONNECTIONS_PER_S
     return STARTING_S + arriving_s + run_s

@@ -1,9 +1,9 @@
 /**
- * The textbook peer: pairs people who wait in a queue, and relays what they signal, on socket.io.
+ * The peer: a minimal socket.io server that pairs the people in a queue, and relays their signals.
  *
- * Test equipment, to be compared with (docs/performance.md). It is as quick as such a server gets without being
- * clever: memory only, WebSocket only, no compression, partners held as sockets and not as rooms. It has no
- * database, no resuming, no time limits, and checks nothing.
+ * It exists for comparison only (docs/performance.md), and is as fast as such a server gets with simple code:
+ * memory only, WebSocket only, no compression, partners held as sockets and not as rooms. It has no database, no
+ * resuming, no time limits, and validates nothing.
  */
 
 import { randomUUID } from "node:crypto";
@@ -19,15 +19,15 @@ const io = new Server(http, {
   httpCompression: false,
 });
 
-// As socket.io's manual advises, to save memory: the handshake's request is not kept.
+// Drop the handshake request to save memory, as the manual of socket.io advises.
 io.engine.on("connection", (raw) => {
   raw.request = null;
 });
 
-/** Who searches, longest first. @type {import("socket.io").Socket[]} */
+/** The searching sockets, longest waiting first. @type {import("socket.io").Socket[]} */
 const waiting = [];
 
-/** The next who waits and is still there. */
+/** The next searching socket that is still connected. */
 function nextWaiting() {
   for (;;) {
     const socket = waiting.shift();
