@@ -1,27 +1,27 @@
 """A server for one ASGI app on trio: Hypercorn's HTTP/1.1 and WebSocket, hardened for the public internet.
 
-It knows of no app in particular. A client can harm its own connection and no other: it cannot end the server,
-keep it from stopping, make it store more than the limits say, or hold a connection by doing nothing.
+It works with any ASGI app. A client can harm only its own connection: it cannot end the server, prevent it
+from stopping, make it store more than the limits allow, or hold a connection by doing nothing.
 
-    accept            accepts, and keeps the failure of one connection from the others; the stop
-    connection        the bytes of one socket, with a deadline each way
-    http1             requests that are refused, how long one may take, no HTTP/2
-    websocket         the handshake without extensions, the size of messages, the codes of every ending
-    direct            the same, for an app that takes its frames without ASGI
-    text_frames       whole text messages, decoded by hand; framing: all other frames, by the library
-    frame_boundaries  where frames end, by their headers alone
+    accept            accepts connections, isolates their failures from each other, stops the server
+    connection        reads and writes the bytes of one socket, with a deadline for each direction
+    http1             which requests are refused, and how long one may take; no HTTP/2
+    websocket         the handshake without extensions, the size of messages, the close codes
+    direct            the same, for an app that receives its frames without ASGI
+    text_frames       whole text messages, decoded by hand; framing: all other frames, by a library
+    frame_boundaries  finds where frames end, by their headers alone
     allowance         how many frames and bytes one WebSocket may send, counted before they are decoded
-    overload          what an app hears of a client that exceeds it
-    outgoing          unsent data for clients that read slowly; progress limits for how long
+    overload          how an app is told that a client exceeds its allowance
+    outgoing          buffers data for clients that read slowly; progress limits for how long
     poller            the one task of all direct sockets
-    app_tasks         the app's tasks, and what becomes of them when the client has gone
-    lifespan          the app's startup and shutdown; its crash is the server's
+    app_tasks         the app's tasks, and what happens to them when the client has disconnected
+    lifespan          the app's startup and shutdown; if the app crashes, the server ends
     admission         how many connections and requests an address may have
     addresses         the address of a client, behind trusted proxies
-    listeners         the sockets listened on; limits, config, pins
+    listeners         opens the listening sockets; limits, config, pins
     open_files        the limit of file descriptors; gc_pacing and allocator: memory of the process
 
-TLS is for a proxy in front. Each remedy has a test in tests/web/ that fails without it.
+A proxy in front has to provide TLS. Each protection has a test in tests/web/ that fails without it.
 """
 
 from web.server.pins import PINS, check_pins

@@ -1,4 +1,4 @@
-"""Accepts connections and serves each alone: what goes wrong in one is logged once and ends that one only."""
+"""Accepts connections and serves each independently: a failure is logged once and ends only that one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from web.server.listeners import close_all, url_of
 from web.server.poller import Poller
 
 ACCEPTED_AT_ONCE = 8
-"""Connections accepted before others run: each costs about half a millisecond afterwards, all of them 4."""
+"""Connections accepted before other tasks run: each costs about 0.5 ms afterwards, all of them 4 ms."""
 
 NO_MORE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 NO_MORE_PAUSE_S = 0.1
-"""How long to wait when the system has no room for another connection (as trio.serve_listeners does)."""
+"""The pause when the system lacks resources for another connection, as in trio.serve_listeners."""
 
 
 async def serve(
@@ -43,11 +43,11 @@ async def serve(
     """Serves an ASGI app until `stop` is set, or until cancelled; then the listeners are closed.
 
     `proxies` are trusted to name their client in `X-Forwarded-For`; the scope of the app has that address.
-    Reports `started`, with the base URL of each listener, once the app has started up. After `stop` nobody is
-    accepted, resting connections end, WebSockets are closed with 1001, and requests under way may take
-    `stop_grace_s`; then all is ended by force and the app shuts down, for which it has the same time again.
-    Cancelling ends all by force at once. Whatever ends the app's lifespan early ends the server: it comes out
-    of here in an ExceptionGroup. What goes wrong in a connection never does.
+    Reports `started`, with the base URL of each listener, once the app has started. After `stop` the server
+    accepts no connections, closes idle ones, closes WebSockets with 1001, and lets open requests run for
+    `stop_grace_s`; then it closes the rest by force, and the app has the same time to shut down. Cancelling
+    closes everything by force at once. If the app's lifespan fails, this function raises the error in an
+    ExceptionGroup. It never raises errors of a connection.
     """
     stop = trio.Event() if stop is None else stop
     lifespan = Lifespan(app)
@@ -80,7 +80,7 @@ async def _serve_connections(
 ) -> float:
     """Accept until `stop`, and serve until each connection has ended or become a direct socket.
 
-    Returns until when, on trio's clock, the direct sockets may take to end.
+    Returns the time on trio's clock by which the direct sockets have to end.
     """
     async with trio.open_nursery() as connections:
         server = new_server(connections)
@@ -125,12 +125,12 @@ class _Server:
         self._poller = poller
 
     def __len__(self) -> int:
-        """How many connections there are, those on the direct path included."""
+        """The number of connections, including those on the direct path."""
         return len(self._connections) + (0 if self._poller is None else len(self._poller))
 
     @property
     def stop_grace_s(self) -> float:
-        """How long those that are open may take to end once the server stops."""
+        """How long open connections may take to end once the server stops."""
         return self._limits.stop_grace_s
 
     def begin(self, sock: socket.socket) -> None:
@@ -138,7 +138,7 @@ class _Server:
         self._nursery.start_soon(self.serve_one, sock)
 
     async def serve_one(self, sock: socket.socket) -> None:
-        """Serves one connection to its end. Raises nothing but cancellation."""
+        """Serves one connection to its end. Raises only `trio.Cancelled`."""
         if self._context.terminated.is_set():
             sock.close()
             return
@@ -170,7 +170,7 @@ class _Server:
         return self._poller is not None and self._poller.make_room()
 
     async def go_away(self) -> None:
-        """Tells every connection, at the same time, that the server stops."""
+        """Ends all connections at the same time, because the server stops."""
         await self._context.terminated.set()
         for connection in self._connections:
             self._nursery.start_soon(_alone, connection.go_away)
@@ -179,7 +179,7 @@ class _Server:
 
 
 def _peer(sock: socket.socket) -> str | None:
-    """The address at the other end; None if it has gone, or has none."""
+    """The peer's address; None if it has disconnected, or has none."""
     try:
         name = sock.getpeername()
     except OSError:
@@ -188,7 +188,7 @@ def _peer(sock: socket.socket) -> str | None:
 
 
 async def _accept(listener: socket.socket, server: _Server) -> None:
-    """Accepts until cancelled, several at a time when many come at once."""
+    """Accepts until cancelled, several connections at a time if many are waiting."""
     listener.setblocking(False)
     while True:
         await trio.lowlevel.wait_readable(listener)
@@ -201,13 +201,13 @@ async def _accept(listener: socket.socket, server: _Server) -> None:
                 if error.errno in NO_MORE:
                     logger.warning("cannot accept a connection just now: %s", error.strerror)
                     await trio.sleep(NO_MORE_PAUSE_S)
-                continue  # anything else is about that one connection, which has gone already
+                continue  # any other error concerns only this connection, which is already closed
             sock.setblocking(False)
             server.begin(sock)
 
 
 async def _alone(task: Callable[[], Awaitable[None]]) -> None:
-    """Runs a connection's task so that its failure remains its own."""
+    """Runs a connection's task and isolates its failure."""
     try:
         await task()
     except* Exception as group:

@@ -1,8 +1,8 @@
-"""Limits connections and requests, by address and in all, before the app sees them.
+"""Limits connections and requests, by address and in total, before the app sees them.
 
 A client is counted under a key (`web.server.addresses.budget_key`); a client without a key has no limits.
-Each address has a small budget of requests of its own, and beyond it all addresses share one budget. So no
-client can use up what newcomers from other addresses need. The caller passes the time; this module is pure.
+Each address has a small budget of requests, and beyond it all addresses share one budget. So no client can
+use up what new clients from other addresses need. The caller passes the time; this module is pure.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Admission:
         return True
 
     def disconnects(self, key: str | None) -> None:
-        """A connection that was admitted has ended."""
+        """Record that an admitted connection has ended."""
         if key is None:
             return
         self._open[key] -= 1

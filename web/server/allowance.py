@@ -95,5 +95,5 @@ class Allowance:
         return True
 
     def worked_off(self) -> None:
-        """All that the client sent has been handled."""
+        """Record that all data from the client have been handled."""
         self.over_since = inf

@@ -1,6 +1,6 @@
 """The answers to requests that are refused: a small page without scripts, or JSON for programs.
 
-Owns their sentences, and the security headers of every answer, including those of the app. Pure.
+Defines their sentences, and the security headers of every answer, including those of the app. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""On every answer. A page that needs scripts and devices has policies of its own."""
+"""The headers of every answer. A page that needs scripts and devices replaces the policies."""
 
 NOT_STORED = ("Cache-Control", "no-store")
 

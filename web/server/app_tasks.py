@@ -1,7 +1,8 @@
-"""Runs the app for each request and WebSocket of one connection, and carries what it is sent.
+"""Runs the app for each request and WebSocket of one connection, and passes events to it.
 
-An app that fails is logged once and fails alone. One whose client has gone is told so, then has a grace, then
-is cancelled. Nothing here waits for an app that no longer listens.
+If the app fails, the failure is logged once and affects only this run. When the client has disconnected, the
+app receives a disconnect event, may run on for a grace, and is then cancelled. Nothing here waits for an app
+that has stopped receiving.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ Put = Callable[[ASGIReceiveEvent], Awaitable[None]]
 Send = Callable[[ASGISendEvent | None], Awaitable[None]]
 
 SAID_ONCE = frozenset(("websocket.accept", "websocket.close"))
-"""What no app says in a loop."""
+"""The types of messages that no app sends in a loop."""
 
 
 class PeerGoneError(ConnectionResetError):
-    """A send to a client that has gone. An app sees it only where a shield keeps its cancellation off."""
+    """A send to a client that has disconnected. An app sees it only if a shield prevents its cancellation."""
 
 
 class Inbox:
-    """What one run of the app has not received yet. Bounded, but for the disconnect, which is never lost."""
+    """The events that one run of the app has not received yet. Bounded; a disconnect is always accepted."""
 
     def __init__(self, messages_max: int) -> None:
         self._max = messages_max
@@ -44,7 +45,7 @@ class Inbox:
         self._change: trio.Event | None = None
 
     async def put(self, event: ASGIReceiveEvent) -> None:
-        """Waits for room, except with a disconnect, which ends every such wait. Later events are dropped."""
+        """Waits for room, except for a disconnect, which ends all such waits; later events are dropped."""
         if event["type"] in ("http.disconnect", "websocket.disconnect"):
             self._disconnect = self._disconnect or event
             self._has_changed()
@@ -56,7 +57,7 @@ class Inbox:
             self._has_changed()
 
     async def receive(self) -> ASGIReceiveEvent:
-        """The next event; the disconnect comes last, and again however often it is asked for."""
+        """The next event; after all others the disconnect, any number of times."""
         await trio.lowlevel.checkpoint()
         while not self._messages:
             if self._disconnect is not None:
@@ -66,7 +67,7 @@ class Inbox:
         return self._messages.popleft()
 
     async def _wait(self) -> None:
-        """Until something has been put or received. The event is made when needed: most runs never wait."""
+        """Wait for a put or a receive. The event is created when needed, because most runs never wait."""
         if self._change is None:
             self._change = trio.Event()
         await self._change.wait()
@@ -78,7 +79,7 @@ class Inbox:
 
 
 class Noticed:
-    """An awaitable that does what `task` does, and calls `on_wait` when it waits for the first time."""
+    """An awaitable that runs `task`, and calls `on_wait` when it suspends for the first time."""
 
     def __init__(self, task: Coroutine[Any, Any, None], on_wait: Callable[[], None]) -> None:
         self.has_waited = False
@@ -86,13 +87,13 @@ class Noticed:
         self._task = task
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self  # type: ignore[return-value]  # all that `await` needs of a generator
+        return self  # type: ignore[return-value]  # has all methods that `await` uses
 
     def __next__(self) -> object:
         return self.send(None)
 
     def send(self, value: Any) -> object:
-        """Goes on, to where it waits next."""
+        """Resume `task` until it suspends again."""
         trap = self._task.send(value)
         if not self.has_waited:
             self.has_waited = True
@@ -100,18 +101,18 @@ class Noticed:
         return trap
 
     def throw(self, *error: Any) -> object:
-        """Goes on with an exception."""
+        """Resume `task` with an exception."""
         return self._task.throw(*error)
 
     def close(self) -> None:
-        """Ends it where it waits."""
+        """Close `task` where it is suspended."""
         self._task.close()
 
 
 class AppTasks(TaskGroup):
     """The runs of the app that belong to one connection.
 
-    They are tasks of its nursery. As long as it has none, a run for a WebSocket is only `prepared`.
+    They are tasks of its nursery. While there is none, a run for a WebSocket is only `prepared`.
     """
 
     def __init__(self, limits: ServerLimits) -> None:
@@ -123,11 +124,14 @@ class AppTasks(TaskGroup):
         self._deadline = inf
 
     def run_in(self, nursery: trio.Nursery) -> None:
-        """From now on runs are tasks of `nursery`."""
+        """Start all later runs as tasks of `nursery`."""
         self._nursery = nursery
 
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Put:
-        """Starts the app on `scope`. Returns how to give it an event; `send` gets what it says, None last."""
+        """Starts the app on `scope`. Returns a function that passes it an event.
+
+        `send` is called with each message of the app, and with None after the last.
+        """
         inbox = Inbox(self._limits.inbox_max_messages)
         cancel_scope = trio.CancelScope()
         self._scopes.add(cancel_scope)
@@ -140,12 +144,12 @@ class AppTasks(TaskGroup):
         return inbox.put
 
     def cancel(self) -> None:
-        """Ends them at once."""
+        """Cancel all runs at once."""
         for cancel_scope in self._scopes:
             cancel_scope.cancel()
 
     def expire(self) -> None:
-        """The client has gone: what still runs after the grace is cancelled."""
+        """The client has disconnected: cancel the runs that have not ended after the grace."""
         self._deadline = trio.current_time() + self._limits.disconnect_grace_s
         for cancel_scope in self._scopes:
             cancel_scope.deadline = self._deadline
@@ -168,15 +172,16 @@ class AppTasks(TaskGroup):
             self._scopes.discard(cancel_scope)
         await send(None)
         if scope["type"] == "websocket":
-            scope["extensions"].clear()  # they lead to the stream, and that to the scope
+            scope["extensions"].clear()  # breaks a reference cycle: extensions, stream, scope
 
     async def _say(self, send: Send, message: ASGISendEvent) -> None:
-        """Sends; with the client gone, waits to be cancelled, as the disconnect or the grace will have it.
+        """Sends a message; if the client has disconnected, waits until the app is cancelled after the grace.
 
-        Thus an app needs no second way to end. Raises PeerGoneError past the grace: the app is shielded.
+        So an app needs no code of its own for this case. Raises PeerGoneError after the grace, if the app is
+        shielded.
         """
         if message["type"] not in SAID_ONCE:
-            # Not all that is said is sent, as the body of an answer to HEAD is not; and who sends must yield.
+            # Not every message is sent (for instance the body of an answer to HEAD), but each has to yield.
             await trio.lowlevel.checkpoint()
         try:
             await send(message)

@@ -1,6 +1,6 @@
-"""What is the same for every TCP socket that this server closes."""
+"""How this server closes TCP sockets."""
 
 import struct
 
 RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER for closing with a reset: what the kernel holds for a client that does not read is dropped."""
+"""SO_LINGER for closing with a reset: the kernel drops the data that the client has not read."""

@@ -1,4 +1,4 @@
-"""What Hypercorn is told about a server of ours, and the logger of this package."""
+"""Hypercorn's configuration for this server, and the logger of this package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger("web.server")
 
 
 class ServerConfig(Config):
-    """Hypercorn's configuration, which reaches every part of a connection, with our limits and proxies.
+    """Hypercorn's configuration, to which every part of a connection refers, with our limits and proxies.
 
     A connection holds one of `turns` while the server reads its first bytes, or handles a request.
     """

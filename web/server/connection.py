@@ -1,21 +1,22 @@
-"""One connection: the bytes of a socket, to and from the protocol, each way with a limit of its own.
+"""One connection: passes bytes between a socket and the protocol, with a time limit for each direction.
 
-Owns the socket. Nothing here waits without end for a client: one that does not read is ended by force after
-`send_limit_s`, one that does not write when its bytes are overdue, one that does not close after `linger_s`.
+Owns the socket. No wait for a client is unlimited: the connection is closed by force if the client does not
+read for `send_limit_s`, if its next bytes are overdue, or if it does not close within `linger_s`.
 
-Theory of operation. The reader is one task; what it reads goes to the protocol, which starts the app as tasks
-of its own. But if what comes first is the handshake of a WebSocket, the app runs in the task that read it,
-and another one reads on from when the app waits for anything. Whoever sends appends to what is unsent and
-then, one at a time, moves it to the socket. So cancelling a send leaves a whole frame behind, which the next
-sender moves first: cancelling is always safe, and always works at once. The connection ends in one of two
-ways, and either stops the reader:
+Theory of operation. One task reads and passes the data to the protocol, which starts the app in separate
+tasks. But if the first data are a WebSocket handshake, the app runs in the task that read them, and another
+task starts to read when the app suspends for the first time. A sender appends its data to the unsent data,
+and one sender at a time writes them to the socket. So a cancelled send leaves a whole frame in the buffer,
+which the next sender writes first: cancelling is always safe and takes effect at once. A connection ends in
+one of two ways, and both stop the reader:
 
-- `_close`: all is said; end of file is sent, and the client's end awaited for a while (else the kernel
-  answers what it still sends with a reset, which may overtake our last words, such as a close code);
-- `_lose`: the client does not take what is sent, or has gone; the socket is closed by force.
+- `_close`: all data have been sent. The server sends end of file and waits a while for the client's
+(otherwise
+  the kernel answers further data with a reset, which may overtake our last data, such as a close code);
+- `_lose`: the client does not read, or has disconnected. The socket is closed by force.
 
-Or it is neither, because the socket was given away: an accepted WebSocket that goes on on the direct path
-(`web.server.direct`) is not read here from before its acceptance is sent, so that no byte of it is lost.
+If a WebSocket continues on the direct path (`web.server.direct`), the socket gets another owner instead. The
+reader stops before the acceptance is sent, so that no byte is lost.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ from web.server.poller import Poller
 from web.server.progress import Progress
 
 CHUNK_BYTES = 16_384
-"""Read and written at a time."""
+"""The most bytes of one read or write."""
 
 
 class Connection:
-    """One accepted connection, from here to its end."""
+    """One accepted connection."""
 
     def __init__(
         self,
@@ -83,22 +84,22 @@ class Connection:
 
     @property
     def may_make_room(self) -> bool:
-        """Whether it may be closed to make room: it waits for a request, and is not quite new."""
+        """Whether it may be closed to make room: it waits for a request, and is not new."""
         if self._is_over or self._has_ended or not self._protocol.awaits_client:
             return False
         return trio.current_time() >= self._began_at + self._limits.first_words_s
 
     async def run(self) -> None:
-        """Serves the connection until it has ended, and the app with it. Cancelling ends both by force.
+        """Serves the connection and runs the app until both have ended. Cancelling ends both by force.
 
-        The socket is closed then, or has another owner.
+        Afterwards the socket is closed, or has another owner.
         """
         sock = self._sock
         try:
             client = parse_socket_addr(sock.family, sock.getpeername())
             server = parse_socket_addr(sock.family, sock.getsockname())
         except OSError:
-            sock.close()  # the client has gone already
+            sock.close()  # the client has already disconnected
             return
         try:
             await self._serve(client, server)
@@ -138,7 +139,7 @@ class Connection:
             await self._read_on(data)
 
     async def _first_data(self) -> bytes:
-        """What the client sends first, which is often there already; empty if nothing comes in time."""
+        """The client's first data, which have often arrived already; empty if none arrive in time."""
         data = self._already_there()
         if data is None:
             with trio.CancelScope(deadline=self._protocol.read_deadline()) as self._reading:
@@ -148,10 +149,10 @@ class Connection:
         return data or b""
 
     async def _serve_websocket(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Runs the app in this task. Only if it waits for anything is there another one, which reads.
+        """Runs the app in this task. If the app suspends, a second task starts to read.
 
-        An app that goes on on the direct path has no reason to wait. So there is no nursery around it: with
-        one, and a task for each of the two, it costs a tenth more to open a WebSocket.
+        An app that chooses the direct path does not suspend. It runs without a nursery, because a nursery
+        with a task for each of the two makes opening a WebSocket a tenth more expensive.
         """
         app = Noticed(run(), partial(self._start_soon, self._read_beside))
         try:
@@ -170,7 +171,7 @@ class Connection:
             await self._read_on()
 
     async def _read_beside(self) -> None:
-        """Reads as long as the app runs in the connection's own task, which ends last."""
+        """Reads while the app runs in the connection's own task, which ends last."""
         try:
             await self._read_on()
         except Exception as error:
@@ -180,7 +181,7 @@ class Connection:
             self._has_read.set()
 
     async def _read_on(self, data: bytes | None = None) -> None:
-        """Hands in `data` and what follows until the connection ends, or is given away."""
+        """Passes `data` and all later data to the protocol until the connection ends or is given away."""
         if not self._has_ended:
             with trio.CancelScope() as self._reading:
                 await self._read(data)
@@ -189,7 +190,7 @@ class Connection:
 
     @property
     def _has_ended(self) -> bool:
-        """Whether there is nothing more to be read here."""
+        """Whether there is nothing more to read."""
         return self._is_closed or self._is_lost or self._is_given_away
 
     def _stop_reading(self) -> None:
@@ -197,7 +198,7 @@ class Connection:
             self._reading.cancel()
 
     async def _end(self) -> None:
-        """There is nothing more to read: tells the app, and ends in good order if that is how it ends."""
+        """There is nothing more to read: tells the app, and finishes the close if there was one."""
         await self._protocol.handle(Closed())
         self._apps.expire()
         if self._is_closed and not self._is_lost:
@@ -209,12 +210,12 @@ class Connection:
             await self._lose()
 
     async def go_away(self) -> None:
-        """The server stops: ends the connection, unless a request is under way, which ends it when done."""
+        """The server stops: ends the connection, or lets an open request finish, which then ends it."""
         if not self._is_over:
             await self._protocol.go_away()
 
     async def _read(self, data: bytes | None) -> None:
-        """Hands in `data` and what the client sends until it has gone, or its next bytes are overdue."""
+        """Passes data to the protocol until the client has disconnected, or its next bytes are overdue."""
         while True:
             if data is None:
                 with trio.CancelScope(deadline=self._protocol.read_deadline()) as self._receiving:
@@ -237,7 +238,7 @@ class Connection:
                 self._receiving.deadline = self._protocol.read_deadline()
 
     def stop_reading(self) -> None:
-        """The WebSocket is about to be accepted on the direct path: leave what comes to its receiver."""
+        """The WebSocket is about to be accepted on the direct path: leave later data to its receiver."""
         self._is_given_away = True
         self._stop_reading()
 
@@ -250,7 +251,7 @@ class Connection:
         self._poller.adopt(self._sock, receiver, bytes(self._unsent))
 
     async def _begin_turn(self) -> None:
-        """Wait for a turn, since few connections handle requests at a time: see `ServerConfig.turns`."""
+        """Wait for a turn, because few connections may handle requests at once: see `ServerConfig.turns`."""
         if self._has_turn:
             return
         try:
@@ -265,8 +266,7 @@ class Connection:
             self._config.turns.release()
 
     async def _receive(self) -> bytes:
-        """What the client sends, empty when it has ended or is lost. Nobody has a turn while it waits for a
-        client."""
+        """The client's next data; empty when the connection has ended. Holds no turn while it waits."""
         if self._protocol.awaits_client:
             self._end_turn()
             data = await self._receive_some()
@@ -285,7 +285,7 @@ class Connection:
                 return data
 
     def _already_there(self) -> bytes | None:
-        """What has come and was not received yet; None if nothing has, empty at the end of the connection."""
+        """Data that have arrived; None if there are none, empty at the end of the connection."""
         try:
             return self._sock.recv(CHUNK_BYTES)
         except BlockingIOError:
@@ -294,7 +294,7 @@ class Connection:
             return b""
 
     async def _send(self, data: bytes) -> None:
-        """Sends `data`, or what was unsent before it, or loses the connection. Cancelling tears nothing."""
+        """Sends the unsent data and `data`, or loses the connection. Cancelling never splits a frame."""
         self._end_turn()
         if self._is_closed or self._is_lost:
             return
@@ -312,7 +312,7 @@ class Connection:
             raise
 
     async def _send_some(self, data: bytes | bytearray) -> int:
-        """Gives the kernel what it has room for; how many bytes that are. Never blocks."""
+        """Passes as much to the kernel as it has room for; returns the number of bytes. Never blocks."""
         try:
             return self._sock.send(data)
         except BlockingIOError:
@@ -329,7 +329,7 @@ class Connection:
                 progress.made(trio.current_time(), await self._send_chunk(progress.deadline))
 
     async def _send_chunk(self, deadline: float) -> int:
-        """Waits for room, and uses it. `_unsent` shrinks only here, so that it may grow meanwhile."""
+        """Waits for room and writes. `_unsent` shrinks only here, so it may grow during the wait."""
         sent = 0
         with trio.CancelScope(deadline=deadline) as limit, suppress(trio.ClosedResourceError):
             await trio.lowlevel.wait_writable(self._sock)
@@ -340,7 +340,7 @@ class Connection:
         return sent
 
     def _close(self) -> None:
-        """All has been said: the rest is left to the reader, which only a stop by force cancels."""
+        """All has been sent: the reader does the rest, and only a stop by force cancels it."""
         self._is_closed = True
         self._stop_reading()
 
@@ -355,7 +355,7 @@ class Connection:
         await self._protocol.handle(Closed())
 
     async def _finish(self) -> None:
-        """Sends what is unsent and end of file; awaits the client's, and throws away what it still sends."""
+        """Sends the unsent data and end of file; waits for the client's, and drops what it still sends."""
         await self._flush()
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
@@ -367,7 +367,7 @@ class Connection:
                 await trio.sleep_forever()  # so that the client can read the answer; TCP slows it down
 
     def _close_socket(self) -> None:
-        """Closes it, and wakes whoever waits for it. Closing twice does no harm."""
+        """Closes the socket and wakes the tasks that wait for it. May be called twice."""
         if self._sock.fileno() != -1:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()

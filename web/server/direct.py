@@ -1,16 +1,15 @@
-"""The direct path: one WebSocket whose frames go straight between its socket and whoever receives them.
+"""The direct path: one WebSocket whose frames go directly between its socket and a receiver, without ASGI.
 
-An app that wants it takes `scope["extensions"][DIRECT]` and calls it with a `Receiver`, before it accepts;
-after that it has nothing more to do, and returns. From the acceptance on the socket belongs to a
-`DirectSocket`, and no task is spent on it: the poller (`web.server.poller`) says when it can be read or
-written. Whole texts, which is all that a browser says before it closes, are read here as they come; from
-the first frame on that is anything else, frames go through the library (`web.server.framing`) until the
-connection is between two messages again. Limits and endings are as on the ordinary path
-(`web.server.websocket`); one test suite holds for both.
+An app chooses it by calling `scope["extensions"][DIRECT]` with a `Receiver` before it accepts; then it has
+nothing more to do, and returns. From the acceptance on a `DirectSocket` owns the socket. It has no task: the
+poller (`web.server.poller`) calls it when it can read or write. It decodes whole text messages, which are all
+that a browser sends before it closes, itself; beginning with any other frame, the library
+(`web.server.framing`) decodes frames until the connection is between two messages again. Limits and endings
+are as on the ordinary path (`web.server.websocket`); one test suite covers both.
 
 Data that have been read wait here undecoded until they are handled: at most `CHUNK_BYTES`, and the socket is
 not read meanwhile. They wait while the receiver has paused the socket, while the client exceeds its budget,
-while much of what is sent to it is unsent, and, after its share of a turn, until other sockets had theirs.
+while too many bytes to the client are unsent, and, after its share of a turn, until other sockets had theirs.
 
 Everything here is synchronous and must be called from the trio thread.
 """
@@ -35,38 +34,38 @@ from web.server.overload import Overseer
 from web.server.text_frames import FINAL_TEXT, text_head, whole_text
 
 DIRECT = "web.server.direct"
-"""Key in the `extensions` of a WebSocket's scope, where the server offers this path."""
+"""The key in the `extensions` of a WebSocket's scope under which the server offers this path."""
 
 CHUNK_BYTES = 16_384
-"""Read at a time: more than what browsers say at once."""
+"""The most bytes of one read: more than browsers send at once."""
 
 READABLE, WRITABLE, LEAVING, GONE = 0x001, 0x004, 0x2000, 0x018
 """EPOLLIN, EPOLLOUT, EPOLLRDHUP (the client sends nothing more), and EPOLLERR or EPOLLHUP."""
 
 
 class Receiver(Overseer, Interface):
-    """Whoever the frames of one connection are for. Nothing of it may block, or raise."""
+    """The app's side of one connection, which receives its messages. No method may block or raise."""
 
     deadline: float
-    """Until when, on trio's clock, something must be heard, or `overdue` is called. Moves only later."""
+    """The time on trio's clock at which `overdue` is called if no message has come. It only moves later."""
     is_established: bool
     """Whether the user is known; until then the socket may be closed to make room for others."""
 
     def opened(self, socket: DirectSocket) -> None:
-        """The WebSocket has been accepted: this is its socket."""
+        """The WebSocket has been accepted; `socket` sends to it."""
 
     def heard(self, message: str | bytes, now: float) -> None:
-        """A message has come. `now` is trio's clock, not long ago."""
+        """A message has arrived. `now` is a recent time of trio's clock."""
 
     def overdue(self) -> None:
         """The deadline has passed."""
 
     def gone(self) -> None:
-        """The last call: the connection is lost, or closed and all has been written."""
+        """The last call: the connection is lost, or is closed and all data have been written."""
 
 
 class Watcher(Interface):
-    """What a socket needs of the poller."""
+    """The methods of the poller that a socket uses."""
 
     def watch(self, socket: DirectSocket, events: int) -> None: ...
     def schedule(self, socket: DirectSocket) -> None: ...
@@ -129,24 +128,24 @@ class DirectSocket(Outgoing):
     # For the receiver
 
     def send(self, frame: bytes) -> None:
-        """Take in one text message, which goes out with the next `flush`. Ignored once the end has begun."""
+        """Buffer one text message, which the next `flush` writes. Ignored once closing has begun."""
         if self._framing is None or self._framing.is_open:
             self.take_in(text_head(len(frame)) + frame)
 
     def close(self, code: int, reason: str) -> None:
-        """Close after what was taken in before. The first close counts."""
+        """Close after the data buffered before. Only the first call counts."""
         framing = self._through_library()
         if framing.is_open:
             framing.close(code, reason)
             self._end()
 
     def pause(self) -> None:
-        """Hear nothing more until `resume`: the socket is not read, and TCP slows the client down."""
+        """Deliver no messages until `resume`: the socket is not read, and TCP slows the client down."""
         self._is_paused = True
         self._watch()
 
     def resume(self) -> None:
-        """Go on hearing."""
+        """Deliver messages again."""
         self._is_paused = False
         if not self._is_in_turn:
             self.take_turn(trio.current_time())
@@ -155,7 +154,7 @@ class DirectSocket(Outgoing):
 
     @property
     def deadline(self) -> float:
-        """When, on trio's clock, `overdue` is to be called."""
+        """The time on trio's clock at which to call `overdue`."""
         heard_by = inf if self._receiver is None or self._is_ending else self._receiver.deadline
         quiet_until = inf if self._quiet_until == -inf else self._quiet_until
         return min(heard_by, self._last_at, self._progress.deadline, quiet_until)
@@ -176,9 +175,9 @@ class DirectSocket(Outgoing):
         self.close(1001, "the server is stopping")
 
     def ready(self, events: int, now: float) -> None:
-        """The socket can be read or written, or has an error, which reading it shows. `now`: trio's clock."""
+        """The socket is ready to read or write, or has an error, which a read shows. `now`: trio's clock."""
         if events & (GONE | LEAVING) and self._quiet_until > -inf:
-            self.lose()  # what a client beyond its budget left is dropped
+            self.lose()  # drops the waiting data of a client that exceeded its budget
             return
         if events & WRITABLE:
             self._write()
@@ -195,7 +194,7 @@ class DirectSocket(Outgoing):
         self._watch()
 
     def lose(self) -> None:
-        """Close by force, with a reset: what the kernel still holds for the client is dropped."""
+        """Close by force, with a reset: the kernel drops the data that the client has not read."""
         with suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._close()
@@ -291,7 +290,7 @@ class DirectSocket(Outgoing):
         return OTHER_WEIGHT if self.is_established else STRANGERS_WEIGHT
 
     def _be_quiet(self, now: float, weight: float) -> None:
-        """The client exceeds its budget: read it later, or close if this has gone on for too long."""
+        """The client exceeds its budget: read later, or close if it has done so for too long."""
         receiver, allowance = self._receiver, self._allowance
         if allowance.is_flood(now):
             if receiver is not None:
@@ -304,7 +303,7 @@ class DirectSocket(Outgoing):
             receiver.too_fast()
 
     def _through_library(self) -> Framing:
-        """From here on frames go through the library, until the connection is between two messages again."""
+        """Decode frames with the library until the connection is between two messages again."""
         if self._framing is None:
             self._framing = Framing(self._limits.message_max_bytes)
         return self._framing
@@ -332,7 +331,7 @@ class DirectSocket(Outgoing):
     # The end
 
     def _end(self) -> None:
-        """A close frame is on its way out: write it, then end of file, and wait for the client's."""
+        """A close frame is buffered: write it, then end of file, and wait for the client's."""
         self._is_ending = True
         self._quiet_until = -inf
         self._waiting = b""
@@ -375,7 +374,7 @@ class DirectSocket(Outgoing):
         self._watch()
 
     def _watch(self) -> None:
-        """Set the events to wait for: room to write, if needed, and data to read, unless paused."""
+        """Set the events to wait for: writable if data are unsent, and readable unless paused."""
         if self._quiet_until > -inf:
             events = LEAVING
         elif self._is_ending or (not self._waiting and self._may_hear):
@@ -390,4 +389,4 @@ class DirectSocket(Outgoing):
 
 
 IS_OFFERED = hasattr(select, "epoll")
-"""Whether this system has what the poller needs (Linux has); without it the ordinary path serves."""
+"""Whether this system has epoll, which the poller needs (Linux); otherwise the ordinary path is used."""

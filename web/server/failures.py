@@ -1,6 +1,6 @@
-"""How a failure that concerns one client is reported: one warning that says what failed and where.
+"""Reports a failure that concerns one client: one warning that says what failed and where.
 
-It leaves out the exception's text, which may quote the client, and the lines of the traceback.
+The warning contains neither the exception's text, which may quote the client, nor the traceback's lines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from traceback import extract_tb
 from web.server.config import logger
 
 FRAMES_TOLD = 4
-"""The number of innermost frames that are named, so that some are in this code if the last is a library's."""
+"""The number of innermost frames to name: enough that some are in this code, not in a library."""
 
 
 def report(
@@ -22,7 +22,7 @@ def report(
     frames = extract_tb(error.__traceback__)
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-        frames += extract_tb(error.__traceback__)  # none, if it was put into the group without being raised
+        frames += extract_tb(error.__traceback__)  # empty if it was never raised
     told = frames[: -FRAMES_TOLD - 1 : -1]
     where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in told)
     logger.log(level, "%s: %s at %s", what, type(error).__name__, where or "an unknown place")

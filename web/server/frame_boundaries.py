@@ -30,7 +30,7 @@ class Cutter:
         return not (self._left or self._head)
 
     def end(self, data: bytes, start: int) -> int:
-        """The end of the frame, or of its part, that begins or continues at `start`. Call once each."""
+        """The end of the frame, or part of one, that begins or continues at `start`. Call once for each."""
         if not self._left:
             head = self._head + data[start : start + HEAD_MAX - len(self._head)]
             size = frame_size(head)
@@ -45,7 +45,7 @@ class Cutter:
 
 
 def frame_size(head: bytes) -> int | None:
-    """Bytes of the masked frame that begins with `head`, all in all; None if that is not said yet."""
+    """The total size in bytes of the masked frame that begins with `head`; None if `head` is too short."""
     if len(head) < 2:
         return None
     size, known = head[1] & 0x7F, 2

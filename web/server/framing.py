@@ -1,4 +1,4 @@
-"""Every frame that is not simply a whole text: fragments, pings, binary, closing, violations (RFC 6455).
+"""Decodes every frame that is not a whole text: fragments, pings, binary, closing, violations (RFC 6455).
 
 A `Framing` is the sans-I/O protocol of the `websockets` library and the parts of a message. A connection has
 one only while it is needed, which for a browser is at the end: see `web.server.direct`. It gets at most one
@@ -23,7 +23,7 @@ CONTROL_MAX_BYTES = 125
 
 
 class Framing:
-    """What one connection, until now between two messages, says from now on."""
+    """Decodes the frames of one connection, beginning between two messages."""
 
     __slots__ = ("_cutter", "_fragments", "_library", "_opcode", "_parser")
 
@@ -69,16 +69,16 @@ class Framing:
 
     def to_send(self) -> list[bytes]:
         """The frames to send since the last call, such as a pong or a close, in this order."""
-        # An empty one says that the end has come; so does `is_open`.
+        # The library marks the end with an empty item; `is_open` says the same.
         return [data for data in self._library.data_to_send() if data]
 
     def _gather(self, frame: Frame) -> tuple[int, bytes] | None:
-        """One message, or with the last part of one, the message (RFC 6455, 5.4)."""
+        """Returns a message: an unfragmented one, or one that its last fragment completes (RFC 6455, 5.4)."""
         if self._opcode is None:
             if frame.fin:
                 return frame.opcode, bytes(frame.data)
             self._opcode = frame.opcode
-        self._fragments += frame.data  # joined: a list of tiny ones takes more memory
+        self._fragments += frame.data  # joined at once: a list of tiny fragments takes more memory
         if not frame.fin:
             return None
         message = self._opcode, bytes(self._fragments)
@@ -87,7 +87,7 @@ class Framing:
 
     @property
     def client_code(self) -> int | None:
-        """The code with which the client closed; None: it did not."""
+        """The client's close code; None if it has not closed."""
         closed = self._library.close_rcvd
         return None if closed is None else closed.code
 

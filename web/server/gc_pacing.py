@@ -1,10 +1,10 @@
-"""When Python looks for unreachable cycles: often among what is new, rarely among everything.
+"""Schedules Python's garbage collection: often for the young generation, rarely for all objects.
 
-Left to itself the collector looks when there are ten thousand objects more than at the last time. Where as
-many people come as go there are never more, so seconds pass, in which calls replace all that they are made
-of; then it looks at all of this, long after it was last in the processor's caches. At ten thousand people
-that was 50 to 250 ms every four seconds, in which nobody was served, and 65 µs of a call; what is looked at
-twenty times a second takes 0.2 ms, and 20 µs of a call.
+By default the collector runs when there are ten thousand more objects than at its last run. On a server where
+as many people come as go, the number hardly grows, so seconds pass in which calls replace all their objects;
+then a collection visits all of them, which are no longer in the processor's caches. With ten thousand people
+that paused the server for 50 to 250 ms every four seconds, or 65 µs per call. A collection of the young
+generation twenty times a second takes 0.2 ms each, or 20 µs per call.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from typing import NoReturn
 import trio
 
 YOUNG_S = 0.05
-"""How often the collector looks at what is new. What outlives that is not looked at again before long."""
+"""The interval of young collections in seconds. Objects that survive one are not visited again for long."""
 
 EVERYTHING_S = 3600.0
-"""How often it looks at everything, which takes half a second of a million objects. No cycle goes through
-what people and requests are made of: `tests/web/test_nothing_left.py` and `test_nothing_left_of_requests.py`
-hold that with the collector off. There is left to be found what services leave that crash, and few of those
-crashes are forgiven."""
+"""The interval of full collections in seconds; one takes half a second for a million objects. The objects of
+people and requests form no cycles: `tests/web/test_nothing_left.py` and `test_nothing_left_of_requests.py`
+check that with the collector off. Only crashed services leave cycles, and they may crash only a few times."""
 
 BY_ITSELF = (10_000, 0, 1_000_000)
-"""The thresholds: a herd can make more than ten thousand objects in one step of the loop."""
+"""The thresholds: a rush of clients can create more than ten thousand objects in one step of the loop."""
 
 
 async def collect_often(young_s: float = YOUNG_S, everything_s: float = EVERYTHING_S) -> NoReturn:
-    """Do that until cancelled. What is there at the beginning is never looked at again."""
+    """Run the collections until cancelled. Objects that exist at the start are never visited."""
     former = gc.get_threshold()
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""HTTP/1.1 and nothing else, between the bytes of one connection and the app.
+"""HTTP/1.1, and no other version, between the bytes of one connection and the app.
 
-Owns which requests are refused before the app sees them, and how long the client may take. There is no
-upgrade to HTTP/2: its preface is answered with 505, an h2c upgrade is ignored.
+Decides which requests are refused before the app sees them, and how long the client may take. There is no
+upgrade to HTTP/2: its preface is answered with 505, and an h2c upgrade is ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from web.server.websocket import Headers, WayOut, WebSocket
 
 _ORIGIN = re.compile(rb"^https?://[^/?#]+", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_UPGRADE = re.compile(rb"\nupgrade:[ \t]*websocket[ \t]*\r?\n(?![ \t])")  # and no more of it on the next line
+_UPGRADE = re.compile(rb"\nupgrade:[ \t]*websocket[ \t]*\r?\n(?![ \t])")  # not folded to the next line
 
 
 FRAMED_MAX = 4
@@ -41,9 +41,9 @@ FRAMED_MAX = 4
 
 
 def path_of(request: h11.Request) -> bytes | None:
-    """Path and query of a request, beginning with a slash; None if its target has none that makes sense.
+    """Path and query of a request, beginning with a slash; None if its target has no valid path.
 
-    A target may be a whole URL (RFC 9112, 3.2.2). A NUL byte names nothing and upsets file systems.
+    A target may be a whole URL (RFC 9112, 3.2.2). A NUL byte is invalid and makes file systems fail.
     """
     target = _ORIGIN.sub(b"", request.target)
     if target.startswith(b"?") or target == b"":
@@ -52,7 +52,7 @@ def path_of(request: h11.Request) -> bytes | None:
 
 
 def is_websocket(request: h11.Request, headers: Headers) -> bool | None:
-    """Whether a request asks to become a WebSocket; None if it says so in a way that makes no sense."""
+    """Whether a request asks to become a WebSocket; None if it does so in an invalid way."""
     upgrades = [value.strip().lower() for name, value in headers if name == b"upgrade"]
     if b"websocket" not in upgrades:
         return False
@@ -65,9 +65,9 @@ def is_websocket(request: h11.Request, headers: Headers) -> bool | None:
 
 
 def is_handshake(data: bytes) -> bool:
-    """Whether this is one whole head, and nothing else, that names WebSocket as what to change to.
+    """Whether `data` are exactly one whole head with the header `Upgrade: websocket`.
 
-    Once h11 has read it, it is a WebSocket or refused; a request that is neither never begins like this.
+    Once h11 has parsed such a request, it is a WebSocket or is refused; it never becomes an HTTP request.
     """
     end = _BLANK_LINE.search(data)
     return end is not None and end.end() == len(data) and _UPGRADE.search(data.lower()) is not None
@@ -91,7 +91,7 @@ def refusal(request: h11.Request, headers: Headers, limits: ServerLimits) -> int
 
 
 def _switching(headers: Headers) -> bytes:
-    """The answer that makes a WebSocket. To h11 it is the end, and its four headers cost it 40 µs."""
+    """The answer that accepts a WebSocket, written by hand: h11 would take 40 µs for its headers."""
     lines = [b"HTTP/1.1 101 Switching Protocols", *[b"%s: %s" % header for header in headers]]
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
@@ -109,7 +109,7 @@ class Exchange(HTTPStream):
     _was_cut_short = False
 
     async def handle(self, event: StreamEvent) -> None:
-        """Takes in what the client sent; refuses a body that outgrows the limit, with or without a length."""
+        """Handles data from the client; refuses a body that exceeds the limit, with or without a length."""
         match event:
             case Body(data=data) if not self.closed:
                 self._body_bytes += len(data)
@@ -121,7 +121,7 @@ class Exchange(HTTPStream):
         await super().handle(event)
 
     async def refuse(self, status: int) -> None:
-        """Ends the exchange: with this status unless the answer has begun."""
+        """Ends the exchange, with this status unless the answer has begun."""
         self._was_cut_short = True
         if self.state is ASGIHTTPState.REQUEST:
             await self._send_error_response(status)
@@ -139,7 +139,7 @@ class Exchange(HTTPStream):
         self.state = ASGIHTTPState.CLOSED
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        """Sends what the app says. Raises PeerGoneError if the exchange was cut short."""
+        """Sends the app's message. Raises PeerGoneError if the exchange was cut short."""
         if not self._was_cut_short:
             await super().app_send(message)
         if self._was_cut_short and message is not None:
@@ -147,7 +147,7 @@ class Exchange(HTTPStream):
 
 
 class Http1(H11Protocol):
-    """The protocol of one connection. What it sends goes to `send`, as events of Hypercorn and ours."""
+    """The protocol of one connection. It passes what it sends to `send`, as events of Hypercorn and ours."""
 
     config: ServerConfig
     _request_began: float | None
@@ -164,7 +164,7 @@ class Http1(H11Protocol):
         self._request_began = self._rests_since = trio.current_time()
 
     def read_deadline(self) -> float:
-        """When, on trio's clock, the next bytes are overdue. Never (inf) while it is the app's turn."""
+        """The time on trio's clock at which the next bytes are overdue; inf while the app has to act."""
         if isinstance(self.connection, H11WSConnection):
             return trio.current_time() + self.config.limits.read_limit_s
         if self.connection.their_state not in (h11.IDLE, h11.SEND_BODY):
@@ -179,7 +179,7 @@ class Http1(H11Protocol):
         return not isinstance(self.connection, H11WSConnection) and self.read_deadline() != inf
 
     async def handle(self, event: Event) -> None:
-        """Takes in bytes, or that the client has gone."""
+        """Handles bytes from the client, or its disconnect."""
         if isinstance(event, RawData) and self._request_began is None:
             self._request_began = trio.current_time()
         if isinstance(event, RawData) and isinstance(self.stream, Exchange):
@@ -190,9 +190,9 @@ class Http1(H11Protocol):
         await super().handle(event)
 
     def let_go(self) -> None:
-        """It is over: breaks what refers to itself in circles, so that the memory is free at once.
+        """The connection has ended: breaks reference cycles, so that the memory is freed at once.
 
-        Left to the collector, it came to 9 KB for each connection of a rush.
+        Without this, each connection of a rush left 9 KB until the next garbage collection.
         """
         if isinstance(self.stream, WebSocket):
             self.stream.let_go()
@@ -201,7 +201,7 @@ class Http1(H11Protocol):
         vars(self).clear()
 
     async def time_out(self) -> None:
-        """The next bytes are overdue: ends the connection, saying why where somebody may be listening."""
+        """The next bytes are overdue: ends the connection, and tells the client why if it may be reading."""
         match self.stream:
             case WebSocket() as websocket:
                 await websocket.hang_up(1001, f"nothing was heard for {self.config.limits.read_limit_s:g} s")
@@ -213,7 +213,7 @@ class Http1(H11Protocol):
                 await self.send(Closed())
 
     async def go_away(self) -> None:
-        """The server stops: ends the connection, unless a request is under way, which ends it when done."""
+        """The server stops: ends the connection, or lets an open request finish, which then ends it."""
         match self.stream:
             case WebSocket() as websocket:
                 await websocket.hang_up(1001, "the server is stopping")
@@ -223,7 +223,7 @@ class Http1(H11Protocol):
     async def stream_send(self, event: StreamEvent) -> None:
         """Sends for the stream; says `connection: close` in the last answer, and the date once."""
         if isinstance(event, Response):
-            ours = {b"date"}  # Hypercorn adds it, also if the app has set one
+            ours = {b"date"}  # Hypercorn adds a second one if the app has set it
             if self.context.terminated.is_set() and event.status_code >= 200:
                 ours.add(b"connection")
             headers = [(name, value) for name, value in event.headers if name.lower() not in ours]
@@ -236,7 +236,7 @@ class Http1(H11Protocol):
         await super().stream_send(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Hypercorn changes to HTTP/2 here. We do not."""
+        """Does nothing: Hypercorn's method would switch to HTTP/2 here."""
 
     async def _send_error_response(
         self, status_code: int, request: h11.Request | None = None, more: Iterable[tuple[str, str]] = ()
@@ -265,8 +265,8 @@ class Http1(H11Protocol):
         return self.config.proxies.client_of(peer, forwarded), port
 
     async def _create_stream(self, request: h11.Request) -> None:
-        """Hypercorn's, with streams of ours, after the request has been looked at."""
-        headers = list(request.headers)  # which are slow to go over
+        """As Hypercorn's, but checks the request first, and uses our streams."""
+        headers = list(request.headers)  # h11's sequence is slow to iterate over
         status = refusal(request, headers, self.config.limits)
         if status is not None:
             await self._send_error_response(status, request)

@@ -1,7 +1,7 @@
 """The ASGI lifespan of an app: its startup before the first connection, its shutdown after the last.
 
-Unlike Hypercorn's, it swallows nothing: whatever ends the app's lifespan, such as a task that crashed in
-`app.nursery`, ends the server too, rather than leave it half alive.
+Unlike Hypercorn's, it suppresses no error: whatever ends the app's lifespan, such as a task that crashed in
+`app.nursery`, ends the server too, so that it does not run on without the app's tasks.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveEvent, ASGISendEvent, Lif
 
 
 class LifespanError(Exception):
-    """The app said that it could not start, or not shut down; the text is its own."""
+    """The app reported that it could not start or shut down. The text is the app's."""
 
 
 class Lifespan:
-    """One run of an app. `state` is what its startup left there for the connections."""
+    """One run of an app. `state` holds what its startup stored for the connections."""
 
     def __init__(self, app: ASGIFramework) -> None:
         self.state: LifespanState = {}
@@ -30,7 +30,7 @@ class Lifespan:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Starts the app, reports `started`, and shuts it down after `stop`.
 
-        An app that returns at once has no lifespan, which is fine. Raises LifespanError, or what the app
+        An app that returns at once has no lifespan, which is allowed. Raises LifespanError, or what the app
         raised.
         """
         started = False

@@ -1,4 +1,4 @@
-"""What one client may cost the server: every limit, in one place."""
+"""All limits on what one client may use of the server."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from actors import Rate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerLimits:
-    """Limits of a server, for each connection unless it says otherwise. Durations are trio's clock.
+    """Limits of a server, for each connection unless stated otherwise. Durations are on trio's clock.
 
     The defaults suit small requests and small messages, many thousand connections and a heartbeat of 25 s.
     """
@@ -16,22 +16,22 @@ class ServerLimits:
     """How long a send may make no progress before the connection is ended by force."""
 
     request_limit_s: float = 10.0
-    """From connecting, or from the first byte of a later request, to the last byte of its head and body."""
+    """The time from connecting, or the first byte of a later request, to the last byte of head and body."""
 
     read_limit_s: float = 90.0
-    """How long a WebSocket may be silent; to be longer than the silence the protocol's heartbeat allows."""
+    """How long a WebSocket may be silent. It has to exceed the heartbeat interval of the protocol."""
 
     keep_alive_s: float = 10.0
-    """How long a connection may rest between two requests."""
+    """How long a connection may be idle between two requests."""
 
     linger_s: float = 2.0
-    """How long the client's end is awaited after ours, so that our last words are not lost to a reset."""
+    """How long to wait for the client's end of file after ours, so that no reset destroys our last data."""
 
     disconnect_grace_s: float = 2.0
-    """How long the app may go on after its client has gone, to take in what it sent, until cancelled."""
+    """How long the app may go on after the client has disconnected, to handle what it sent."""
 
     stop_grace_s: float = 5.0
-    """At a stop: how long requests under way may take, and after them the app's own shutdown."""
+    """At a stop: how long open requests may take, and after them the app's shutdown."""
 
     message_max_bytes: int = 65_536
     """The payload of one WebSocket message, all its fragments together."""
@@ -49,7 +49,7 @@ class ServerLimits:
     """The rate of frames of one WebSocket, whole or partial and of every kind; excess frames wait."""
 
     bytes_a_frame: int = 2048
-    """This many bytes count as another frame: in the long run, 200 KiB a second at 100 frames a second."""
+    """This many bytes count as one more frame: in the long run, 200 KiB a second at 100 frames a second."""
 
     flood_limit_s: float = 3.0
     """How long a WebSocket may exceed that rate before it is closed."""

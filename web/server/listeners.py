@@ -22,9 +22,9 @@ def open_listeners(host: str, port: int, *, limits: ServerLimits) -> list[socket
     """Listening TCP sockets, one for each address of `host`, all on one port; clients can connect at once.
 
     `host` is an address, a name (such as localhost, which has an IPv4 and an IPv6 address), or empty or
-    ``::`` for all interfaces, with IPv4 and IPv6; with port 0 the kernel chooses. Raises OSError with `errno`
-    as the system gave it, and as `strerror` a sentence for people. The name is looked up synchronously: meant
-    for the start of a program.
+    ``::`` for all interfaces, with IPv4 and IPv6; with port 0 the kernel chooses. Raises OSError with the
+    system's `errno` and a readable sentence as `strerror`. The name look-up is synchronous: call this at the
+    start of a program.
     """
     host = _plain(host)
     try:
@@ -87,7 +87,7 @@ def _open(family: int, address: tuple[str | int, ...], limits: ServerLimits) -> 
             # A restart must not wait for the connections of the last run to leave TIME_WAIT.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # The IPv4 address has a listener of its own; without this, :: and 0.0.0.0 exclude each other.
+            # The IPv4 address has a separate listener; without this, :: and 0.0.0.0 exclude each other.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # The kernel buffers unread data first, up to megabytes unless the size is set.
@@ -106,12 +106,12 @@ def _open(family: int, address: tuple[str | int, ...], limits: ServerLimits) -> 
 
 
 def close_all(listeners: list[socket.socket]) -> None:
-    """Closes each of them; closing twice does no harm."""
+    """Closes each of them. May be called twice."""
     for listener in listeners:
         listener.close()
 
 
 def url_of(address: tuple[str | int, ...]) -> str:
-    """The base address of a listener's socket name, as in `http://127.0.0.1:8000` or `http://[::1]:8000`."""
+    """The base URL for a listener's socket name, like `http://127.0.0.1:8000` or `http://[::1]:8000`."""
     host, port, *_ = address
     return f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}"

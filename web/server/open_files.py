@@ -1,6 +1,7 @@
-"""How many files and sockets this process may open, and how to be allowed more.
+"""The limit of file descriptors of this process, and how to raise it.
 
-A server that runs out of them can accept nobody, and has no way to say so; therefore it looks at the start.
+A server that runs out of descriptors cannot accept a connection, not even to refuse it; so it checks the
+limit when it starts.
 """
 
 from __future__ import annotations
@@ -9,19 +10,19 @@ import sys
 from contextlib import suppress
 
 RESERVED = 200
-"""Descriptors for everything that is no connection: database, listeners, logs, files being served."""
+"""Descriptors reserved for other purposes than connections: database, listeners, logs, static files."""
 
 MANY = 1_000_000
-"""Where the system sets no limit: a number that Linux lets a process have by default (fs.nr_open)."""
+"""Used if the system sets no limit: Linux's default maximum for a process (fs.nr_open)."""
 
 MOST_ON_MACOS = 10_240
 """What macOS always grants (OPEN_MAX)."""
 
 
 def allow(needed: int | None = None) -> int | None:
-    """Raise this process's limit of open files to `needed`, or as far as the system lets it (None).
+    """Raise this process's limit of open files to `needed`, or as far as the system allows (None).
 
-    Returns the limit that holds then; None: the system sets none (Windows has no such thing).
+    Returns the resulting limit; None if the system has none (Windows).
     """
     if sys.platform == "win32":
         return None
@@ -35,7 +36,7 @@ def allow(needed: int | None = None) -> int | None:
         wanted = MANY
     for limit in (wanted, min(wanted, MOST_ON_MACOS)):
         if soft < limit:
-            with suppress(ValueError, OSError):  # macOS sets a limit that it does not tell
+            with suppress(ValueError, OSError):  # macOS has a limit that it does not report
                 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
                 return limit
     return soft

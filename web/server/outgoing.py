@@ -45,7 +45,7 @@ class Outgoing:
         self._pong = b""
         self._progress = Progress(limits)
 
-    # What becomes of the connection
+    # The state of the connection
 
     def lose(self) -> None:
         """Close by force."""
@@ -59,7 +59,7 @@ class Outgoing:
         """Data have become unsent, or all have been sent."""
         raise NotImplementedError
 
-    # Taking in
+    # Buffering
 
     def take_in(self, data: bytes) -> None:
         """Add bytes for the next flush. If too many wait for the client, it is closed by force."""

@@ -1,7 +1,7 @@
-"""What an app may hear of a client that exceeds its budget of frames and bytes, on the ordinary path.
+"""Tells an app that a client exceeds its budget of frames and bytes, on the ordinary path.
 
-An app that wants it takes `scope["extensions"][OVERLOAD]` and calls it with an `Overseer`, before or after it
-accepts. On the direct path the `Receiver` (`web.server.direct`) hears the same.
+An app that wants to know calls `scope["extensions"][OVERLOAD]` with an `Overseer`, before or after it
+accepts. On the direct path the `Receiver` (`web.server.direct`) gets the same calls.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Protocol
 
 OVERLOAD = "web.server.overload"
-"""Key in the `extensions` of a WebSocket's scope, where the server says when a client exceeds its budget."""
+"""The key in the `extensions` of a WebSocket's scope under which an app registers an `Overseer`."""
 
 
 class Overseer(Protocol):
-    """What is told that a client exceeds its budget, or closes. Neither call may block, or raise."""
+    """Is called when a client exceeds its budget, or closes. No method may block or raise."""
 
     def too_fast(self) -> None:
         """The client has exceeded its budget and is not read for a while. The app may tell it so."""

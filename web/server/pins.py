@@ -1,4 +1,4 @@
-"""The versions of the libraries on whose internals the edge leans, checked before any of it is used."""
+"""The versions of the libraries whose internals `web.server` uses, checked before it is imported."""
 
 from importlib.metadata import version
 
@@ -10,11 +10,11 @@ PINS = {
     "websockets": "17.4",
     "wsproto": "1.3",
 }
-"""Distribution to the minor version that was read and tested. Another one may work, or fail in silence."""
+"""The minor version of each distribution that was reviewed and tested. Others may work, or fail silently."""
 
 
 def check_pins(pins: dict[str, str]) -> None:
-    """Raises ImportError, saying what to install, unless each distribution is of its pinned minor version."""
+    """Raises ImportError, with what to install, unless each distribution has its pinned minor version."""
     for distribution, wanted in pins.items():
         found = version(distribution)
         if found != wanted and not found.startswith(f"{wanted}."):

@@ -1,8 +1,8 @@
 """One task for all direct sockets: it waits until some can be read or written, and gives each its turn.
 
-A task and a waiting place for each socket cost most of what a frame costs (measured: 25 of 60 µs); one task
-that asks the kernel about all of them at once costs a fraction of it, and less the busier it gets. Owns the
-epoll object, which sockets are open, and their deadlines; knows nothing of frames.
+A task that waits for each socket costs much of the price of a frame (measured: 25 of 60 µs). One task that
+asks the kernel about all sockets at once costs a fraction of that, and less per frame the busier the server
+is. Owns the epoll object, the set of open sockets, and their deadlines; knows nothing about frames.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ TURNS_AT_ONCE = 64
 """The most sockets that epoll returns at once: at about 30 µs each, 2 ms."""
 
 SLICE_S = 0.002
-"""How long sockets get turns before other tasks run, in real seconds, since the cost of a turn depends on the
-client."""
+"""How long sockets get turns before other tasks run, in real seconds, because the client determines how long
+a turn takes."""
 
 SECOND_SLICE_S = 0.00025
-"""The same for sockets that had their turn and have data left: they have said more than others at once."""
+"""The same for sockets that had their turn and have data left: they have sent more than others at once."""
 
 
 STALE_MAX = 100
-"""How many deadlines of sockets that have closed may wait among the others, beyond as many as are open."""
+"""The queue of deadlines may hold this many entries of closed sockets, beyond the number of open ones."""
 
 
 class Poller:
-    """The direct sockets of one server. `run` it once; it ends after `adopted_last` when all have gone."""
+    """The direct sockets of one server. Call `run` once; it ends after `adopted_last` and the last close."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
@@ -50,14 +50,14 @@ class Poller:
         self._has_last = False
 
     def __len__(self) -> int:
-        """How many sockets are open."""
+        """The number of open sockets."""
         return len(self._sockets)
 
     def adopt(self, sock: socket.socket, receiver: Receiver, unsent: bytes) -> None:
-        """Own an accepted WebSocket from now on; `unsent` is what is left of the handshake's answer.
+        """Take over an accepted WebSocket; `unsent` is the unsent rest of the handshake's answer.
 
-        While the server stops, the socket is closed once `receiver` has had its say. If the server was
-        cancelled, the socket is closed by force, and `receiver` never hears of it.
+        If the server is stopping, the socket is closed after `receiver.opened`. If the server was cancelled,
+        the socket is closed by force, and `receiver` is not called.
         """
         if self._epoll.closed:
             sock.close()
@@ -83,7 +83,9 @@ class Poller:
             self._epoll.close()
 
     async def _give_turns(self) -> None:
-        """Until a deadline has passed, or the server stops: a scope for each turn would cost a third more."""
+        """Give turns until a deadline has passed or the server stops, since a scope per turn costs a third
+        more.
+        """
         fd = self._epoll.fileno()
         while True:
             if self._again:
@@ -98,13 +100,13 @@ class Poller:
                     await trio.lowlevel.checkpoint()
                     now, until = trio.current_time(), perf_counter() + SLICE_S
                 socket = self._sockets.get(number)
-                if socket is not None:  # else it has closed meanwhile
+                if socket is not None:  # otherwise it has been closed meanwhile
                     self._turn(socket, events, now)
             if self._again:
                 self._give_second_turns(now)
 
     def _give_second_turns(self, now: float) -> None:
-        """Go on with sockets that had their turn and have data left: one at least, for a slice at most."""
+        """Continue with sockets that had their turn and have data left: at least one, for at most a slice."""
         until = perf_counter() + SECOND_SLICE_S
         for _ in range(len(self._again)):
             socket = next(iter(self._again))
@@ -123,7 +125,7 @@ class Poller:
             self._failed(socket, error)
 
     def make_room(self) -> bool:
-        """Close the oldest socket that is neither established nor quite new. False: there is none."""
+        """Close the oldest socket that is neither established nor new. Returns False if there is none."""
         while self._new:
             oldest, since = next(iter(self._new.items()))
             if oldest.is_established:
@@ -139,7 +141,7 @@ class Poller:
         return self._deadlines[0][0] if self._deadlines else inf
 
     def go_away(self) -> None:
-        """The server stops: close every socket, and every one that is adopted from now on, in good order."""
+        """The server stops: close every socket, and those adopted later, with a close frame."""
         self._is_stopping = True
         for open_one in list(self._sockets.values()):
             try:
@@ -148,23 +150,23 @@ class Poller:
                 self._failed(open_one, error)
 
     def adopted_last(self) -> None:
-        """No socket is adopted any more."""
+        """No more sockets will be adopted."""
         self._has_last = True
         self._waiting.cancel()
 
     def _failed(self, socket: DirectSocket, error: Exception) -> None:
-        """The failure of one socket remains its own."""
+        """Close one socket after its failure, which does not affect the others."""
         report(error)
         socket.lose()
 
     def _call_overdue(self) -> None:
-        """Call those whose deadline has passed; one that has moved since it was noted is noted anew."""
+        """Call `overdue` of sockets whose deadline has passed; queue one again if its deadline has moved."""
         now = trio.current_time()
         while self._deadlines and self._deadlines[0][0] <= now:
             noted_at, fd = heapq.heappop(self._deadlines)
             socket = self._sockets.get(fd)
             if socket is None or noted_at != socket.scheduled_at:
-                continue  # it has closed, or it was noted again, for an earlier time
+                continue  # it has closed, or is queued again for an earlier time
             socket.scheduled_at = inf
             if socket.deadline <= now:
                 try:
@@ -180,7 +182,7 @@ class Poller:
         self._epoll.modify(socket.fd, events)
 
     def schedule(self, socket: DirectSocket) -> None:
-        """Take note that the deadline of `socket` may have come nearer."""
+        """Record that the deadline of `socket` may have moved earlier."""
         deadline = socket.deadline
         if deadline < socket.scheduled_at and self._sockets.get(socket.fd) is socket:
             socket.scheduled_at = deadline
@@ -188,7 +190,7 @@ class Poller:
             self._waiting.deadline = min(self._waiting.deadline, deadline)
 
     def again(self, socket: DirectSocket) -> None:
-        """Let `socket` go on with the data that it has read, after the turns of other sockets."""
+        """Let `socket` handle the rest of its data after the turns of other sockets."""
         self._again[socket] = None
         if self._is_resting:
             self._is_resting = False

@@ -1,6 +1,6 @@
-"""Limits how long a client may take to read what waits for it, by pauses and by average rate.
+"""Limits how long a client may take to read the data that wait for it, by pauses and by average rate.
 
-Otherwise a client that reads a byte now and then would make the server keep a megabyte for it for ever. Pure.
+Otherwise a client that reads a byte now and then could make the server hold a megabyte without limit. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Progress:
         self.deadline = inf
 
     def made(self, now: float, sent: int) -> None:
-        """The client has taken `sent` bytes, perhaps none, and data are left.
+        """The client has read `sent` bytes, perhaps none, and data are left.
 
         Each byte extends the deadline by its time at `send_min_bytes_per_s`, up to `send_limit_s` from now.
         """

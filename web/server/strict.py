@@ -1,4 +1,4 @@
-"""A strict request parser: h11's, without its leniency, and without the memory that its errors keep alive.
+"""A strict request parser: h11's without its leniency, and without the references that its errors hold.
 
 If a proxy and a server parse the same bytes differently, one of them can be made to take a part of a request
 for another request (request smuggling). So an ambiguous request is refused, and its connection closed.
@@ -19,7 +19,7 @@ _FOLDED = re.compile(rb"\n[ \t]")
 
 
 class StrictBuffer(ReceiveBuffer):
-    """Lines end with CR LF alone, none is folded, and a length is given once (RFC 9112, 2.2, 5.2, 6.3)."""
+    """Lines must end with CR LF, may not be folded, and give a length once (RFC 9112, 2.2, 5.2, 6.3)."""
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
         """The lines of a head, or of the trailers of a chunked body, if all of them have arrived."""

@@ -1,8 +1,8 @@
-"""One WebSocket: the handshake, then frames between the wire and the app, none of which can be too large.
+"""One WebSocket: the handshake, then frames of limited size between the socket and the app.
 
-This is the ordinary path, for any ASGI app. An app that asks for the direct one (`web.server.direct`) gets no
-further here than to the acceptance. No extension is negotiated: a few kilobytes that inflate to a few hundred
-megabytes are no message.
+This is the ordinary path, for any ASGI app. If an app chooses the direct path (`web.server.direct`), this
+module only handles the handshake. The server negotiates no extension: with compression, a few kilobytes could
+inflate to hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -37,23 +37,24 @@ Headers = list[tuple[bytes, bytes]]
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*")
 
 FAILED = "web.server.failed"
-"""Key in a scope's `extensions`, which an app sets when its handler has raised: the close code is 1011."""
+"""The key in a scope's `extensions` that an app sets when its handler has raised: the close code is 1011."""
 
 
 class WayOut(Protocol):
-    """What a WebSocket needs of its connection to leave it for the direct path."""
+    """The methods of a connection that a WebSocket uses to change to the direct path."""
 
     def stop_reading(self) -> None:
-        """The acceptance is about to be sent: what comes from now on is for the receiver."""
+        """The acceptance is about to be sent: leave all later data to the receiver."""
 
     def give_away(self, receiver: Receiver) -> None:
-        """The acceptance has been sent: the socket is the receiver's."""
+        """The acceptance has been sent: hand over the socket."""
 
 
 class SizeLimit(Extension):
-    """Refuses a frame by its header, before any of its payload is kept, if its message would be too large.
+    """Refuses a frame by its header, before any payload is stored, if its message would be too large.
 
-    To wsproto an extension, because that is where it shows headers; nobody negotiates it, nothing is changed.
+    It is an extension of wsproto, because only extensions see headers; it is never negotiated and changes no
+    data.
     """
 
     name = "size-limit"
@@ -64,17 +65,17 @@ class SizeLimit(Extension):
         self._is_control = False
 
     def enabled(self) -> bool:
-        """Always: it needs nobody's consent."""
+        """Always True: the client need not agree."""
         return True
 
     def offer(self) -> bool:
-        """Never: it is no extension to anybody else."""
+        """Always False: the client never sees it."""
         return False
 
     def frame_inbound_header(
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:
-        """May be called again for the same header when its last bytes come late, so it counts nothing."""
+        """Checks the size. It counts nothing: wsproto may call it twice for a header that arrives late."""
         self._is_control = opcode.iscontrol()
         if opcode in (Opcode.TEXT, Opcode.BINARY):
             self._message_bytes = 0
@@ -85,14 +86,14 @@ class SizeLimit(Extension):
     def frame_inbound_payload_data(
         self, proto: FrameDecoder | FrameProtocol, data: bytes
     ) -> bytes | CloseReason:
-        """Counts the payload as it comes."""
+        """Counts the payload as it arrives."""
         if not self._is_control:
             self._message_bytes += len(data)
         return data
 
 
 class TrueBytes(bytes):
-    """An empty message that is not falsy: Quart takes `bytes or text`, and would make None of it."""
+    """An empty message that is truthy: Quart evaluates `bytes or text`, which would be None."""
 
     def __bool__(self) -> bool:
         return True
@@ -131,20 +132,20 @@ class WebSocket(WSStream):
         self._overseer = overseer
 
     def _offers(self) -> dict[str, Any]:
-        """What the app may call, by the key in its scope's `extensions`."""
+        """The functions that the app may call, by their keys in its scope's `extensions`."""
         direct = {} if self._way_out is None else {DIRECT: self._go_direct}
         return {OVERLOAD: self._tell_of_overload, **direct}
 
     async def handle(self, event: Event) -> None:
-        """Takes in the request, data, or that the connection has ended."""
+        """Handles the request, data, or the end of the connection."""
         if self.closed:
             return
         match event:
             case Request():
                 self.app = partial(_with_offers, self.app, self._offers())
                 await super().handle(event)
-                del self.app  # it may lead back to this stream
-                if self.closed:  # no valid handshake; it has been answered
+                del self.app  # it may refer to this stream
+                if self.closed:  # the handshake was invalid, and has been refused
                     await self.send(StreamClosed(stream_id=self.stream_id))
             case Body() | Data() if not self.handshake.accepted:
                 await self.hang_up(CloseReason.PROTOCOL_ERROR, "data before the handshake", status=400)
@@ -157,9 +158,9 @@ class WebSocket(WSStream):
                     await self.app_put({"type": "websocket.disconnect", "code": self._close_code()})
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        """Sends what the app says. Raises PeerGoneError if the client has gone, except for a close.
+        """Sends the app's message. Raises PeerGoneError if the client has disconnected, except for a close.
 
-        On the direct path there is nothing more to say here; a framework may close, as it does at every end.
+        On the direct path there is nothing more to send; a framework may still close, as it always does.
         """
         if not self._is_ending and not self._is_direct:
             await super().app_send(self._with_code(message))
@@ -167,20 +168,20 @@ class WebSocket(WSStream):
             raise PeerGoneError("the client has gone")
 
     def let_go(self) -> None:
-        """It is over: breaks what refers to itself in circles."""
+        """The connection has ended: breaks reference cycles."""
         self._let_go_of_parser()
         vars(self).clear()
 
     def _let_go_of_parser(self) -> None:
-        """Nothing is read any more: wsproto's object keeps a generator that refers to the object."""
+        """Breaks a cycle after the last read: wsproto's object holds a generator that refers to it."""
         if (connection := vars(self).get("connection")) is not None:
             connection._proto._parse_more = iter(())
 
     async def hang_up(self, code: int, reason: str | None, *, status: int = 503) -> None:
-        """Says why, tells the app, and ends the connection; before the handshake, with an HTTP status."""
+        """Sends the reason, tells the app, and ends the connection; before the handshake, sends `status`."""
         if self._is_ending or self._is_direct:
             return
-        # Set before anything is awaited: the app is not to answer in between.
+        # Set before the first await, so that the app cannot answer in between.
         self._is_ending = True
         self._code = int(code)
         match self.state:
@@ -191,28 +192,28 @@ class WebSocket(WSStream):
         await self.send(StreamClosed(stream_id=self.stream_id))
 
     def _with_code(self, message: Any) -> Any:
-        """The app's message; when it closes after its handler has raised, with the code for that."""
+        """The app's message, with the code 1011 if it closes after its handler has raised."""
         is_close = message is not None and message["type"] == "websocket.close"
         if is_close and FAILED in self.scope["extensions"]:
             return {**message, "code": CloseReason.INTERNAL_ERROR}
         return message
 
     def _close_code(self) -> int:
-        """What the app is told: the code that one side gave, or that none did."""
+        """The close code for the app: the one that either side sent, or the code for none."""
         if self._code is not None:
             return self._code
         has_closed = self.state in (ASGIWebsocketState.CLOSED, ASGIWebsocketState.HTTPCLOSED)
         return CloseReason.NORMAL_CLOSURE if has_closed else CloseReason.ABNORMAL_CLOSURE
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
-        """Hypercorn's, with a connection of ours: no extension but the limit. Or the end of this path."""
+        """As Hypercorn's, but with `SizeLimit` as the only extension; or changes to the direct path."""
         headers = self._answer(message.get("subprotocol"), message.get("headers", []))
         response = Response(
             stream_id=self.stream_id, status_code=HTTPStatus.SWITCHING_PROTOCOLS, headers=headers
         )
         if self._receiver is not None and self._way_out is not None:
             self._way_out.stop_reading()
-            self._is_direct = True  # before it is sent: from here on the receiver has the last word
+            self._is_direct = True  # set before the answer is sent: from here on only the receiver closes
             await self.send(response)
             self._way_out.give_away(self._receiver)
             return
@@ -223,9 +224,9 @@ class WebSocket(WSStream):
         await self.send(response)
 
     def _answer(self, subprotocol: str | None, additional: Iterable[tuple[bytes, bytes]]) -> Headers:
-        """The headers of the acceptance. Hypercorn's would negotiate extensions, for a connection of wsproto.
+        """The headers of the acceptance. (Hypercorn's method would negotiate extensions.)
 
-        Raises ValueError for a subprotocol or a header that may not be in it.
+        Raises ValueError for a subprotocol or a header that is not allowed.
         """
         key = self.handshake.key
         assert key is not None, "a handshake without one is not valid"
@@ -267,7 +268,7 @@ class WebSocket(WSStream):
             allowance.worked_off()
 
     async def _be_quiet(self, now: float, weight: float) -> None:
-        """The client exceeds its budget: wait, or hang up if this has gone on for too long."""
+        """The client exceeds its budget: wait, or close if it has done so for too long."""
         overseer, allowance = self._overseer, self._allowance
         if allowance.is_flood(now):
             if overseer is not None:
@@ -300,7 +301,7 @@ class WebSocket(WSStream):
         await self.app_put(message)
 
     async def _end(self, event: CloseConnection) -> None:
-        """The client has closed and gets its code back; or wsproto refuses what it sent, with a code."""
+        """Answer the client's close with the same code; or close with wsproto's code for a violation."""
         reason = event.reason
         if self._overseer is not None:
             self._overseer.closed(event.code)
@@ -310,7 +311,7 @@ class WebSocket(WSStream):
 
 
 async def _with_offers(app: AppWrapper, offers: dict[str, Any], scope: Scope, *channels: Any) -> None:
-    """Runs the app with what the server offers in its scope."""
+    """Runs the app with `offers` in its scope's extensions."""
     assert scope["type"] == "websocket"
     scope["extensions"].update(offers)
     await app(scope, *channels)
