@@ -38,5 +38,5 @@ def test_the_page_has_a_type_for_every_frame_and_what_it_contains() -> None:
     assert " * @property {number} [seq] " in module, "a hello is refused without a number"
 
 
-def test_the_diagram_in_the_readme_is_drawn_from_the_table() -> None:
-    assert f"```mermaid\n{diagram()}\n```" in (ROOT / "README.md").read_text()
+def test_the_diagram_of_states_is_drawn_from_the_table() -> None:
+    assert f"```mermaid\n{diagram()}\n```" in (ROOT / "docs" / "architecture.md").read_text()
