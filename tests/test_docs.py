@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,19 @@ def test_the_page_has_a_type_for_every_frame_and_what_it_contains() -> None:
 
 def test_the_diagram_of_states_is_drawn_from_the_table() -> None:
     assert f"```mermaid\n{diagram()}\n```" in (ROOT / "docs" / "architecture.md").read_text()
+
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+"""All that readers of the project are led to."""
+
+A_PATH = re.compile(r"`((?:actors|benchmarks|crowd|docs|studymatch|tests|tools|web)/[\w./-]*)`")
+A_LINK = re.compile(r"\]\(([\w./-]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = {ROOT / path for path in A_PATH.findall(text)} | {
+        page.parent / path for path in A_LINK.findall(text)
+    }
+    assert [path for path in named if not path.exists()] == []
