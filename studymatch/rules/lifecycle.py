@@ -7,7 +7,7 @@ bring it about; `move` is the only way through the table, and what the table doe
 `IllegalMoveError` and changes nothing. Which frames a browser may send in which state is data too
 (`ACCEPTS`), as is the sound that belongs to a state and the cue that goes with a cause.
 
-This module is pure: no clock, no tasks, no I/O. The README's diagram is drawn from it
+This module is pure: no clock, no tasks, no I/O. The diagram in `docs/architecture.md` is drawn from it
 (``python -m studymatch.rules.lifecycle`` prints it), and the page's states are checked against it.
 """
 
@@ -173,7 +173,7 @@ def move(source: State, target: State, cause: Cause | None) -> State:
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram, for the README."""
+    """The table as a Mermaid state diagram, for `docs/architecture.md`."""
     lines = ["stateDiagram-v2", f"    [*] --> {State.IDLE}"]
     for (source, target), causes in EDGES.items():
         label = ", ".join(
