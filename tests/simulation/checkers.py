@@ -23,7 +23,7 @@ from studymatch.rules.outbox import Outbox
 from studymatch.rules.pool import Ticket
 from studymatch.rules.records import LedgerMessage, SessionConnected, SessionEnded, SessionMatched
 from tests.simulation.checker import Checker
-from tests.simulation.partings import PARTINGS
+from tests.simulation.departures import DEPARTURES
 from tests.simulation.transcripts import (
     EveryMatchEnds,
     FailedMatchesCostNothing,
@@ -351,6 +351,6 @@ ALL: tuple[type[Checker], ...] = (
     WhoLeavesWaits,
     OnlyPlannedCrashes,
     NothingIsLeft,
-    *PARTINGS,
+    *DEPARTURES,
 )
 """The checkers of every run."""

@@ -56,7 +56,7 @@ class Plan:
     shutdowns: tuple[tuple[float, str], ...]
     calm_s: float = CALM_S
     scripts: tuple[Script, ...] = ()
-    parting: float = 0.0
+    departure: float = 0.0
 
     @staticmethod
     def scripted(scripts: tuple[Script, ...]) -> Plan:
@@ -82,7 +82,7 @@ class Plan:
         )
 
     @staticmethod
-    def draw(chance: random.Random, of_parting: random.Random) -> Plan:
+    def draw(chance: random.Random, of_departure: random.Random) -> Plan:
         """Most seeds have few kinds of faults, so that what each does is seen; some have all at once.
 
         How often pages say that they go is of a chance of its own: the rest does not depend on it.
@@ -118,7 +118,7 @@ class Plan:
             ),
             jumps=tuple((at, chance.uniform(1, 40)) for at in moments(2, 0.2)),
             shutdowns=tuple((at, chance.choice(["restart", "restart", "stop"])) for at in moments(2, 0.2)),
-            parting=of_parting.choice([0.0, 0.01, 0.05, 0.2]),
+            departure=of_departure.choice([0.0, 0.01, 0.05, 0.2]),
         )
 
 

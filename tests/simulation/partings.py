@@ -26,7 +26,7 @@ class Gone:
     """A page has said that it goes, and closed its connection. `looked`: everybody has had a turn since."""
 
     at: float
-    life: int
+    server_run: int
     key: str
     looked: bool = False
 
@@ -47,7 +47,7 @@ class PagesThatGo(Checker):
         if wire.farewell and wire.code is None and user is not None and self._is_newest(wire):
             # A conversation may end after its connection, with what was still to be sent.
             at = trio.current_time() if user._inbox.outgoing.present else user._inbox._away_since
-            self._gone[wire.person] = Gone(at, self.world.lives, user.key)
+            self._gone[wire.person] = Gone(at, self.world.server_runs, user.key)
 
     def _is_newest(self, wire: Wire) -> bool:
         """Whether no later connection of this person was greeted, or has asked to be and may be attached."""
@@ -59,7 +59,7 @@ class PagesThatGo(Checker):
     def rest(self) -> None:
         for person, gone in list(self._gone.items()):
             user = self.world.users().get(person)
-            if user is None or user.key != gone.key or gone.life != self.world.lives:
+            if user is None or user.key != gone.key or gone.server_run != self.world.server_runs:
                 del self._gone[person]
                 continue
             inbox = user._inbox
@@ -85,7 +85,7 @@ class PagesThatGo(Checker):
         if cause is SessionCause.ENDED and not any(it.farewell for it in wires):
             self.violated(f"{by} is said to have ended {session}, and neither said so nor that they go")
         gone, time_is_up = self._gone.get(by), user._inbox.scope.deadline <= now
-        if gone is None or gone.life != self.world.lives or not time_is_up:
+        if gone is None or gone.server_run != self.world.server_runs or not time_is_up:
             return
         if user.state in IN_SESSION and now < gone.at + self.world.settings.closed_page_grace_s - TOLERANCE_S:
             self.violated(f"{by} has had {now - gone.at:.1f} s to come back to {session}")
@@ -164,4 +164,4 @@ class CountsAreTrue(Checker):
                 self.violated(f"{person} was told {told}, and here are {self._truth}")
 
 
-PARTINGS: tuple[type[Checker], ...] = (PagesThatGo, CountsAreTrue)
+DEPARTURES: tuple[type[Checker], ...] = (PagesThatGo, CountsAreTrue)

@@ -56,7 +56,7 @@ class Manner(Enum):
     PLAIN = "it knows of no numbers"
 
 
-class Parting(Enum):
+class Departure(Enum):
     """What follows when a page has said that it goes."""
 
     CLOSED = "it is closed for good"
@@ -99,7 +99,7 @@ class Page:
     kept: list[Said] = field(default_factory=list)
     greeted_on: Wire | None = None
     greeted_at: float = 0.0
-    parting: Parting | None = None
+    departure: Departure | None = None
 
     def say(self, wire: Wire, frame: Frame) -> None:
         """Say it now, or what is numbered, once there is a welcome on this connection."""
@@ -165,7 +165,7 @@ class Human:
         self.never_connects = self.chance.random() < world.plan.never_connects
         # Of a chance of its own: what everybody does must not depend on which programs there are.
         self.manner = random.Random(f"{world.seed} {self.name}").choice(self.manners)
-        self.parting = random.Random(f"{world.seed} {self.name} parting")
+        self.departures = random.Random(f"{world.seed} {self.name} parting")
 
     async def live(self) -> None:
         """One tab after another until the world is over."""
@@ -185,12 +185,12 @@ class Human:
                 closed = await self.sit(page, wire)
             finally:
                 page.wire = None
-            if closed or page.parting is Parting.CLOSED or self.has_enough():
+            if closed or page.departure is Departure.CLOSED or self.has_enough():
                 self.world.story(f"{self.name} closes the tab")
                 return
             if self.world.quiet:
                 await trio.sleep(0.1)
-            elif page.parting is Parting.RELOADED:
+            elif page.departure is Departure.RELOADED:
                 await self.load_again()
             else:
                 await self.stay_away()
@@ -205,7 +205,7 @@ class Human:
 
     async def load_again(self) -> None:
         """Until the page has been reloaded: mostly within the grace for that."""
-        await trio.sleep(self.parting.choice([0.0, 0.1, 0.5, 3.0, 4.5, 8.0]))
+        await trio.sleep(self.departures.choice([0.0, 0.1, 0.5, 3.0, 4.5, 8.0]))
         if self.world.plan.lockstep:
             await self.in_step()
 
@@ -271,8 +271,8 @@ class Human:
         """Do one thing, or nothing. True: the connection was lost."""
         plan, wild = self.world.plan, 1.0 if self.world.quiet else self.chance.random()
         vanishing = plan.vanishing * (0.8 if self.flaky else 0.2)
-        page.parting = None
-        if not self.world.quiet and self.parting.random() < plan.parting:
+        page.departure = None
+        if not self.world.quiet and self.departures.random() < plan.departure:
             return self.part(page, wire)
         if wild < vanishing:
             how = self.chance.choice(["close", "break", "silent"])
@@ -290,9 +290,9 @@ class Human:
 
     def part(self, page: Page, wire: Wire) -> bool:
         """The page says that it goes. True: it does."""
-        page.parting = self.parting.choice(list(Parting))
+        page.departure = self.departures.choice(list(Departure))
         self.say(page, wire, "leaving")
-        if page.parting is Parting.STAYED:
+        if page.departure is Departure.STAYED:
             return False
         wire.lose("close")
         return True

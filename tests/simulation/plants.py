@@ -1,7 +1,7 @@
 """Bugs to plant, so that the oracle is known to notice them.
 
 Each is a real mistake that somebody could make in the product, as a patch that is on for one run. Nothing
-here is reachable from the product. `leaks.py`, `counts.py` and `crowds.py` have more of them.
+here is reachable from the product. The modules `plants_of_*.py` have more of them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from studymatch.rules.lifecycle import SessionCause, State
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.person_state import PersonState
 from studymatch.rules.pool import Pool
-from tests.simulation.counts import COUNTS
-from tests.simulation.crowds import CROWDS
-from tests.simulation.leaks import LEAKS
 from tests.simulation.planting import Plant, on
+from tests.simulation.plants_of_departures import CROWDS
+from tests.simulation.plants_of_leaks import LEAKS
+from tests.simulation.plants_of_numbers import COUNTS
 
 
 def no_ring_on_a_closing_door() -> Any:

@@ -8,7 +8,7 @@ Scheduling is seeded too, so the same seed is the same run, step by step, on eve
     world.py        one run: the hall, its people, the faults, the checkers
     people.py       what simulated people do
     scripts.py      people who follow a script, and small scenes
-    partings.py     pages that say that they go, and what the oracle holds of them
+    departures.py   pages that say that they go, and what the oracle holds of them
     network.py      connections that delay, stall, break and go silent
     store.py        a store that is slow, down, or fails after it has committed
     faults.py       what goes wrong, and when: drawn by the seed
@@ -19,9 +19,9 @@ Scheduling is seeded too, so the same seed is the same run, step by step, on eve
     checkers.py     the oracle: one small object for each thing that must hold
     transcripts.py  the part of it that reads what reaches people
     plants.py       bugs to plant, so that the oracle is known to notice them
-    leaks.py        more of them: what stays behind, and whom it reaches
-    counts.py       more of them: the numbers of frames
-    crowds.py       more of them: pages that go, and how many people are here
+    plants_of_leaks.py       more of them: what stays behind, and whom it reaches
+    plants_of_numbers.py     more of them: the numbers of frames
+    plants_of_departures.py  more of them: pages that go, and how many people are here
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class World(trio.abc.Instrument):
         )
         self.beginnings = 0
         self.clock = clock_that_tells(self._rest)
-        self.lives = 0
+        self.server_runs = 0
         self.trace: list[str] = []
         self.lines = WatchedLines(self.story)
         self.violations: list[str] = []
@@ -270,7 +270,7 @@ class World(trio.abc.Instrument):
         chance = Chance(new_id=lambda: f"s{next(self._ids)}", new_key=lambda: f"key {next(self._ids)}")
         async with open_hall(self.settings, ledger, chance=chance, journal_for=self.lines.journal) as hall:
             self._hall = hall
-            self.lives += 1
+            self.server_runs += 1
             self._reception = Reception(hall, self._tokens.get, self.settings, self.lines.journal)
             hall.restore(self._left, away_s=0.0, debts=self._owed)
             self._left, self._owed = (), ()
