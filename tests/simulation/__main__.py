@@ -1,15 +1,15 @@
 """Runs seeds: ``python -m tests.simulation`` (`make sim`).
 
-    python -m tests.simulation --seeds 1000 --minutes 5     new seeds, until either is used up
-    python -m tests.simulation --from-commit 1f2e3d         those of a commit, which are others for the next
-    python -m tests.simulation --seed 4711                  one seed: what was violated
-    python -m tests.simulation --seed 4711 --story          and its story, as it happened
+    python -m tests.simulation --seeds 1000 --minutes 5     so many seeds, for at most so long
+    python -m tests.simulation --from-commit 1f2e3d         the seeds of a commit
+    python -m tests.simulation --seed 4711                  one seed: its violations
+    python -m tests.simulation --seed 4711 --story          and every event in order
     python -m tests.simulation --seed 4711 --story --about P2 s17
     python -m tests.simulation --scene "a call, and a skip" --strike "Ada" "crashes on a message" 3 --story
     python -m tests.simulation --plants                     what finds each planted bug, and how soon
-    python -m tests.simulation --renew                      write anew what some seeds lead to (`outlines.py`)
+    python -m tests.simulation --renew                      rewrite the outlines of some seeds (`outlines.py`)
 
-Each failure is one line with the command that repeats it. The exit code is 1 if there was one.
+It prints one line for each failure, with the command that repeats it. The exit code is 1 if there was one.
 """
 
 from __future__ import annotations
@@ -53,38 +53,39 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=200, help="how many seeds (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=200, help="number of seeds (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument(
-        "--from-commit", metavar="HASH", help="draw the first from the hash of a commit, and say which it is"
+        "--from-commit", metavar="HASH", help="derive the first seed from the hash of a commit, and print it"
     )
-    parser.add_argument(
-        "--minutes", type=float, default=10.0, help="at most this long (default: %(default)s)"
-    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="time limit (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="run this one seed")
     parser.add_argument("--scene", choices=SCENES, metavar="NAME", help="play this one scene")
     parser.add_argument(
-        "--strike", nargs=3, metavar=("WHO", "WHAT", "TURN"), help="what goes wrong in it, and which time"
+        "--strike",
+        nargs=3,
+        metavar=("WHO", "WHAT", "TURN"),
+        help="the fault to inject in the scene, and at which occurrence",
     )
-    parser.add_argument("--plants", action="store_true", help="plant each bug, and say which seed finds it")
+    parser.add_argument("--plants", action="store_true", help="plant each bug, and print which seed finds it")
     parser.add_argument(
-        "--renew", action="store_true", help="write outlines.json anew: what some seeds lead to"
+        "--renew", action="store_true", help="rewrite outlines.json, the outlines of some seeds"
     )
-    parser.add_argument("--story", action="store_true", help="tell what happened in it")
+    parser.add_argument("--story", action="store_true", help="print every event of the run")
     parser.add_argument(
-        "--about", nargs="*", default=[], help="tell only what concerns these people or sessions"
+        "--about", nargs="*", default=[], help="print only events of these people or sessions"
     )
     given = parser.parse_args()
     if given.from_commit is not None and not re.fullmatch("[0-9a-f]{6,64}", given.from_commit):
         parser.error("--from-commit needs the hash of a commit, in hexadecimal")
     if given.strike and not (given.scene and given.strike[2].isdecimal()):
-        parser.error("--strike needs a --scene, and as its last word a number: which time it is to happen")
+        parser.error("--strike needs a --scene, and a number as its third value: at which occurrence")
     return given
 
 
 def _scene(given: argparse.Namespace) -> int:
-    """One scene, perhaps with one thing going wrong."""
+    """Play one scene, perhaps with one fault."""
     if given.strike is None:
         return _one(play(given.scene), given)
     who, what, turn = given.strike
@@ -107,7 +108,7 @@ def _one(report: Report, given: argparse.Namespace) -> int:
 
 
 def _plants(given: argparse.Namespace) -> int:
-    """How many seeds each planted bug takes."""
+    """Print how many seeds it takes to find each planted bug."""
     missed = 0
     for plant in PLANTS:
         found = find(plant, given.seeds)
@@ -148,7 +149,7 @@ def _many(given: argparse.Namespace) -> int:
 
 
 def _progress(done: int, seeds: int, elapsed_s: float) -> None:
-    """A bar on a terminal, a line now and then elsewhere."""
+    """Show a bar on a terminal, and a line now and then elsewhere."""
     so_far = f"{done}/{seeds}, {60 * done / elapsed_s:.0f} a minute"
     if sys.stderr.isatty():
         filled = BAR * done // seeds

@@ -1,9 +1,10 @@
-"""What a checker is: a small object that looks on at one run, and tells its world of a violation.
+"""The interface of checkers: small objects that observe one run, and report violations to its world.
 
-It is told of moments: `step` (a task has run until it waits), `rest` (everybody waits, and time is about to
-pass), `told` (a frame has reached a page), `recorded` (the ledger is told something), `closed` (a
-connection has come to its end at the server), `calm` (faults have stopped and time has passed), `deserted`
-(everybody has left, and the hall is still open), `end` (the hall has closed). It raises nothing.
+The world calls a checker at these moments: `step` (a task has run until it waits), `rest` (all tasks wait,
+and the clock is about to jump), `told` (a frame has reached a page), `recorded` (the ledger has received a
+record), `closed` (a connection has ended at the server), `calm` (faults have stopped and time has passed),
+`deserted` (everybody has left, and the hall is still open), `end` (the hall has closed). A checker raises
+nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Checker:
-    """Notices nothing. The name of a checker is the name of its class."""
+    """Checks nothing; the base class. The name of a checker is that of its class."""
 
     def __init__(self, world: World) -> None:
         self.world = world

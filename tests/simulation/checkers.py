@@ -1,6 +1,7 @@
-"""The oracle: what must hold, one small object for each thing, apart from whatever brings it about.
+"""The oracle: one small checker for each property that must hold, independent of the product's code.
 
-These look into the hall and its database; `transcripts.py` has those that read what reaches people.
+These checkers inspect the hall and its database; those in `transcripts.py` read the frames that pages
+receive.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ TOLERANCE_S = 1e-6
 
 
 class LinksAreMutual(Checker):
-    """The partner of my partner is me, at every step; nobody is linked with themselves or with two."""
+    """At every step links are mutual, and nobody is linked with themselves or with two people."""
 
     def step(self) -> None:
         partners: Counter[str] = Counter()
@@ -63,7 +64,7 @@ class LinksAreMutual(Checker):
 
 
 class PartnersAgree(Checker):
-    """At rest, two in one session are each other's partner, and both are in it."""
+    """At rest, the two people of a session are each other's partner, and both are in it."""
 
     def rest(self) -> None:
         users = self.world.users()
@@ -85,7 +86,7 @@ class PartnersAgree(Checker):
 
 
 class EverybodyIsSomewhere(Checker):
-    """At rest, whoever is connected has an actor that knows so; nobody talks to somebody who has gone."""
+    """At rest, every connected person has an actor that considers them present."""
 
     def rest(self) -> None:
         users = self.world.users()
@@ -100,7 +101,7 @@ class EverybodyIsSomewhere(Checker):
 
 
 class TicketsAreTheSearching(Checker):
-    """At rest, the tickets in the pool are those of the people who search and are present, once each."""
+    """At rest, the pool holds one ticket for each person who searches and is present, and no others."""
 
     def rest(self) -> None:
         pool = self.world.pool
@@ -124,7 +125,7 @@ class TicketsAreTheSearching(Checker):
 
 
 class Progress(Checker):
-    """At rest, no two who fit search, unless they are kept apart and one has not yet waited for that."""
+    """At rest, no two people who fit are searching, unless they are still kept apart."""
 
     def rest(self) -> None:
         if self.world.pool is None:
@@ -140,7 +141,7 @@ class Progress(Checker):
 
 
 class WaitingTimeIsKept(Checker):
-    """A search that goes on counts on: through absences, crashes of the matcher, and matches that fail."""
+    """A search keeps its waiting time through absences, crashes of the matcher, and failed matches."""
 
     def rest(self) -> None:
         pool = self.world.pool
@@ -157,7 +158,7 @@ class WaitingTimeIsKept(Checker):
 
 
 class PagesAgree(Checker):
-    """At rest, what a present page was last told is the truth."""
+    """At rest, the last state that a present page received is that of its actor."""
 
     def rest(self) -> None:
         for person, user in self.world.users().items():
@@ -176,7 +177,7 @@ class PagesAgree(Checker):
 
 
 class Recorded(Checker):
-    """Every session is recorded once, in order: matched, perhaps connected, ended."""
+    """Every session is recorded once, in order: matched, connected if there was a call, ended."""
 
     def end(self) -> None:
         store = self.world.store
@@ -202,15 +203,16 @@ class Recorded(Checker):
                     self.violated(f"{page.person.id} was told of {about}, which is not recorded")
                 elif told.frame.get("state") == "connected" and store.rows[about].connected_at is None:
                     self.violated(f"{about} was connected, and is not recorded so")
-        # A life that begins cannot know whether the one before had already told of an end that one of the
-        # two had not heard of; it tells of it again, and the store keeps the first. Nobody else may.
+        # After a restart the server cannot know whether the process before had already recorded an end that
+        # one of the two was not told of. It records the end again, and the store keeps the first. Nothing
+        # else may record an end twice.
         for session, ends in self.world.ends.items():
             if ends != 1:
                 self.violated(f"{session} was told to the ledger as ended {ends} times")
 
 
 class EverybodyIsServed(Checker):
-    """After the faults have stopped, everybody is in a call, but for those whom nobody fits."""
+    """After the faults have stopped, everybody is in a call, except people whom nobody fits."""
 
     def calm(self) -> None:
         users = self.world.users()
@@ -223,11 +225,11 @@ class EverybodyIsServed(Checker):
 
 
 class WhoLeavesWaits(Checker):
-    """Who left more matches before a call than are free is not matched again at once; nobody else waits.
+    """People who left too many matches before a call have to wait before the next; others do not.
 
-    It counts by itself, from what is recorded: at most one a minute is forgiven, and one for each call. A
-    match that is lost in the moment in which it is made does not count: that person never heard of it, and
-    their search goes on. A restart forgives nothing, unless nothing was handed over.
+    This checker counts by itself, from the records: at most one match a minute is free, and one for each
+    call. A match whose person is lost in the same moment does not count: they were never told of it, and
+    their search goes on. A restart resets no count, unless the hall handed nothing over.
     """
 
     LEFT = (SessionCause.SKIPPED, SessionCause.ENDED, SessionCause.LOST, SessionCause.CONNECT_FAILED)
@@ -258,9 +260,9 @@ class WhoLeavesWaits(Checker):
                     self._check(person)
 
     def _was_answered(self, session: str, by: str) -> bool:
-        """Whether the partner was there all the time, and their page has said something, or could still.
+        """Whether the partner was connected all the time, and their page has sent something, or still could.
 
-        What it says in the moment of the end may come before it or after it.
+        What it sends in the moment of the end may arrive before or after the end.
         """
         first, second = self.world.matched[session]
         mate = second if by == first else first
@@ -286,7 +288,7 @@ class WhoLeavesWaits(Checker):
 
 
 class OnlyPlannedCrashes(Checker):
-    """Nobody crashes but those whom the plan made crash."""
+    """No actor crashes, except those that the plan made crash."""
 
     def end(self) -> None:
         for line in self.world.lines.events("crashed"):
@@ -295,11 +297,12 @@ class OnlyPlannedCrashes(Checker):
 
 
 class NothingIsLeft(Checker):
-    """When all have left, an open hall holds nothing more than before the first one came.
+    """When everybody has left, an open hall holds no more objects and tasks than before the first person
+    came.
 
-    Counted are the objects there are, however they are held, and the tasks that run. Both are compared with
-    the first moment at which everybody waits: nobody has connected by then. The collector is off meanwhile
-    (see `world.run`): what only it would find, because it refers to itself in a circle, is left too.
+    This checker counts the live objects of the product's types and the running tasks, and compares them with
+    the first moment of rest, at which nobody has connected. The garbage collector is off (see `world.run`),
+    so objects in reference cycles count as left, too.
     """
 
     KINDS = (User, Inbox, Session, Pairing, Door, Mailbox, Ticket, Outbox, Conversation)

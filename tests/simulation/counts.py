@@ -1,4 +1,4 @@
-"""More bugs to plant: in the counting of frames, of those that a page says and of those that it is told."""
+"""More bugs to plant: in the numbers of frames, of those that a page sends and of those that it receives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.simulation.planting import Plant, on
 
 
 def a_count_takes_no_turn() -> Any:
-    """Two seeds that nobody had run found it: it uses a number after the state was saved for a restart."""
+    """A number is used after the state was saved for a restart. Two new seeds once found this bug."""
 
     def count(self: User) -> None:
         self._inbox._count()
@@ -31,7 +31,7 @@ def what_was_heard_is_not_handed_over() -> Any:
 
 
 def heard_when_it_is_told() -> Any:
-    """It counts before the actor has had its turn, which may never come."""
+    """A frame counts as handled before the actor has had its turn, which may never come."""
 
     def tell(self: User, line: Any, frame: Any) -> None:
         inbox = self._inbox
@@ -63,7 +63,7 @@ def a_new_actor_has_heard_what_the_former_one_did() -> Any:
 
 
 def a_refusal_does_not_count() -> Any:
-    """What is answered by an error, or comes too late, is answered again when it is said again."""
+    """A frame that was refused, or came too late, is answered again when it is sent again."""
     original = Inbox.handle_in_place
 
     def settles(self: Inbox, message: Any) -> bool:
@@ -81,7 +81,7 @@ def kind_of_frame(message: FrameIn) -> str | None:
 
 
 def a_restart_counts_what_the_former_life_had_no_turn_for() -> Any:
-    """What waits in the mailbox when everybody's state is saved: nobody will ever deal with it."""
+    """A frame counts that still waited in the mailbox when the state was saved: it is never handled."""
     original = User.save
 
     def save(self: User) -> Any:
@@ -93,7 +93,7 @@ def a_restart_counts_what_the_former_life_had_no_turn_for() -> Any:
 
 
 def heard_a_moment_before_it_is_dealt_with() -> Any:
-    """In that moment the state may be saved for a restart: the frame counts, and led to nothing."""
+    """The state may be saved for a restart in between: then the frame counts, but had no effect."""
     original = Inbox.next
 
     async def wait(self: Inbox, in_place: Any = nothing) -> Any:

@@ -1,4 +1,4 @@
-"""More bugs to plant: in what becomes of pages that go, and in the count of people."""
+"""More bugs to plant: in the handling of pages that are closed, and in the count of people."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def a_closed_page_is_waited_for_like_a_lost_one() -> Any:
 
 
 def a_page_that_stays_is_taken_for_gone() -> Any:
-    """What it says afterwards does not take it back."""
+    """Frames that it sends afterwards do not cancel its `leaving`."""
     original = Inbox.handle_in_place
 
     def settles(self: Inbox, message: Any) -> bool:
@@ -50,7 +50,7 @@ def people_who_are_back_are_counted_away() -> Any:
 
 
 def people_who_search_are_told_later() -> Any:
-    """Only at the next count for everybody."""
+    """They get the count only with the next one for everybody."""
     original = Inbox.enter
 
     def enter(self: Inbox, current: Any) -> None:
@@ -61,7 +61,7 @@ def people_who_search_are_told_later() -> Any:
 
 
 def a_count_that_came_back_is_not_told() -> Any:
-    """Who was told another one in between keeps it."""
+    """A person who got another count in between keeps that one."""
     return on(Inbox, "lacks", lambda self, presence: self.outgoing.counted is None)
 
 

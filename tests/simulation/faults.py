@@ -1,8 +1,8 @@
-"""What goes wrong in a run, and when: drawn by the seed, before the run begins.
+"""The faults of a run, and when they occur: drawn from the seed before the run begins.
 
-Every fault is one that happens to real systems, at a place where it really can: an actor crashes at the
-beginning of a turn, or is cancelled where it waits; the matcher crashes before or after its pool has
-changed; the database fails before or after its commit.
+Every fault is one of real systems, at a point where it can really occur: an actor crashes at the beginning of
+a turn, or is cancelled where it waits; the matcher crashes before or after its pool has changed; the database
+fails before or after its commit.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import NamedTuple
 CALM_S = 120.0
 """How long people may take to find each other once the faults have stopped.
 
-The longest way: a connection that went silent (62.5 s), its grace (15 s), a match that does not become a call
-(15 s), and being kept apart (5 s).
+The longest case: a connection that went silent (62.5 s), its grace (15 s), a match that does not become a
+call (15 s), and the time apart (5 s).
 """
 
 TICK_S = 0.5
-"""People who follow a script do one thing at each of these moments."""
+"""The interval in seconds between two words of a script."""
 
 
 class PlannedError(Exception):
-    """A crash that the plan asked for."""
+    """A planned crash."""
 
 
 class Script(NamedTuple):
-    """What one person does, a word at each tick; `scripts.Actor` knows the words."""
+    """The actions of one person, one word for each tick; `scripts.Actor` defines the words."""
 
     name: str
     words: tuple[str, ...]
@@ -35,7 +35,7 @@ class Script(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What one seed has in store for its hall. Rates are probabilities, times are seconds."""
+    """The settings and faults of one seed. Rates are probabilities, times are seconds."""
 
     people: int
     duration_s: float
@@ -60,7 +60,7 @@ class Plan:
 
     @staticmethod
     def scripted(scripts: tuple[Script, ...]) -> Plan:
-        """No faults, and people who do what is written, all at the same moments."""
+        """A plan without faults, whose people follow scripts, all at the same moments."""
         ticks = max(len(script.words) for script in scripts)
         nothing = dict.fromkeys(("impatience", "vanishing", "mischief", "stalling", "slow_reading"), 0.0)
         return Plan(
@@ -83,9 +83,9 @@ class Plan:
 
     @staticmethod
     def draw(chance: random.Random, of_departure: random.Random) -> Plan:
-        """Most seeds have few kinds of faults, so that what each does is seen; some have all at once.
+        """Draw a plan. Most seeds have few kinds of faults, so that each has visible effects; some have all.
 
-        How often pages say that they go is of a chance of its own: the rest does not depend on it.
+        `of_departure` draws how often pages say `leaving`, so that the rest does not depend on it.
         """
         duration_s = chance.choice([20.0, 40.0, 80.0])
 
@@ -124,7 +124,7 @@ class Plan:
 
 @dataclass
 class Countdown:
-    """Strikes at given counts of something that happens again and again."""
+    """Fires at given counts of a repeated event."""
 
     strikes: tuple[int, ...]
     count: int = field(default=0)

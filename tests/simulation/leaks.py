@@ -1,4 +1,4 @@
-"""More bugs to plant: what stays behind, what reaches the wrong ears, and who is connected twice."""
+"""More bugs to plant: objects that stay in memory, frames for the wrong person, people connected twice."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def matcher_remembers_a_ticket() -> Any:
 
 
 def door_is_not_taken_off_the_desk() -> Any:
-    """The desk keeps the doors of those who were matched."""
+    """The matcher's door (`desk`) keeps its links with the doors of people who were matched."""
     original = Matcher._pair
 
     def pair(self: Matcher, desk: Any, first: Any, second: Any) -> None:
@@ -78,7 +78,7 @@ def session_and_stage_hold_each_other() -> Any:
 
 
 def mailbox_keeps_what_nobody_reads() -> Any:
-    """News that came through a door leads back to the mailbox, whose reader has gone."""
+    """A message that came through a door refers to the mailbox whose reader has ended."""
     return on(Mailbox, "discard", Mailbox.close)
 
 
@@ -140,7 +140,7 @@ def newest_connection_loses() -> Any:
 
 
 def connections_hear_nothing_of_a_crash() -> Any:
-    """The first bug that a sweep found: somebody stays connected to an actor that has gone."""
+    """The first bug that a sweep found: a connection stays open though its actor has ended."""
     original = User.attach
 
     def attach(self: User, line: Any, seq: int | None) -> bool:
@@ -152,12 +152,12 @@ def connections_hear_nothing_of_a_crash() -> Any:
 
 
 def words_in_flight_are_lost_in_a_restart() -> Any:
-    """The second: what an actor had been told, and not yet passed on, when the hall closed."""
+    """The second: messages are lost that an actor had not yet passed on when the hall closed."""
     return on(User, "_unheard", lambda self: ())
 
 
 def rests_when_the_limit_and_the_loss_coincide() -> Any:
-    """The first bug that a seed found: the limit passed in the moment in which the partner was lost."""
+    """The first bug that a seed found: the limit passed in the same moment in which the partner was lost."""
     original = Session._leave
 
     def leave(self: Session, cause: Any, wish: Any, overtaken: Any, **more: Any) -> Any:
@@ -176,7 +176,7 @@ def a_failed_match_costs_the_waiting_time() -> Any:
 
 
 def partner_pays_for_the_skip() -> Any:
-    """Who was left is blamed, and whoever leaves goes on at once."""
+    """The person who was left has to wait, and the one who left does not."""
     return on(pairing_module, "_to_blame", lambda by, mate, left: (mate,))
 
 
@@ -192,7 +192,7 @@ def coming_again_ends_the_wait() -> Any:
 
 
 def search_is_let_before_the_wait_is_over() -> Any:
-    """The page is told how long to wait, and a search that is sent earlier begins all the same."""
+    """The page is told how long to wait, but an earlier search begins nevertheless."""
     return on(User, "_may_search", lambda self, search: True)
 
 

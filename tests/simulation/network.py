@@ -1,11 +1,11 @@
 """Connections between a simulated browser and the reception: they delay, stall, break and go silent.
 
 A `Wire` is one WebSocket. The reception has one end (it is a `web.reception.Socket`), a simulated page the
-other. Frames stay in order, as on TCP. Each way of losing a connection is one that real ones have:
+other. Frames stay in order, as on TCP. A connection is lost in one of the ways of real ones:
 
     close   the browser closes; the server reads the end
-    break   the stack cancels the handler, as Quart does when the browser has gone
-    silent  half-open: nothing arrives any more, in either direction, and nobody is told
+    break   the server cancels the handler, as Quart does when the browser has disconnected
+    silent  half-open: no more data arrive in either direction, and neither side is told
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 import trio
 
 SEND_LIMIT_S = 10.0
-"""How long the real server lets a send wait for a browser that does not read (`ServerLimits`)."""
+"""How long a send of the real server may wait for a browser that does not read (`ServerLimits`)."""
 
 FAREWELL = json.dumps({"type": "leaving"})
-"""What a page says that goes."""
+"""The last frame of a page that is closed or reloaded."""
 
 Frame = dict[str, Any]
 
@@ -60,9 +60,9 @@ class Pipe:
 
 
 class Wire:
-    """One connection of `person`. `delay_s` each way; a slow reader takes `read_s` for each frame.
+    """One connection of `person`. `delay_s` is the latency of each direction, `read_s` the page's per frame.
 
-    `scope` is the life of the conversation at the server's end; `acts` is called wherever it waits.
+    `scope` cancels the conversation at the server's end; `acts` is called wherever that waits.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class Wire:
         self.delay_s = delay_s
         self.read_s = read_s
         self.slow = read_s > 0
-        self.farewell = False  # whether the last words that the server read are that the page goes
-        self.saved = False  # whether the next life of the server knows what was read: nothing more counts
-        self.heard_at = -1.0  # when the server read its first words; before that, negative
+        self.farewell = False  # whether the last frame that the server read is `leaving`
+        self.saved = False  # whether the state was saved for a restart: later frames do not count
+        self.heard_at = -1.0  # when the server read its first frame; negative before
         self.greeted = False
         self.busy = False
         self.over = False
@@ -132,7 +132,7 @@ class Wire:
         self._down.end()
 
     def conversation_over(self) -> None:
-        """The server has nothing more to say, and the connection ends."""
+        """The server's conversation has ended, and the connection ends."""
         self.over = True
         self._down.end()
 
@@ -149,7 +149,7 @@ class Wire:
 
     @property
     def unread(self) -> int:
-        """Frames on their way to the browser."""
+        """The number of frames on their way to the browser."""
         return len(self._down)
 
     @property
@@ -159,7 +159,7 @@ class Wire:
 
     @property
     def well(self) -> bool:
-        """Whether frames get through."""
+        """Whether frames still arrive in both directions."""
         return not (self.gone or self.silent or self.stalled or self.busy or self.over) and self.code is None
 
     def stall(self) -> None:

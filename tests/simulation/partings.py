@@ -1,4 +1,4 @@
-"""The part of the oracle that looks at pages that go, and at how many people are here."""
+"""The checkers for pages that are closed or reloaded, and for the count of people."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 TOLERANCE_S = 1e-6
 ON_THE_WAY_S = 2.5
-"""For what has been told: the longest delay of a connection, and the pauses between people who are told."""
+"""How long a count may take to arrive: the longest delay of a connection, and pauses between recipients."""
 
 
 @dataclass
 class Gone:
-    """A page has said that it goes, and closed its connection. `looked`: everybody has had a turn since."""
+    """A page has said `leaving` and closed its connection. `looked`: a moment of rest has passed since."""
 
     at: float
     server_run: int
@@ -32,9 +32,9 @@ class Gone:
 
 
 class PagesThatGo(Checker):
-    """A closed page is gone at once, or ends its session within the grace for reloads, and never before.
+    """A closed page leaves at once; in a session it does so exactly when the grace for reloads has passed.
 
-    No session has ended by somebody who neither asked for it nor said that they go.
+    No session was ended by a person who neither asked for it nor said `leaving`.
     """
 
     def __init__(self, world: World) -> None:
@@ -45,12 +45,12 @@ class PagesThatGo(Checker):
         self._gone.pop(wire.person, None)
         user = self.world.users().get(wire.person)
         if wire.farewell and wire.code is None and user is not None and self._is_newest(wire):
-            # A conversation may end after its connection, with what was still to be sent.
+            # A conversation may end later than its connection, because it still had data to send.
             at = trio.current_time() if user._inbox.outgoing.present else user._inbox._away_since
             self._gone[wire.person] = Gone(at, self.world.server_runs, user.key)
 
     def _is_newest(self, wire: Wire) -> bool:
-        """Whether no later connection of this person was greeted, or has asked to be and may be attached."""
+        """Whether no later connection of this person was welcomed, or may be because it has said hello."""
         asked_later = any(
             it.person == wire.person and it.heard_at > wire.heard_at for it in self.world.wires.values()
         )
@@ -92,10 +92,10 @@ class PagesThatGo(Checker):
 
 
 class CountsAreTrue(Checker):
-    """At rest, the count is that of the people who are here; if it has not changed for a while, it was told.
+    """At rest, the count is correct; if it has not changed for a while, all pages have received it.
 
-    People count who are present, or have been away for a short time. What people who search are told has them
-    in it at once.
+    The count includes people who are present, or have been away for a short time. The count that a searching
+    person gets always includes that person.
     """
 
     def __init__(self, world: World) -> None:
@@ -118,7 +118,7 @@ class CountsAreTrue(Checker):
         self._look_at_who_searches(wire, frame)
 
     def _look_at_who_searches(self, wire: Wire, frame: Frame) -> None:
-        """Their count comes with the state: whatever they read next, they have been told of themselves."""
+        """A person who searches gets the count right after the state, before any other frame."""
         told = self._told.get(wire.number)
         searches = self._states.get(wire.number) == State.SEARCHING and frame["type"] not in (
             "state",
@@ -136,7 +136,7 @@ class CountsAreTrue(Checker):
             self.violated(f"counted are {counted}, and here are {truth}")
         if truth != self._truth:
             self._truth, self._since = truth, trio.current_time()
-        # A clock that jumped has left frames on their way that were sent before.
+        # After a jump of the clock, frames that were sent before it may still be on their way.
         calm_since = max(self.world.plan.duration_s, self.world.trouble.jumped_at)
         if trio.current_time() > calm_since + ON_THE_WAY_S:
             self._look_at_the_pages()
@@ -151,7 +151,7 @@ class CountsAreTrue(Checker):
         return len(here), sum(here)
 
     def _look_at_the_pages(self) -> None:
-        # Two rounds: one may have been under way, to a slow reader, when the count changed.
+        # Two rounds, because one may have been on its way to a slow reader when the count changed.
         settled_at = trio.current_time() - 2 * self.world.settings.presence_every_s - ON_THE_WAY_S
         for person, user in self.world.users().items():
             wire = self.world.wire_of(person)

@@ -1,9 +1,9 @@
-"""What simulated people do: search, cancel, skip, chat, vanish, come back, open a second tab, and nonsense.
+"""Simulated people: they search, cancel, skip, chat, vanish, come back, open a second tab, and send nonsense.
 
-A `Page` is one browser tab with its connections, one after the other: it remembers what it was told, as a
-real page does, and keeps the transcript that the checkers read. Most pages number what they say, and say it
-again until it was heard; some are of before there were numbers. When the world is quiet everybody means
-well: they come back, search, and report that media flow.
+A `Page` is one browser tab with its successive connections. It stores what it received, as a real page does,
+and the transcript that the checkers read. Most pages number their frames, and repeat them until the server
+has acknowledged them; some behave like older pages without numbers. When the world is quiet, everybody
+cooperates: they come back, search, and report that media flow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LOCKSTEP_S = 0.5
-"""In a seed of lockstep, people act at whole multiples of this, so that much happens at the same moment."""
+"""With lockstep, people act at multiples of this interval, so that much happens at the same moment."""
 
 DANCE = '{"type":"dance"}'
 NONSENSE = (
@@ -41,7 +41,7 @@ NONSENSE = (
 
 @dataclass
 class Told:
-    """A frame that reached a page, over which of its connections, and when."""
+    """A frame that reached a page, its connection, and the time."""
 
     at: float
     wire: int
@@ -49,7 +49,7 @@ class Told:
 
 
 class Manner(Enum):
-    """How a page says things: the program that it is."""
+    """The version of a page: whether it numbers its frames, and what it repeats."""
 
     NUMBERED = "it numbers its frames, and says again what the server has not heard"
     HASTY = "the same, but it says again also what it could know to have been heard"
@@ -57,7 +57,7 @@ class Manner(Enum):
 
 
 class Departure(Enum):
-    """What follows when a page has said that it goes."""
+    """What a page does after it has said `leaving`."""
 
     CLOSED = "it is closed for good"
     RELOADED = "it comes back with its key"
@@ -66,7 +66,7 @@ class Departure(Enum):
 
 @dataclass
 class Said:
-    """A frame that a page has said, and when."""
+    """A frame that a page has sent, and when."""
 
     at: float
     n: int
@@ -77,9 +77,9 @@ class Said:
 class Page:
     """One tab of one person.
 
-    `kinds` of frames has it sent, `left` are the sessions that it asked to end, `moved` the last two states
-    that it was told. `numbered` is what it has said to its present actor, `kept` what of it may not have been
-    heard; `greeted_on` is the connection on which it was welcomed last.
+    `kinds` are the types of frames that it has sent, `left` the sessions that it asked to end, `moved` the
+    last two states that it received. `numbered` are its frames to its current actor, `kept` those that are
+    not yet acknowledged; `greeted_on` is the connection of its last welcome.
     """
 
     person: Person
@@ -102,7 +102,7 @@ class Page:
     departure: Departure | None = None
 
     def say(self, wire: Wire, frame: Frame) -> None:
-        """Say it now, or what is numbered, once there is a welcome on this connection."""
+        """Send a frame now; a numbered one only after the welcome on this connection."""
         if self.manner is Manner.PLAIN or frame["type"] in ("ping", "leaving"):
             wire.say(json.dumps(frame))
             return
@@ -116,7 +116,7 @@ class Page:
         wire.say(json.dumps({**said.frame, "n": said.n}))
 
     def _say_again(self, wire: Wire, welcome: Frame) -> None:
-        """After a welcome: what the actor has not heard; to a new actor nothing."""
+        """After a welcome, repeat the frames that the actor has not handled; to a new actor nothing."""
         self.greeted_on, self.greeted_at = wire, trio.current_time()
         if not welcome["resumed"]:
             self.numbered, self.kept = [], []
@@ -131,7 +131,7 @@ class Page:
     def take(self, wire: Wire, frame: Frame) -> None:
         told = Told(trio.current_time(), wire.number, frame)
         self.told.append(told)
-        self.seq = frame.get("seq", self.seq)  # who is turned away at the hello has no numbers yet
+        self.seq = frame.get("seq", self.seq)  # a refusal of the hello has no number
         match frame["type"]:
             case "welcome":
                 if self.key not in (None, frame["resume"]["key"]):
@@ -148,13 +148,13 @@ class Page:
 
 
 class Human:
-    """Somebody who behaves like people do, as their own chance and the plan will have it."""
+    """A person whose actions are drawn from their own random generator and the plan."""
 
     forgetful = 0.15
     """How often a page that comes back has no key, a wrong one or an old one."""
 
     manners: tuple[Manner, ...] = (Manner.NUMBERED, Manner.NUMBERED, Manner.HASTY, Manner.PLAIN)
-    """The programs that people come with; one of them is drawn."""
+    """The versions of the page that people may have; one of them is drawn."""
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
@@ -163,12 +163,12 @@ class Human:
         self.subject = f"subject {self.chance.randrange(world.plan.subjects)}"
         self.flaky = self.chance.random() < world.plan.vanishing
         self.never_connects = self.chance.random() < world.plan.never_connects
-        # Of a chance of its own: what everybody does must not depend on which programs there are.
+        # A separate generator: people's actions must not depend on which versions there are.
         self.manner = random.Random(f"{world.seed} {self.name}").choice(self.manners)
         self.departures = random.Random(f"{world.seed} {self.name} parting")
 
     async def live(self) -> None:
-        """One tab after another until the world is over."""
+        """Use one tab after another until the run ends."""
         await self.pause(0, 5)
         while not self.world.over:
             page = self.world.new_page(self.name)
@@ -176,7 +176,7 @@ class Human:
             await self.pause(0, 5)
 
     async def use(self, page: Page) -> None:
-        """A tab, from its first connection until it is closed for good."""
+        """Use a tab from its first connection until it is closed for good."""
         page.manner = self.manner
         while not self.world.over:
             page.wire = wire = self.world.connect(page)
@@ -196,15 +196,15 @@ class Human:
                 await self.stay_away()
 
     def has_enough(self) -> bool:
-        """Whether they close the tab, now that its connection is gone."""
+        """Whether they close the tab after it has lost its connection."""
         return not self.world.quiet and self.chance.random() < (0.02 if self.flaky else 0.2)
 
     async def stay_away(self) -> None:
-        """Until the page connects again."""
+        """Wait until the page connects again."""
         await self.pause(0, self.chance.choice([1, 4] if self.flaky else [1, 4, 15, 40]))
 
     async def load_again(self) -> None:
-        """Until the page has been reloaded: mostly within the grace for that."""
+        """Wait until the page has been reloaded: mostly within the grace for that."""
         await trio.sleep(self.departures.choice([0.0, 0.1, 0.5, 3.0, 4.5, 8.0]))
         if self.world.plan.lockstep:
             await self.in_step()
@@ -221,7 +221,7 @@ class Human:
         return frame
 
     async def sit(self, page: Page, wire: Wire) -> bool:
-        """One connection. True: the server does not want this tab back."""
+        """Use one connection. Returns True if the server does not want this tab back."""
         heard = False
         async with trio.open_nursery() as nursery:
 
@@ -247,7 +247,7 @@ class Human:
         return wire.code == 4409
 
     async def think(self) -> None:
-        """Some time between two acts. In lockstep everybody acts at the same moments."""
+        """Wait between two actions. In lockstep everybody acts at the same moments."""
         if self.world.quiet:
             await trio.sleep(self.chance.uniform(1, 6))
         elif self.world.plan.lockstep:
@@ -265,10 +265,10 @@ class Human:
         now = trio.current_time()
         await trio.sleep_until(LOCKSTEP_S * ceil(now / LOCKSTEP_S))
 
-    # What somebody does at a moment
+    # One action
 
     def act(self, page: Page, wire: Wire) -> bool:
-        """Do one thing, or nothing. True: the connection was lost."""
+        """Do one thing, or nothing. Returns True if the connection was lost."""
         plan, wild = self.world.plan, 1.0 if self.world.quiet else self.chance.random()
         vanishing = plan.vanishing * (0.8 if self.flaky else 0.2)
         page.departure = None
@@ -289,7 +289,7 @@ class Human:
         return False
 
     def part(self, page: Page, wire: Wire) -> bool:
-        """The page says that it goes. True: it does."""
+        """The page says `leaving`. Returns True if it then leaves."""
         page.departure = self.departures.choice(list(Departure))
         self.say(page, wire, "leaving")
         if page.departure is Departure.STAYED:
@@ -328,13 +328,13 @@ class Human:
                 self.say(page, wire, "search", criteria={"subject": self.subject})
 
     def mischief(self, page: Page, wire: Wire) -> None:
-        """Frames that are late, twice, out of turn or nonsense, and a second tab."""
+        """Send frames that are late, repeated, out of order or nonsense, or open a second tab."""
         sessions = [told.frame["session"] for told in page.told if told.frame.get("session")]
         match self.chance.randrange(7):
             case 0:
                 nonsense = self.chance.choice(NONSENSE)
                 if nonsense == DANCE:
-                    page.say(wire, json.loads(nonsense))  # what is refused has a number, too
+                    page.say(wire, json.loads(nonsense))  # a frame that is refused has a number, too
                 else:
                     wire.say(nonsense)
             case 1 if sessions:
@@ -362,7 +362,7 @@ class Human:
         self.say(page, wire, "chat", session=session, text=json.dumps(self.words(page, session)))
 
     def words(self, page: Page, session: str) -> Frame:
-        """Words that say whose they are and which: the oracle knows what should arrive where."""
+        """A payload with its sender and number, so that the oracle knows what should arrive where."""
         sent = page.said[session]
         sent.append(len(sent))
         return {"from": page.person.id, "session": session, "n": sent[-1]}

@@ -1,4 +1,4 @@
-"""How a bug is planted: a patch of the product that is on for one run."""
+"""Plants a bug: patches the product for one run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ Plant = Callable[[], Any]
 
 @contextmanager
 def on(target: Any, name: str, bug: Any) -> Iterator[None]:
-    """`bug` instead of what `target` has by that `name`."""
+    """Replace the attribute `name` of `target` with `bug` while the block is open."""
     with patch.object(target, name, bug):
         yield

@@ -1,7 +1,7 @@
-"""Bugs to plant, so that the oracle is known to notice them.
+"""Bugs to plant, as tests of the oracle: it has to find each of them.
 
-Each is a real mistake that somebody could make in the product, as a patch that is on for one run. Nothing
-here is reachable from the product. The modules `plants_of_*.py` have more of them.
+Each is a plausible mistake in the product, as a patch for one run. The product cannot reach this code. The
+modules `plants_of_*.py` contain more bugs.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def no_check_for_a_stale_offer() -> Any:
 
 
 class _Reopened:
-    """A ticket that claims to be open."""
+    """A ticket whose door always claims to be open."""
 
     open = True
 
@@ -159,7 +159,7 @@ def resume_knows_only_the_last_number_of_a_frame() -> Any:
 
 
 def timer_survives_its_state() -> Any:
-    """The limit on connecting goes on while connected."""
+    """The time limit of connecting still runs while connected."""
 
     original = Session._connected
 
@@ -316,4 +316,4 @@ PLANTS: dict[str, Plant] = {
         *CROWDS,
     )
 }
-"""Every bug that can be planted, by name: a context manager that has it on."""
+"""Every bug that can be planted, by name: a context manager that patches the product."""

@@ -1,4 +1,4 @@
-"""What came of a run, and how to name the moments of it at which something can go wrong."""
+"""The report of a run, and names for the moments at which a fault can be injected."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """Somewhere that something can go wrong: who it happens to, and what."""
+    """A point at which a fault can be injected: whom it concerns, and the fault."""
 
     who: str
     what: str
 
 
 class Strike(NamedTuple):
-    """The one thing that goes wrong in a run: at `place`, the `turn`-th time that it is reached."""
+    """The one fault of a run: at `place`, the `turn`-th time that the run reaches it."""
 
     place: Place
     turn: int
@@ -25,7 +25,7 @@ class Strike(NamedTuple):
 
 @dataclass
 class Report:
-    """What came of a seed. `places`: how often it came where something could have gone wrong."""
+    """The result of a seed. `places`: how often the run reached each point of a possible fault."""
 
     seed: int
     violations: list[str]
@@ -37,17 +37,17 @@ class Report:
 
     @property
     def digest(self) -> str:
-        """Two runs with the same digest were the same, in all that the story tells."""
+        """A digest of the story: two runs with the same digest had the same events."""
         return _digest(self.trace)
 
     @property
     def outline(self) -> str:
-        """Two runs with the same outline led everybody through the same states, for the same causes, at the
-        same times. It does not depend on the words of frames and of the journal."""
+        """A digest of everybody's states, with causes and times. It does not depend on the texts of frames
+        and of the journal."""
         return _digest(self.moves)
 
     def story(self, about: Sequence[str] = ()) -> str:
-        """The trace, or what of it concerns some people or sessions."""
+        """The trace, or its lines that concern some people or sessions."""
         return "\n".join(line for line in self.trace if not about or any(it in line for it in about))
 
 

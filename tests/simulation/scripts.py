@@ -1,9 +1,9 @@
-"""Small scenes that are always the same, to be played with one thing going wrong at each possible moment.
+"""Scenes: small fixed scripts, which are played with one fault at each possible moment.
 
-A scene is what each of two or three people does, a word at each tick (or several: ``search+closes``), all at
-the same moments, so that what they do crosses. An `Actor` says its words whatever has happened meanwhile, as
-people do: what no longer fits is refused or dropped. When the words are used up they wait; when the faults
-stop they mean well.
+A scene has a script for each of two or three people: one word for each tick (or several: ``search+closes``).
+All act at the same moments, so that their messages cross. An `Actor` follows its script whatever has happened
+meanwhile, as people do: the server refuses or drops what no longer fits. After the last word they wait; when
+the faults stop they cooperate.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LATE_S = 4.5 * TICK_S
-"""How long the hello of a connection that was given up is on its way."""
+"""The delay of the hello of a connection that was given up, in seconds."""
 
 LOST = {"closes": "close", "breaks": "break", "vanishes": "silent"}
-"""How the connection is lost. The next word but ``.`` brings it back."""
+"""The words that lose the connection, and how. The next word other than ``.`` reconnects."""
 
 
 class Actor(Human):
-    """Somebody who follows a script."""
+    """A person who follows a script."""
 
     forgetful = 0.0
     manners = (Manner.NUMBERED,)
@@ -44,7 +44,7 @@ class Actor(Human):
         await super().live()
 
     async def pause(self, least_s: float, most_s: float) -> None:
-        """They wait for nothing but their next word."""
+        """Do not pause: an actor only waits for its next word."""
 
     def has_enough(self) -> bool:
         return False
@@ -74,7 +74,7 @@ class Actor(Human):
         return any(lost)
 
     def _do(self, word: str, page: Page, wire: Wire, session: str) -> bool:
-        """One word. True: the connection was lost."""
+        """Do one word. Returns True if the connection was lost."""
         match word:
             case "." | "back":
                 pass
@@ -166,4 +166,4 @@ SCENES: Mapping[str, tuple[Script, ...]] = {
         Ben="search connected chat .                . .    chat search",
     ),
 }
-"""The scenes, by what happens in them."""
+"""The scenes, by name."""

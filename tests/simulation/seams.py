@@ -1,7 +1,7 @@
-"""Where the oracle looks on, and where crashes are planned: the product, patched for one run.
+"""Patches of the product for one run, through which the oracle observes and planned crashes happen.
 
-What is patched calls what it replaces and adds a look or a crash, at a place where a crash can really
-happen; what the product decides stays its own.
+Each patch calls the code that it replaces, and adds an observation or a crash at a point where a crash can
+really happen. No patch changes a decision of the product.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class WatchedLines(Lines):
-    """The journal of the run, told into its story."""
+    """The journal of the run, which also adds its lines to the story."""
 
     def __init__(self, story: Callable[[str], None]) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ class WatchedLines(Lines):
 
     def append(self, line: dict[str, Any]) -> None:
         super().append(line | {"at": f"{trio.current_time():.3f}"})
-        left_out = ("level", "file", "exception")  # names of files are never the same
+        left_out = ("level", "file", "exception")  # names of files differ between runs
         said = " ".join(f"{name}={value}" for name, value in line.items() if name not in left_out)
         self._story(said)
 
 
 class LedgersMailbox(Mailbox[LedgerMessage]):
-    """The ledger's mailbox; the oracle sees what it is told."""
+    """The ledger's mailbox, which shows each record to the oracle."""
 
     __slots__ = ("_world",)
 
@@ -77,7 +77,7 @@ class LedgersMailbox(Mailbox[LedgerMessage]):
 
 
 class UsersMailbox(Mailbox[UserMessage]):
-    """A user's mailbox: wherever the user waits, is told or takes something, it can be cancelled or crash."""
+    """A user's mailbox: the user can crash or be cancelled when it waits, gets or takes a message."""
 
     __slots__ = ("_inbox", "_world")
 
@@ -103,7 +103,7 @@ class UsersMailbox(Mailbox[UserMessage]):
 
 
 def clock_that_tells(at_rest: Callable[[], None]) -> MockClock:
-    """Trio's jumping clock, which tells somebody whenever everybody waits and time is about to pass."""
+    """Trio's jumping clock, which calls `at_rest` when all tasks wait, before it jumps."""
     clock = MockClock(autojump_threshold=0)
     jump = clock._autojump
 
@@ -117,7 +117,7 @@ def clock_that_tells(at_rest: Callable[[], None]) -> MockClock:
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """Trio's scheduling drawn from the seed; these are trio's own hooks for that, if not public ones."""
+    """Draw trio's scheduling from the seed, by trio's own hooks for that, which are not public."""
     internals: Any = trio._core._run
     before = internals._ALLOW_DETERMINISTIC_SCHEDULING
     internals._ALLOW_DETERMINISTIC_SCHEDULING = True
@@ -130,7 +130,7 @@ def deterministic(seed: int) -> Iterator[None]:
 
 @contextmanager
 def turns_in_order(*, last_first: bool) -> Iterator[None]:
-    """Of several tasks that are ready, always the oldest first, or always the youngest: nothing is drawn."""
+    """Of several ready tasks, always run the oldest first, or always the youngest; nothing is random."""
     internals: Any = trio._core._run
     age = operator.attrgetter("_counter")
     with (
@@ -165,7 +165,7 @@ def _watched_pool(world: World) -> type[Pool[Seeker]]:
 
 @contextmanager
 def watching_what_is_dealt_with(world: World) -> Iterator[None]:
-    """What a page said with a number is answered, passed on to the partner, or the next turn of its actor."""
+    """Record each numbered frame that is handled: answered, relayed, or taken as the actor's next turn."""
     is_meant, passes_on, next_turn = Inbox._is_meant, Session._passes_on, Inbox.next
 
     def dealt_with(inbox: Inbox, said: Turn | Refused) -> None:
@@ -199,7 +199,7 @@ def watching_what_is_dealt_with(world: World) -> Iterator[None]:
 
 @contextmanager
 def watching(world: World) -> Iterator[None]:
-    """The product, with `world` looking on."""
+    """The product, observed by `world`."""
     make_inbox, tell = Inbox.__init__, Pairing.tell
     matcher_run, matcher_turn, pair = Matcher.run, Matcher._turn, Matcher._pair
 

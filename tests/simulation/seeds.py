@@ -1,14 +1,14 @@
-"""Which seeds are played: the same for one commit on every machine, others for the next."""
+"""Which seeds are played: for one commit the same on every machine, for another commit others."""
 
 from __future__ import annotations
 
 FIXED = 200
-"""The seeds from 0 on that every test run plays."""
+"""The number of seeds, from 0 on, that every test run plays."""
 
 SPACE = 10**9
-"""The seeds that a commit may draw: few enough digits to be typed."""
+"""The number of seeds that a commit's are chosen from; small enough to type."""
 
 
 def first_of(commit: str) -> int:
-    """The first of the seeds that belong to a commit, by its hash in hexadecimal; none of the fixed ones."""
+    """The first seed of a commit, from its hash in hexadecimal; never one of the fixed seeds."""
     return FIXED + int(commit, 16) % SPACE

@@ -1,4 +1,4 @@
-"""The database of the simulation: keeps rows as the real schema would, and fails as a real server does."""
+"""The database of the simulation: stores rows as the real schema does, and fails as a real server does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studymatch.rules.records import Entry, Node, SessionConnected, SessionEnded
 
 @dataclass
 class Row:
-    """One session: when it was matched, connected and ended, and why."""
+    """One session: the times of match, connection and end, and the cause."""
 
     first: str
     second: str
@@ -25,9 +25,9 @@ class Row:
 
 @dataclass
 class SimulatedStore:
-    """Idempotent, like `Store.write`. `slow_s`, `down` and `fails_after_commit` are the faults' to set.
+    """Idempotent, like `Store.write`. The faults set `slow_s`, `down` and `fails_after_commit`.
 
-    `acts` is called with the name of each moment at which the ledger could crash.
+    `acts` is called with the name of each point at which the ledger could crash.
     """
 
     acts: Callable[[str], None]

@@ -1,8 +1,8 @@
-"""Scenes, played once for each moment at which something can go wrong, with just that going wrong.
+"""The sweep: plays a scene once for each moment of a possible fault, with only this fault.
 
-Played undisturbed first, a scene counts its moments: how often each actor is about to wait, is told or takes
-something, how often the matcher's pool changes, how often the ledger and its store act, and how often the
-server waits for a connection. Then it is played again for each of them.
+The first run has no fault and counts the moments: how often each actor is about to wait, gets or takes a
+message, how often the matcher's pool changes, how often the ledger and its store act, and how often the
+server waits for a connection. Then the scene is played again for each of these moments.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ FOUND_IN_SCENES = {
     ),
     "rests_when_the_limit_and_the_loss_coincide": ("lost in the moment in which the limit passes", "Ada"),
 }
-"""Planted bugs that show in one moment only, which seeds seldom hit; and in which sweep they are found."""
+"""Planted bugs that show only in one moment, which seeds rarely hit, and the sweep that finds each."""
 
 FOUND_BY_SEED = {"a_count_takes_no_turn": 800562}
-"""Planted bugs that one seed in a thousand shows; and one of those that do."""
+"""Planted bugs that about one seed in a thousand shows, and such a seed."""
 
 
 def play(scene: str, strike: Strike | None = None) -> Report:
-    """A scene, with at most one thing going wrong."""
+    """Play a scene with at most one fault."""
     return run(0, plan=Plan.scripted(SCENES[scene]), strike=strike)
 
 
 def who(scene: str) -> list[str]:
-    """To whom something can happen in a scene."""
+    """Whom faults can concern in a scene."""
     return [*(script.name for script in SCENES[scene]), "the matcher", "the ledger", "the hall"]
 
 
 def sweep(scene: str, whom: str) -> Iterator[tuple[Strike | None, Report]]:
-    """A scene undisturbed, then with each thing going wrong that can happen to `whom` in it."""
+    """Play a scene without a fault, then once with each possible fault that concerns `whom`."""
     undisturbed = play(scene)
     yield None, undisturbed
     for place, turns in undisturbed.places.items():
@@ -58,13 +58,13 @@ def sweep(scene: str, whom: str) -> Iterator[tuple[Strike | None, Report]]:
 
 
 def how_to_repeat(scene: str, strike: Strike | None) -> str:
-    """The command that plays it again."""
+    """The command that repeats the run."""
     struck = f' --strike "{strike.place.who}" "{strike.place.what}" {strike.turn}' if strike else ""
     return f'python -m tests.simulation --scene "{scene}"{struck} --story'
 
 
 def find(plant: str, seeds: int) -> tuple[str, Report] | None:
-    """Where a planted bug is noticed first: in so many seeds, or in its scene. None: nowhere."""
+    """Where a planted bug is found first: in the first `seeds` seeds, or in its scene. None: nowhere."""
     with PLANTS[plant]():
         if plant in FOUND_IN_SCENES:
             scene, whom = FOUND_IN_SCENES[plant]

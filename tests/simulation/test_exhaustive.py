@@ -1,11 +1,11 @@
-"""Every interleaving of what two or three people can do, to a depth.
+"""Every interleaving of the actions of two or three people, to a depth.
 
-At each step one of them does one of the things that their state allows: search, cancel, report that media
-flow, skip, end, drop, come back; and everybody either has their turn before the next step, or has not; of
-several whose turn it is, the first is once the one who has been here longest, once the last to come.
-All such sequences of the depths below are played, in one real hall on a jumping clock; after each the
-partner of everybody's partner must be they, no two who fit may both search, and pages must have been told
-the truth; and when all have left, every session must have one end.
+At each step one person does one of the things that their state allows: search, cancel, report that media
+flow, skip, end, drop, come back. Before the next step the actors either have their turns or not; if several
+are ready, the one that has been here longest runs first in one pass, and the last to come in another. All
+such sequences of the depths below are played in one real hall on a jumping clock. After each, partners must
+be mutual, no two people who fit may be searching, and pages must have received the true state; when all have
+left, every session must have one end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class Choices:
-    """A walk through a tree of choices, leaf by leaf: at each fork the next branch that is still new."""
+    """A depth-first walk through a tree of choices: each pass ends in the next leaf."""
 
     taken: list[int] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Choices:
         return self.taken[self.at - 1]
 
     def next_leaf(self) -> bool:
-        """Get ready for the next leaf; False after the last one."""
+        """Prepare for the next leaf; returns False after the last one."""
         while self.taken and self.taken[-1] + 1 == self.widths[-1]:
             self.taken.pop()
             self.widths.pop()
@@ -103,7 +103,7 @@ async def play(building: Building, people: int, depth: int, choices: Choices, su
 
 
 def check(building: Building) -> None:
-    """What holds whenever everybody has had their turn."""
+    """Check the properties that hold whenever all actors have had their turns."""
     users = building.hall._users
     free: set[str] = set()
     for person, user in users.items():

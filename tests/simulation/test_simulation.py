@@ -1,4 +1,4 @@
-"""Seeds of the simulator in every test run; that a seed repeats; and that the oracle notices planted bugs."""
+"""Plays seeds of the simulator, checks that a seed is repeatable, and that the oracle finds planted bugs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.simulation.world import run
 ROOT = Path(__file__).parent.parent.parent
 PORTION = 20
 CORPUS = json.loads((Path(__file__).parent / "corpus.json").read_text())
-"""What once failed, each with what was wrong: seeds, and strikes in a scene."""
+"""Seeds and faults in scenes that once failed, each with the reason."""
 
 SEEDS_FOR_A_PLANT = 60
-"""Within how many seeds every planted bug is found; most are found by the first."""
+"""The number of seeds within which every planted bug is found; the first finds most."""
 
 
 @pytest.mark.parametrize("first", range(0, FIXED, PORTION))
@@ -38,7 +38,7 @@ def test_seeds(first: int) -> None:
 
 @given(st.binary(min_size=20, max_size=32))
 def test_a_commit_has_seeds_of_its_own(commit: bytes) -> None:
-    """Beside the fixed ones, the same each time, and others for the next commit."""
+    """They are not the fixed ones, are the same each time, and differ for the next commit."""
     first = first_of(commit.hex())
     assert FIXED <= first < FIXED + SPACE
     assert first == first_of(commit.hex())
@@ -47,7 +47,7 @@ def test_a_commit_has_seeds_of_its_own(commit: bytes) -> None:
 
 
 def test_the_seeds_of_a_commit_can_be_repeated() -> None:
-    """The first of them is printed in the command that plays them again, also where they pass."""
+    """The command that repeats them is printed, also if they pass."""
     commit = "8f14e45fceea167a5a36dedd4bea2543" + "0" * 8
     command = [
         sys.executable,
@@ -92,7 +92,7 @@ def test_the_same_seed_is_the_same_run(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [5, 31])
 def test_the_same_seed_is_the_same_run_in_another_process(seed: int) -> None:
-    """With other addresses and other hashes, as on another machine."""
+    """There objects have other addresses and strings other hashes, as on another machine."""
     digests = set()
     for hash_seed in ("1", "2"):
         command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed)]

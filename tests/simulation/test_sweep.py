@@ -1,10 +1,10 @@
-"""Small halls in which one thing goes wrong, at every single moment at which it can.
+"""Plays small scenes with one fault, at every moment at which it can occur.
 
-Each scene of `scripts.py` is played again for each of its moments: every person cancelled where they wait and
-with a message waiting, crashed on a message, cut off wherever the server waits for their connection; the
-matcher crashed wherever it waits, before and after its pool changes; the ledger wherever it waits, before and
-after its store has written; the hall closed, with and without handing over, in every turn of anybody. All
-checkers hold each time, and when it is over everybody finds a partner.
+Each scene of `scripts.py` is played again for each of its moments: a person is cancelled while waiting and
+with a message waiting, crashes on a message, or loses the connection wherever the server waits for it; the
+matcher crashes wherever it waits, and before and after its pool changes; the ledger wherever it waits, and
+before and after its store has written; the hall closes, with and without handing over, in every actor's turn.
+All checkers must hold each time, and afterwards everybody must find a partner.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.simulation.scripts import SCENES
 from tests.simulation.sweep import how_to_repeat, play, sweep, who
 
 LEAST = 1400
-"""How many moments there are in all scenes together, at least: a sweep that sweeps nothing must not pass."""
+"""The least number of moments in all scenes together, so that an empty sweep fails."""
 
 
 def test_there_is_enough_to_sweep() -> None:

@@ -1,7 +1,7 @@
-"""The part of the oracle that reads what reaches people: one small object for each thing that must hold.
+"""The checkers that read what pages receive: one for each property that must hold.
 
-What these see is what a real page sees: frames, in the order in which they arrive, and how its connections
-end. `checkers.py` has those that look into the hall.
+They see what a real page sees: frames, in the order in which they arrive, and how its connections end. The
+checkers in `checkers.py` inspect the hall.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ELSEWHERE = 4409
 
 
 class NumbersRise(Checker):
-    """Over one connection frames are numbered without a gap; over all of a page's, they only rise.
+    """Frames are numbered without a gap on one connection, and rise over all connections of a page.
 
-    Only who is turned away at the hello, and so has no actor, is told something without a number.
+    Only a page that is refused at the hello, and so has no actor, gets a frame without a number.
     """
 
     def __init__(self, world: World) -> None:
@@ -48,7 +48,7 @@ class NumbersRise(Checker):
 
 
 class MovesAreLegal(Checker):
-    """A page that saw every change was led along legal edges only."""
+    """A page that saw every change only saw legal transitions."""
 
     def told(self, page: Page, wire: Wire, frame: Frame) -> None:
         before, _ = page.moved
@@ -62,7 +62,7 @@ class MovesAreLegal(Checker):
 class WordsArriveOnce(Checker):
     """Signals and chat reach the partner of that session only, once and in order, and are not lost.
 
-    The order is that in which the server took them: of two connections of one page, the older may be slower.
+    The order is that in which the server read them: of two connections of a page, the older may be slower.
     """
 
     def __init__(self, world: World) -> None:
@@ -103,10 +103,10 @@ class WordsArriveOnce(Checker):
 
 
 class SaidIsHeard(Checker):
-    """What a page says with a number is dealt with once, and never again; nothing else counts as heard.
+    """A numbered frame is handled exactly once, and only handled frames are acknowledged.
 
-    It is known not to be heard only by a welcome of a new actor. `settled_s` after a page was welcomed, and
-    has said something, that has arrived.
+    Only the welcome of a new actor tells a page that a frame was not handled. `settled_s` after the welcome
+    and after it was sent, a frame has arrived.
     """
 
     settled_s = 10.0
@@ -142,7 +142,7 @@ class SaidIsHeard(Checker):
             self.violated(f"{what} {why}, and was dealt with {times} times")
 
     def _see_the_end(self, page: Page, said: Said) -> None:
-        """Who has asked to leave a session is not in it any more."""
+        """A person who has asked to leave a session is no longer in it."""
         state = page.state
         if state is None or said.frame["type"] not in ("skip", "end"):
             return
@@ -151,7 +151,7 @@ class SaidIsHeard(Checker):
 
 
 class EveryMatchEnds(Checker):
-    """On a page, a match is followed by its end, or by a start from scratch; never by another match."""
+    """On a page, a match is followed by its end or by a new start, never by another match."""
 
     def told(self, page: Page, wire: Wire, frame: Frame) -> None:
         if frame["type"] != "state" or frame["session"] is None:
@@ -168,9 +168,9 @@ class EveryMatchEnds(Checker):
 
 
 class FailedMatchesCostNothing(Checker):
-    """Whoever did not end a match that never became a call searches again with the waiting time they had.
+    """After a failed match, a person who did not end it searches again with their former waiting time.
 
-    What they had is what the journal says of the match: a page cannot tell, since the clock may have jumped.
+    That time comes from the journal's line about the match: the clock may have jumped, so a page cannot tell.
     """
 
     def __init__(self, world: World) -> None:
@@ -195,7 +195,7 @@ class FailedMatchesCostNothing(Checker):
                 self._waited_ms.pop(wire.number, None)
 
     def _waited_for(self, person: str, session: str) -> int:
-        """How long the person had waited when they were matched into the session."""
+        """How long, in ms, the person had waited when they were matched into the session."""
         return max(
             (
                 int(line["lasted_ms"])
@@ -209,7 +209,7 @@ class FailedMatchesCostNothing(Checker):
 
 
 class SearchesAgain(Checker):
-    """Whoever skipped, or was left, and has not asked for anything else, searches again by itself."""
+    """A person who skipped or was left, and has not asked for anything else, searches again automatically."""
 
     CAUSES = ("skipped", "partner_skipped", "partner_ended", "partner_lost")
 
@@ -224,7 +224,7 @@ class SearchesAgain(Checker):
 
 
 class OneConnection(Checker):
-    """A person has one live connection at most; the newest wins, and the older one is told so with 4409."""
+    """A person has at most one live connection; the newest wins, and the older one is closed with 4409."""
 
     def rest(self) -> None:
         open_ones: defaultdict[str, list[Wire]] = defaultdict(list)
@@ -236,7 +236,7 @@ class OneConnection(Checker):
                 self.violated(f"{person} has {len(wires)} connections: {[wire.number for wire in wires]}")
 
     def closed(self, wire: Wire) -> None:
-        """`wire` has come to its end at the server's side. Of two that came at once either may win."""
+        """`wire` has ended at the server. Of two that came at the same moment either may win."""
         others = [it for it in self.world.wires.values() if it.person == wire.person and it is not wire]
         if wire.code == ELSEWHERE and all(it.heard_at < wire.heard_at for it in others):
             self.violated(f"{wire.person} lost connection {wire.number} to none that is newer")

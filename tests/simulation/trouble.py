@@ -1,8 +1,8 @@
-"""What goes wrong in one run, brought about at its moment: by the clock, or where an actor stands.
+"""Injects the faults of one run at their moments: by the clock, or where an actor is.
 
-The seams call this at every moment at which something could go wrong: where somebody waits, is told or has
-taken something, and where the matcher's pool changes. What does go wrong is the plan's to say; or there is
-one `Strike`, which is how all the moments of a small hall are swept. When the world is quiet nothing does.
+The patches in `seams` call this at every moment of a possible fault: where an actor waits, gets or has taken
+a message, and where the matcher's pool changes. The plan decides which faults occur; or there is one
+`Strike`, which is how the sweep covers all moments of a scene. When the world is quiet no fault occurs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Trouble:
-    """What goes wrong in `world`. `places`: how often it came where something could have."""
+    """The faults of `world`. `places`: how often the run reached each point of a possible fault."""
 
     def __init__(self, world: World, strike: Strike | None) -> None:
         self.places: Counter[Place] = Counter()
@@ -38,7 +38,7 @@ class Trouble:
         self._matcher_turns = 0
 
     async def strike_in_time(self) -> None:
-        """Outages of the database, and jumps of the clock, when the plan has them."""
+        """Run the planned outages of the database and jumps of the clock."""
         moments = [(at, "jump", by) for at, by in self._world.plan.jumps]
         moments += [(at, how, 0.0) for at, how in self._world.plan.shutdowns]
         for at, lasts_s, kind in self._world.plan.outages:
@@ -64,7 +64,7 @@ class Trouble:
                     self._world.store.down, self._world.store.slow_s = False, 0.0
 
     def here(self, who: str, what: str) -> bool:
-        """Whether it is here and now that the one thing goes wrong that this run is about."""
+        """Count this point; returns whether the one fault of this run occurs here and now."""
         if self._world.quiet:
             return False
         place = Place(who, what)
@@ -80,12 +80,12 @@ class Trouble:
             raise PlannedError(f"planned: {who} {what}")
 
     def user_waits(self, inbox: Inbox) -> None:
-        """A user is about to wait for a message, or to find that there is one."""
+        """A user is about to call `receive`."""
         if self.here(inbox.person.name, "is cancelled where they wait"):
             inbox.scope.cancel()
 
     def user_told(self, inbox: Inbox) -> None:
-        """There is a new message for a user, who has not had their turn yet."""
+        """A user has a new message, and has not had their turn yet."""
         if self.here(inbox.person.name, "is cancelled with a message waiting"):
             inbox.scope.cancel()
 

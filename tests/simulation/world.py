@@ -1,27 +1,27 @@
-"""Whole halls of people, simulated from a seed, against faults, under the eyes of an oracle.
+"""Simulates a whole hall of people from a seed, with faults, and checks it with an oracle.
 
-`run(seed)` is one run; its `Report` has the violations and the story. Everything that decides is real: user,
-matcher and ledger actors, the protocol's types, and the session logic at the socket's edge (`web.reception`).
-What is substituted are bytes (`network`), the clock (trio's `MockClock`), ids and chance, and SQL (`store`).
-Scheduling is seeded too, so the same seed is the same run, step by step, on every machine.
+`run(seed)` makes one run; its `Report` has the violations and the story. All code that decides is the
+product's: user, matcher and ledger actors, the protocol's types, and the session logic at the socket's edge
+(`web.reception`). The simulator substitutes bytes (`network`), the clock (trio's `MockClock`), ids and random
+numbers, and SQL (`store`). It seeds the scheduling too, so the same seed gives the same run on every machine.
 
     world.py        one run: the hall, its people, the faults, the checkers
     people.py       what simulated people do
     scripts.py      people who follow a script, and small scenes
-    departures.py   pages that say that they go, and what the oracle holds of them
     network.py      connections that delay, stall, break and go silent
     store.py        a store that is slow, down, or fails after it has committed
-    faults.py       what goes wrong, and when: drawn by the seed
-    trouble.py      brings it about
-    sweep.py        scenes, with one thing going wrong at each possible moment
-    seeds.py        which seeds a commit draws
-    seams.py        where the oracle looks on, and where crashes are planned
-    checkers.py     the oracle: one small object for each thing that must hold
-    transcripts.py  the part of it that reads what reaches people
-    plants.py       bugs to plant, so that the oracle is known to notice them
-    plants_of_leaks.py       more of them: what stays behind, and whom it reaches
-    plants_of_numbers.py     more of them: the numbers of frames
-    plants_of_departures.py  more of them: pages that go, and how many people are here
+    faults.py       which faults occur, and when: drawn from the seed
+    trouble.py      injects them
+    sweep.py        scenes, with one fault at each possible moment
+    seeds.py        which seeds belong to a commit
+    seams.py        patches through which the oracle observes and crashes happen
+    checkers.py     the oracle: one small checker for each property that must hold
+    transcripts.py  checkers of the frames that pages receive
+    departures.py   checkers of closed and reloaded pages, and of the count of people
+    plants.py       bugs to plant, as tests of the oracle
+    plants_of_leaks.py       more bugs: objects left in memory, frames for the wrong person
+    plants_of_numbers.py     more bugs: the numbers of frames
+    plants_of_departures.py  more bugs: closed and reloaded pages, the count of people
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ from tests.simulation.trouble import Trouble
 from web.reception import Reception
 
 BURST, FIRST_WAIT_S = 2, 4.0
-"""So few matches cost nothing that people in here meet the limit."""
+"""The number of free matches: so few that simulated people reach the limit."""
 
 PAST_MAX = 20
-"""Violations kept of one run; more say nothing more."""
+"""The most violations that a report contains."""
 
 
 class World(trio.abc.Instrument):
-    """Everything there is in one run."""
+    """The objects of one run: hall, people, faults and checkers."""
 
     def __init__(
         self, seed: int, plan: Plan | None, checkers: Sequence[type[Checker]], strike: Strike | None
@@ -88,7 +88,7 @@ class World(trio.abc.Instrument):
         self.seen: Counter[str] = Counter()
         self.quiet = False
         self.over = False
-        # What the oracle looks at
+        # What the oracle inspects
         self.pages: list[Page] = []
         self.pairs: list[tuple[Seeker, Seeker]] = []
         self.pool: Pool[Seeker] | None = None
@@ -100,7 +100,7 @@ class World(trio.abc.Instrument):
         self.dealt_with: Counter[tuple[str, int]] = Counter()
         self.wires: dict[int, Wire] = {}
         self.trouble = Trouble(self, strike)
-        # What there is
+        # Parts of the run
         self.store = SimulatedStore(lambda what: self.trouble.crash_here("the ledger", what))
         self._newest: dict[str, Wire] = {}
         self._numbers = count(1)
@@ -143,7 +143,7 @@ class World(trio.abc.Instrument):
         return self._newest.get(person)
 
     def is_trying(self, person: str) -> bool:
-        """Whether there is a page that is well, and does what it can to get this person into a call."""
+        """Whether this person has a working page that does what it can to get into a call."""
         wire = self._newest.get(person)
         return wire is not None and wire.well
 
@@ -249,7 +249,7 @@ class World(trio.abc.Instrument):
             checker.end()
 
     async def _keep_open(self) -> None:
-        """One hall after another: the plan may shut one down in the middle."""
+        """Run one hall after another: the plan may close one in the middle."""
         with TemporaryDirectory() as folder:
             while True:
                 try:
@@ -299,7 +299,7 @@ class World(trio.abc.Instrument):
         self._ordered.set()
 
     def recorded(self, record: LedgerMessage) -> None:
-        """The ledger is told something."""
+        """The ledger has received a record."""
         for checker in self._checkers:
             checker.recorded(record)
         if isinstance(record, SessionMatched):
@@ -322,16 +322,16 @@ def run(
     checkers: Sequence[type[Checker]] = ALL,
     strike: Strike | None = None,
 ) -> Report:
-    """Run one seed, with its own plan or another; `strike` is one thing more that goes wrong."""
-    gc.freeze()  # what there is already is nobody's left-over, and need not be looked at
+    """Run one seed, with its own plan or another; `strike` is one more fault."""
+    gc.freeze()  # the checkers need not count the objects that exist already
     was_on = gc.isenabled()
-    gc.disable()  # nothing of a person may wait for it: see NothingIsLeft
+    gc.disable()  # no object of a person may depend on it: see NothingIsLeft
     try:
         return _report(World(seed, plan, checkers, strike))
     finally:
         if was_on:
             gc.enable()
-        gc.collect()  # the world is a knot of objects, which the next run would freeze for good
+        gc.collect()  # the world has reference cycles, which the next run would freeze for good
         gc.unfreeze()
 
 

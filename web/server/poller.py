@@ -83,9 +83,7 @@ class Poller:
             self._epoll.close()
 
     async def _give_turns(self) -> None:
-        """Give turns until a deadline has passed or the server stops, since a scope per turn costs a third
-        more.
-        """
+        """Give turns until a deadline passes or the server stops. (A scope per turn costs a third more.)"""
         fd = self._epoll.fileno()
         while True:
             if self._again:
