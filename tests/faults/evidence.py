@@ -1,7 +1,7 @@
-"""What the auditor goes by: everybody's transcripts, the rows of the database, and the rules of the house.
+"""The evidence for the auditor: all transcripts, the rows of the database, and the server's settings.
 
-It only puts in order what others have written down, and says nothing about whether it is right. Times of
-transcripts are `time.monotonic`, those of rows are Unix time; `Evidence.unix` leads from one to the other.
+This module only orders the data; it does not judge them. Times of transcripts are `time.monotonic`, those of
+rows are Unix time; `Evidence.unix` converts the former to the latter.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ FINAL = frozenset({4400, 4409, 1009})
 
 
 @dataclass(frozen=True)
-class Manners:
+class Behaviour:
     """How often people do what. Seconds between two on average, or chances from 0 to 1."""
 
     vanish_every_s: float = 12.0
@@ -57,8 +57,8 @@ class Manners:
     chat: float = 0.3
 
 
-HUMAN = Manners()
-STEADY = Manners(vanish_every_s=1e9, cancel=0.0, never_report=0.0, fail=0.0, leave=0.0)
+HUMAN = Behaviour()
+STEADY = Behaviour(vanish_every_s=1e9, cancel=0.0, never_report=0.0, fail=0.0, leave=0.0)
 """Nobody does anything that would end a call."""
 
 
@@ -67,15 +67,15 @@ class Fleet:
     """What its people have in common. `address`: host and port of the proxy, or of the server itself.
 
     `new_guest` asks the server for an identity, and may raise OSError. When `quiet` is set, people do only
-    what leads to a call, and stay in it; when `over` is set they leave. The first `loners` visitors search
-    for what nobody else does.
+    what leads to a call, and stay in it; when `over` is set they leave. The first `unmatchable` visitors
+    search for what nobody else does.
     """
 
     address: tuple[str, int]
     new_guest: Callable[[], Frame]
     seed: int
-    manners: Manners = HUMAN
-    loners: int = 0
+    behaviour: Behaviour = HUMAN
+    unmatchable: int = 0
     quiet: trio.Event = field(default_factory=trio.Event)
     over: trio.Event = field(default_factory=trio.Event)
     tabs: list[Tab] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Fleet:
     @property
     def subjects(self) -> tuple[str | None, ...]:
         """What people search for; somebody who takes anybody leaves nobody alone."""
-        return tuple(subject for subject in SUBJECTS if subject or not self.loners)
+        return tuple(subject for subject in SUBJECTS if subject or not self.unmatchable)
 
     @property
     def transcripts(self) -> list[Transcript]:
@@ -114,7 +114,7 @@ class Fleet:
 
 
 @asynccontextmanager
-async def at_sea(fleet: Fleet, people: int) -> AsyncIterator[None]:
+async def running_fleet(fleet: Fleet, people: int) -> AsyncIterator[None]:
     """`people` visitors for as long as the block is open; then they leave, and are awaited."""
     async with trio.open_nursery() as nursery:
         for number in range(people):
@@ -128,7 +128,7 @@ async def live(fleet: Fleet, number: int) -> None:
     chance = random.Random(f"{fleet.seed}/{number}")
     while not fleet.over.is_set():
         guest = await fleet.new_identity()
-        subject = f"loner {number}" if number < fleet.loners else chance.choice(fleet.subjects)
+        subject = f"loner {number}" if number < fleet.unmatchable else chance.choice(fleet.subjects)
         tab = Tab(fleet, chance, guest, {} if subject is None else {"subject": subject})
         fleet.tabs.append(tab)
         try:
@@ -174,7 +174,7 @@ class Tab:
         first, most = BACKOFF_S
         backoff: float = min(most, first * 2**self._failures) * self.chance.uniform(0.5, 1.0)
         if self._vanished:
-            backoff = self.chance.uniform(0, self.fleet.manners.away_most_s)
+            backoff = self.chance.uniform(0, self.fleet.behaviour.away_most_s)
         elif code == 4503:
             backoff = max(backoff, self.chance.uniform(0, 1))
         return backoff
@@ -296,11 +296,11 @@ class Tab:
         """Media flows, mostly."""
         if self.page["state"] != "connecting":
             return
-        session, luck, manners = self.page["session"], self.chance.random(), self.fleet.manners
-        if self.fleet.quiet.is_set() or luck > manners.never_report + manners.fail:
+        session, luck, behaviour = self.page["session"], self.chance.random(), self.fleet.behaviour
+        if self.fleet.quiet.is_set() or luck > behaviour.never_report + behaviour.fail:
             self._ready.add(session)
             await self._say(wire, {"type": "connected", "session": session})
-        elif luck < manners.fail:
+        elif luck < behaviour.fail:
             await self._say(wire, {"type": "failed", "session": session, "code": "ice"})
 
     # What people do by themselves
@@ -312,8 +312,8 @@ class Tab:
             await self._say(wire, {"type": "search", "criteria": self.transcript.criteria})
 
     async def _act(self, wire: Wire) -> None:
-        manners = self.fleet.manners
-        vanish_at = trio.current_time() + self.chance.expovariate(1 / manners.vanish_every_s)
+        behaviour = self.fleet.behaviour
+        vanish_at = trio.current_time() + self.chance.expovariate(1 / behaviour.vanish_every_s)
         beat_s = self._heartbeat_s * self.chance.uniform(0.6, 0.9)
         while True:
             with trio.move_on_after(self.chance.uniform(0.1, 0.6)):
@@ -334,7 +334,7 @@ class Tab:
     def _vanish(self) -> None:
         """The network is gone, or the tab: the server is told nothing."""
         self._vanished = True
-        if self.chance.random() < self.fleet.manners.stay_away:
+        if self.chance.random() < self.fleet.behaviour.stay_away:
             self.is_closed = True
         raise Hopeless
 
@@ -349,23 +349,23 @@ class Tab:
 
     async def _press(self, wire: Wire, is_quiet: bool) -> None:
         """Do what somebody in this state might do."""
-        luck, manners = self.chance.random(), self.fleet.manners
+        luck, behaviour = self.chance.random(), self.fleet.behaviour
         session = self.page.get("session")
         match self.page.get("state"):
             case "idle":
                 await self._search(wire)
             case "ended" if self.page["search_again_ms"] is None:
                 await self._search(wire)
-            case "searching" if not is_quiet and luck < manners.cancel:
+            case "searching" if not is_quiet and luck < behaviour.cancel:
                 await self._say(wire, {"type": "cancel"})
             case "connecting" if is_quiet and session not in self._ready:
                 self._ready.add(str(session))
                 await self._say(wire, {"type": "connected", "session": session})
-            case "connected" if not is_quiet and luck < manners.leave:
+            case "connected" if not is_quiet and luck < behaviour.leave:
                 await self._say(
                     wire, {"type": self.chance.choice(("skip", "skip", "end")), "session": session}
                 )
-            case "connected" if luck > 1 - manners.chat:
+            case "connected" if luck > 1 - behaviour.chat:
                 text = json.dumps(self._numbered("chat"))
                 await self._say(wire, {"type": "chat", "session": session, "text": text})
 

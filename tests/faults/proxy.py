@@ -116,7 +116,7 @@ class Proxy:
         self.calm = False
         self._plan_of = plan_of
 
-    def soothe(self) -> None:
+    def stop_faults(self) -> None:
         """From now on no fault acts any more; a pause that has begun comes to its end."""
         self.calm = True
 

@@ -22,19 +22,19 @@ import trio
 
 from tests.faults.auditor import violations
 from tests.faults.evidence import Evidence
-from tests.faults.fleet import HUMAN, Fleet, Manners, at_sea, seen
-from tests.faults.house import PATIENT_S, House, a_house
+from tests.faults.fleet import HUMAN, Behaviour, Fleet, running_fleet, seen
 from tests.faults.postgres import Postgres, terminate_writers
 from tests.faults.proxy import plans
+from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_under_test
 from tests.faults.transcript import Transcript
 
-WATCH_S = 300.0
+ROUND_S = 300.0
 """How long people stay at most: their transcripts are kept that long."""
 
 AWAY_S = (0.5, 6.0)
 """From and to: how long the database is away."""
 
-WAYS = ((3, HUMAN), (25, Manners(leave=0.01, stay_away=0.5)))
+WAYS = ((3, HUMAN), (25, Behaviour(leave=0.01, stay_away=0.5)))
 """The grace of the server in seconds, and how people are. With the shorter one many are lost; with the longer
 one those who stay can be seen to be told of it.
 """
@@ -73,37 +73,37 @@ class Soak:
         """Everything. Returns how many violations there were."""
         database = await in_thread(postgres.new_database)
         found = 0
-        grace_s, manners = self._chance.choice(WAYS)
-        house_of_seed = a_house(database, plan_of=plans(self._seed), grace_s=grace_s)
-        async with house_of_seed as house, trio.open_nursery() as nursery:
-            nursery.start_soon(self._sample, house)
+        grace_s, behaviour = self._chance.choice(WAYS)
+        house_of_seed = a_server_under_test(database, plan_of=plans(self._seed), grace_s=grace_s)
+        async with house_of_seed as tested, trio.open_nursery() as nursery:
+            nursery.start_soon(self._sample, tested)
             end = time.monotonic() + self._seconds
             while (left_s := end - time.monotonic()) > 0 and not found:
-                fleet = house.fleet(self._chance.getrandbits(32), manners)
-                found += await self._watch(house, fleet, postgres, min(WATCH_S, left_s))
+                fleet = tested.fleet(self._chance.getrandbits(32), behaviour)
+                found += await self._round(tested, fleet, postgres, min(ROUND_S, left_s))
             nursery.cancel_scope.cancel()
         self._tell(f"{found} violations; seed {self._seed}, {self._people} people")
         return found
 
-    async def _watch(self, house: House, fleet: Fleet, postgres: Postgres, seconds: float) -> int:
-        house.proxy.calm = False
-        house.kills.clear()
-        async with at_sea(fleet, self._people):
+    async def _round(self, tested: ServerUnderTest, fleet: Fleet, postgres: Postgres, seconds: float) -> int:
+        tested.proxy.calm = False
+        tested.kills.clear()
+        async with running_fleet(fleet, self._people):
             end = time.monotonic() + seconds
             while (left_s := end - time.monotonic()) > 0:
                 await trio.sleep(min(left_s, self._chance.uniform(*self._peace_s)))
                 if time.monotonic() < end:
-                    await self._trouble(house, postgres)
-            house.proxy.soothe()
+                    await self._trouble(tested, postgres)
+            tested.proxy.stop_faults()
             fleet.quiet.set()
             has_settled = await self._settles(fleet)
-        evidence = await house.evidence(fleet.transcripts)
+        evidence = await tested.evidence(fleet.transcripts)
         found = violations(evidence)
-        found += [f"crashed: {line}" for line in house.warnings() if line["level"] == "error"]
+        found += [f"crashed: {line}" for line in tested.warnings() if line["level"] == "error"]
         if not has_settled:
             found.append(f"NobodyWaits: not everybody found somebody within {PATIENT_S:g} s of calm")
         heard = ", ".join(f"{count} {kind}" for kind, count in seen(fleet.transcripts).most_common())
-        self._tell(f"watch over: {len(fleet.tabs)} people, {len(evidence.rows)} sessions; heard {heard}")
+        self._tell(f"round over: {len(fleet.tabs)} people, {len(evidence.rows)} sessions; heard {heard}")
         for line in story(evidence, found) if found else ():
             self._say(line)
         return len(found)
@@ -115,7 +115,7 @@ class Soak:
             return True
         return False
 
-    async def _trouble(self, house: House, postgres: Postgres) -> None:
+    async def _trouble(self, tested: ServerUnderTest, postgres: Postgres) -> None:
         """One thing that the seed draws, to its end."""
         away_s = self._chance.uniform(*AWAY_S)
         trouble = self._chance.choice(
@@ -124,15 +124,15 @@ class Soak:
         self._tell(f"trouble: {trouble}, {away_s:.1f} s")
         match trouble:
             case "restart":
-                await self._stop(house)
-                await house.start()
+                await self._stop(tested)
+                await tested.start()
             case "kill":
-                await house.ready()
+                await tested.ready()
                 await trio.sleep(1)  # what is told now is written down within hundredths of a second
-                await house.kill()
-                await house.start()
+                await tested.kill()
+                await tested.start()
             case "terminate":
-                await in_thread(terminate_writers, house.conninfo)
+                await in_thread(terminate_writers, tested.conninfo)
             case "freeze":
                 await in_thread(postgres.freeze)
                 await trio.sleep(away_s)
@@ -144,18 +144,18 @@ class Soak:
             case "restart both":
                 await in_thread(postgres.stop)
                 await trio.sleep(away_s)
-                await self._stop(house)
+                await self._stop(tested)
                 await in_thread(postgres.start)
-                await house.start()
+                await tested.start()
 
-    async def _stop(self, house: House) -> None:
-        if code := await house.stop():
+    async def _stop(self, tested: ServerUnderTest) -> None:
+        if code := await tested.stop():
             raise RuntimeError(f"the server stopped with exit code {code}")
 
-    async def _sample(self, house: House) -> None:
+    async def _sample(self, tested: ServerUnderTest) -> None:
         while True:
             await trio.sleep(1)
-            if (pid := house.pid) is not None and (used := usage(pid)) is not None:
+            if (pid := tested.pid) is not None and (used := usage(pid)) is not None:
                 resident, descriptors = used
                 self._tell(f"{resident / 2**20:6.1f} MB  {descriptors:5d} descriptors")
 

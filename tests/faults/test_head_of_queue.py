@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import trio
 
-from tests.faults.house import a_house
+from tests.faults.server_under_test import a_server_under_test
 from tests.support.server import present
 
 
 async def test_whoever_was_left_is_first_again_with_the_time_they_had_waited(database: str) -> None:
     """Dan has waited longer than Ada; but she was matched already, and is owed the next."""
     async with (
-        a_house(database) as house,
-        present(house.server, "Dan") as dan,
-        present(house.server, "Ada") as ada,
-        present(house.server, "Ben") as ben,
-        present(house.server, "Cem") as cem,
+        a_server_under_test(database) as tested,
+        present(tested.server, "Dan") as dan,
+        present(tested.server, "Ada") as ada,
+        present(tested.server, "Ben") as ben,
+        present(tested.server, "Cem") as cem,
     ):
         await dan.say("search", criteria={"subject": "physics"})
         await dan.until("state", state="searching")

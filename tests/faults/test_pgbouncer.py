@@ -12,10 +12,10 @@ from psycopg.conninfo import make_conninfo
 from studymatch.postgres.database import DatabaseSettingError, RecordRefusedError
 from studymatch.recording.store import Store
 from studymatch.rules.records import Entry, PersonArrived
-from tests.faults.fleet import at_sea
-from tests.faults.house import a_house
+from tests.faults.fleet import running_fleet
 from tests.faults.pgbouncer import PgBouncer, a_pgbouncer
 from tests.faults.postgres import query
+from tests.faults.server_under_test import a_server_under_test
 from tests.faults.test_postgres import BUSY, PEOPLE, in_thread, matching_goes_on
 from tests.support.rows import Story, seats, sessions
 
@@ -34,33 +34,33 @@ async def test_a_server_records_every_session_also_across_a_restart(
     bouncer: PgBouncer, database: str
 ) -> None:
     """And neither it nor PgBouncer has anything to complain about."""
-    async with a_house(bouncer.conninfo) as house:
-        fleet = house.fleet(7, BUSY)
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(bouncer.conninfo) as tested:
+        fleet = tested.fleet(7, BUSY)
+        async with running_fleet(fleet, PEOPLE):
             await matching_goes_on(fleet, 30)
-            await house.stop()
-            await house.start()
+            await tested.stop()
+            await tested.start()
             await matching_goes_on(fleet, 30)
-            await house.ready()
-        await house.audited(*fleet.transcripts)
+            await tested.ready()
+        await tested.audited(*fleet.transcripts)
         assert [
-            line for line in house.warnings() if "database" in line["event"] or "record" in line["event"]
+            line for line in tested.warnings() if "database" in line["event"] or "record" in line["event"]
         ] == []
     assert "WARNING" not in bouncer.log()
     assert "prepared statement" not in bouncer.log()
 
 
 async def test_people_go_on_meeting_while_it_restarts(bouncer: PgBouncer) -> None:
-    async with a_house(bouncer.conninfo) as house:
-        fleet = house.fleet(8, BUSY)
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(bouncer.conninfo) as tested:
+        fleet = tested.fleet(8, BUSY)
+        async with running_fleet(fleet, PEOPLE):
             for _ in range(2):
                 await matching_goes_on(fleet, 4)
                 await in_thread(bouncer.stop)
                 await matching_goes_on(fleet, 4)
                 await in_thread(bouncer.start)
-            await house.ready()
-        await house.audited(*fleet.transcripts)
+            await tested.ready()
+        await tested.audited(*fleet.transcripts)
 
 
 async def test_many_stores_at_once_bring_tables_up_to_date_and_record(

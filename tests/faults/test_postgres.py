@@ -13,8 +13,7 @@ import pytest
 import trio
 
 from studymatch.recording.store import Store
-from tests.faults.fleet import Fleet, Manners, at_sea
-from tests.faults.house import PATIENT_S, House, a_house
+from tests.faults.fleet import Behaviour, Fleet, running_fleet
 from tests.faults.postgres import (
     Postgres,
     kill_writers,
@@ -22,15 +21,16 @@ from tests.faults.postgres import (
     terminate_writers,
     writers_waiting_for,
 )
+from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_under_test
 from tests.faults.transcript import What
 from tests.support.rows import Story, session
 from tests.support.waiting import eventually
 
 PEOPLE = 16
-BUSY = Manners(vanish_every_s=1e9, leave=0.3)
+BUSY = Behaviour(vanish_every_s=1e9, leave=0.3)
 """Nobody vanishes, and no call lasts long."""
 
-Trouble = Callable[[House, Fleet, Postgres], Awaitable[None]]
+Trouble = Callable[[ServerUnderTest, Fleet, Postgres], Awaitable[None]]
 
 in_thread = trio.to_thread.run_sync
 
@@ -49,28 +49,28 @@ async def matching_goes_on(fleet: Fleet, many: int = 12) -> None:
             await trio.sleep(0.05)
 
 
-async def is_not_ready(house: House) -> str:
+async def is_not_ready(tested: ServerUnderTest) -> str:
     """Wait until the server says that it is not ready; gives the answer."""
-    return await eventually(partial(_refusal, house), limit_s=PATIENT_S)
+    return await eventually(partial(_refusal, tested), limit_s=PATIENT_S)
 
 
-def _refusal(house: House) -> str | None:
-    status, _, body = house.server.get("/readyz")
+def _refusal(tested: ServerUnderTest) -> str | None:
+    status, _, body = tested.server.get("/readyz")
     return body if status == 503 else None
 
 
-async def stopped(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def stopped(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """For a while; and a server that cannot record says so, but lives."""
     await in_thread(postgres.stop)
     await matching_goes_on(fleet)
-    refusal = await is_not_ready(house)
+    refusal = await is_not_ready(tested)
     assert "the database last answered" in refusal
     assert "records wait" in refusal
-    assert house.server.get("/healthz")[0] == 200
+    assert tested.server.get("/healthz")[0] == 200
     await in_thread(postgres.start)
 
 
-async def restarted(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def restarted(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """Twice, as fast as it goes."""
     for _ in range(2):
         await in_thread(postgres.stop)
@@ -78,25 +78,25 @@ async def restarted(house: House, fleet: Fleet, postgres: Postgres) -> None:
         await matching_goes_on(fleet, 4)
 
 
-async def frozen(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def frozen(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """Every connection stays, and nobody answers: no error tells, only the silence does."""
     await in_thread(postgres.freeze)
     await matching_goes_on(fleet)
-    assert "the database last answered" in await is_not_ready(house)
+    assert "the database last answered" in await is_not_ready(tested)
     await in_thread(postgres.thaw)
 
 
-async def connections_ended(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def connections_ended(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """As an administrator does it, again and again."""
     for _ in range(5):
-        await eventually(partial(terminate_writers, house.conninfo))
+        await eventually(partial(terminate_writers, tested.conninfo))
         await matching_goes_on(fleet, 4)
 
 
-async def backends_killed(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def backends_killed(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """By force: PostgreSQL ends all the others too, and recovers as after a crash."""
     for _ in range(2):
-        await eventually(partial(kill_writers, house.conninfo))
+        await eventually(partial(kill_writers, tested.conninfo))
         await matching_goes_on(fleet, 4)
         await in_thread(postgres.start)
 
@@ -111,29 +111,29 @@ deferrable initially deferred for each row execute function commit_slowly();
 """A crash empties an unlogged table, so that commits are quick again."""
 
 
-async def crashed_before_the_commit(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def crashed_before_the_commit(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """The rows are written, the commit has begun, and nothing of it stays."""
-    await in_thread(query, house.conninfo, SLOW_COMMIT)
-    await eventually(partial(writers_waiting_for, house.conninfo, "PgSleep"))
+    await in_thread(query, tested.conninfo, SLOW_COMMIT)
+    await eventually(partial(writers_waiting_for, tested.conninfo, "PgSleep"))
     await in_thread(postgres.stop, signal.SIGQUIT)
     await in_thread(postgres.start)
 
 
-async def crashed_after_the_commit(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def crashed_after_the_commit(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """All of it stays, but the server was not told."""
     await in_thread(postgres.wait_for_standby, True)
-    await eventually(partial(writers_waiting_for, house.conninfo, "SyncRep"))
+    await eventually(partial(writers_waiting_for, tested.conninfo, "SyncRep"))
     await in_thread(postgres.stop, signal.SIGQUIT)
     await in_thread(postgres.start)
     await in_thread(postgres.wait_for_standby, False)
 
 
-async def killed_after_the_commit(house: House, fleet: Fleet, postgres: Postgres) -> None:
+async def killed_after_the_commit(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
     """The same for the connection alone."""
     await in_thread(postgres.wait_for_standby, True)
     for _ in range(3):
-        await eventually(partial(writers_waiting_for, house.conninfo, "SyncRep"))
-        await in_thread(terminate_writers, house.conninfo)
+        await eventually(partial(writers_waiting_for, tested.conninfo, "SyncRep"))
+        await in_thread(terminate_writers, tested.conninfo)
     await in_thread(postgres.wait_for_standby, False)
 
 
@@ -153,16 +153,16 @@ TROUBLES: list[Trouble] = [
 async def test_people_go_on_meeting_and_every_session_is_recorded_once(
     postgres: Postgres, database: str, trouble: Trouble
 ) -> None:
-    async with a_house(database) as house:
-        fleet = house.fleet(5, BUSY)
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(database) as tested:
+        fleet = tested.fleet(5, BUSY)
+        async with running_fleet(fleet, PEOPLE):
             await matching_goes_on(fleet, 4)
-            await trouble(house, fleet, postgres)
+            await trouble(tested, fleet, postgres)
             await matching_goes_on(fleet, 4)
-            await house.ready()
-        evidence = await house.audited(*fleet.transcripts)
-        assert [line for line in house.warnings() if line["event"] == "database unavailable"]
-        assert not [line for line in house.warnings() if line["event"] == "record refused"]
+            await tested.ready()
+        evidence = await tested.audited(*fleet.transcripts)
+        assert [line for line in tested.warnings() if line["event"] == "database unavailable"]
+        assert not [line for line in tested.warnings() if line["event"] == "record refused"]
     assert "node_lost" not in {row.cause for row in evidence.rows}
 
 
@@ -186,12 +186,12 @@ async def test_times_are_right_though_the_database_took_long_to_answer(
     assert happened_by - 30 < row["matched_at"].timestamp() < thawed_at - 2, "and not when it was written"
 
 
-async def kill_private_postgres(house: House, killed: set[int]) -> int:
+async def kill_private_postgres(tested: ServerUnderTest, killed: set[int]) -> int:
     """Kill the one that runs, once it is another than those `killed` before; gives its process."""
 
     def another() -> int | None:
         with suppress(FileNotFoundError, IndexError):
-            pid = house.private_postgres()
+            pid = tested.private_postgres()
             return None if pid in killed else pid
         return None
 
@@ -202,14 +202,14 @@ async def kill_private_postgres(house: House, killed: set[int]) -> int:
 
 async def test_a_private_postgres_that_is_killed_again_and_again_ends_nothing() -> None:
     """With the server that nobody has set up a database for: people meet, and what is recorded waits."""
-    async with a_house(None) as house:
-        fleet = house.fleet(6, BUSY)
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(None) as tested:
+        fleet = tested.fleet(6, BUSY)
+        async with running_fleet(fleet, PEOPLE):
             await matching_goes_on(fleet, 4)
-            killed = {await kill_private_postgres(house, set())}
+            killed = {await kill_private_postgres(tested, set())}
             for _ in range(4):
-                killed.add(await kill_private_postgres(house, killed))
-            assert "records wait" in await is_not_ready(house)
+                killed.add(await kill_private_postgres(tested, killed))
+            assert "records wait" in await is_not_ready(tested)
             await matching_goes_on(fleet)
-            await house.ready()
-        await house.audited(*fleet.transcripts, may_crash="postgres")
+            await tested.ready()
+        await tested.audited(*fleet.transcripts, may_crash="postgres")

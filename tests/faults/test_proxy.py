@@ -126,11 +126,11 @@ async def test_where_nobody_is_a_connection_is_reset() -> None:
                     await client.receive_some()
 
 
-async def test_once_soothed_no_fault_acts_any_more() -> None:
+async def test_once_faults_are_stopped_none_acts_any_more() -> None:
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     plan = Plan(up=Fault(Kind.CUT, 0), down=Fault(Kind.CUT, 0))
     async with listener, open_proxy(listener.socket.getsockname(), lambda _: plan) as proxy:
-        proxy.soothe()
+        proxy.stop_faults()
         with trio.fail_after(LIMIT_S):
             async with (
                 await trio.open_tcp_stream(*proxy.address) as client,

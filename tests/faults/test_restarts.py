@@ -9,15 +9,15 @@ from functools import partial
 
 import trio
 
-from tests.faults.fleet import STEADY, Fleet, Manners, Tab, at_sea
-from tests.faults.house import PATIENT_S, House, a_house
+from tests.faults.fleet import STEADY, Behaviour, Fleet, Tab, running_fleet
+from tests.faults.hostile_clients import stalled_reader
 from tests.faults.postgres import Postgres
+from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_under_test
 from tests.faults.transcript import What
-from tests.faults.vandals import stalled_reader
 from tests.support.waiting import eventually
 
 PEOPLE = 30
-LONERS = 4
+UNMATCHABLE = 4
 STOP_LIMIT_S = 10
 """By then the process is to be gone, whatever its clients do."""
 CLOCKS_S = 0.2
@@ -32,11 +32,11 @@ async def settled(fleet: Fleet, people: int) -> None:
 
 
 @asynccontextmanager
-async def stalled_readers(house: House, number: int) -> AsyncIterator[None]:
+async def stalled_readers(tested: ServerUnderTest, number: int) -> AsyncIterator[None]:
     """People who do not read what their partner says, with more on its way than the network takes."""
     async with trio.open_nursery() as nursery:
         for _ in range(number):
-            await nursery.start(partial(stalled_reader, house))
+            await nursery.start(partial(stalled_reader, tested))
         yield
         nursery.cancel_scope.cancel()
 
@@ -45,25 +45,25 @@ async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> 
     """Everybody is told 4503, the process is gone in time though some do not read, and after the restart
     everybody is who they were: in the same call, or searching with the time they had waited.
     """
-    async with a_house(database, stop_limit_s=6, grace_s=12) as house:
-        fleet = house.fleet(11, STEADY, loners=LONERS)
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(database, stop_limit_s=6, grace_s=12) as tested:
+        fleet = tested.fleet(11, STEADY, unmatchable=UNMATCHABLE)
+        async with running_fleet(fleet, PEOPLE):
             await settled(fleet, PEOPLE)
-            async with stalled_readers(house, 3):
+            async with stalled_readers(tested, 3):
                 before = {tab: tab.page for tab in fleet.present}
                 states = Counter(page["state"] for page in before.values())
-                assert states["searching"] >= LONERS
+                assert states["searching"] >= UNMATCHABLE
                 assert states["connected"] > PEOPLE / 2
                 with trio.fail_after(STOP_LIMIT_S):
-                    assert await house.stop() == 0
-            await house.start()
+                    assert await tested.stop() == 0
+            await tested.start()
             await settled(fleet, PEOPLE)
             gone = set(before) - set(fleet.present)
             assert not gone, [tab.transcript.story() for tab in gone]
             for tab, page in before.items():
                 is_back_where_it_was(tab, page)
             fleet.quiet.set()
-        await house.audited(*fleet.transcripts)
+        await tested.audited(*fleet.transcripts)
 
 
 def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
@@ -82,49 +82,49 @@ def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
 
 async def test_people_go_on_through_one_restart_after_the_other(database: str) -> None:
     """In the midst of searches, matches and ends."""
-    async with a_house(database) as house:
-        fleet = house.fleet(12, Manners(vanish_every_s=20, leave=0.3))
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(database) as tested:
+        fleet = tested.fleet(12, Behaviour(vanish_every_s=20, leave=0.3))
+        async with running_fleet(fleet, PEOPLE):
             for _ in range(3):
                 await trio.sleep(1.5)
-                assert await house.stop() == 0
-                await house.start()
+                assert await tested.stop() == 0
+                await tested.start()
             fleet.quiet.set()
             await settled(fleet, PEOPLE)
-        evidence = await house.audited(*fleet.transcripts)
+        evidence = await tested.audited(*fleet.transcripts)
     assert "node_lost" not in {row.cause for row in evidence.rows}
 
 
 async def test_after_a_kill_people_start_afresh_and_their_sessions_are_closed(database: str) -> None:
-    async with a_house(database) as house:
-        fleet = house.fleet(13, STEADY)
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(database) as tested:
+        fleet = tested.fleet(13, STEADY)
+        async with running_fleet(fleet, PEOPLE):
             await settled(fleet, PEOPLE)
             calls = {tab.page["session"] for tab in fleet.present if tab.page["state"] == "connected"}
-            recorded = partial(lambda: {row.id for row in house.rows() if row.connected_at})
+            recorded = partial(lambda: {row.id for row in tested.rows() if row.connected_at})
             await eventually(lambda: calls <= recorded(), limit_s=PATIENT_S)
-            await house.kill()
-            await house.start()
+            await tested.kill()
+            await tested.start()
             await settled(fleet, PEOPLE)
             later = {tab.page["session"] for tab in fleet.present if tab.page["state"] == "connected"}
             assert later.isdisjoint(calls)
-        evidence = await house.audited(*fleet.transcripts)
+        evidence = await tested.audited(*fleet.transcripts)
     assert {evidence.row[session].cause for session in calls} == {"node_lost"}
     assert {evidence.row[session].cause for session in later}.isdisjoint({"node_lost"})
 
 
 async def test_a_stop_while_the_database_is_frozen_loses_nothing(postgres: Postgres, database: str) -> None:
     """What could not be written is written by the next life."""
-    async with a_house(database) as house:
-        fleet = house.fleet(14, Manners(vanish_every_s=1e9, leave=0.3))
-        async with at_sea(fleet, PEOPLE):
+    async with a_server_under_test(database) as tested:
+        fleet = tested.fleet(14, Behaviour(vanish_every_s=1e9, leave=0.3))
+        async with running_fleet(fleet, PEOPLE):
             await trio.sleep(1)
             await trio.to_thread.run_sync(postgres.freeze)
             await trio.sleep(1)
-            assert await house.stop() == 0
+            assert await tested.stop() == 0
             await trio.to_thread.run_sync(postgres.thaw)
-            await house.start()
+            await tested.start()
             fleet.quiet.set()
             await settled(fleet, PEOPLE)
-        evidence = await house.audited(*fleet.transcripts)
+        evidence = await tested.audited(*fleet.transcripts)
     assert "node_lost" not in {row.cause for row in evidence.rows}

@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 
-from tests.faults.house import House
+from tests.faults.server_under_test import ServerUnderTest
 from tests.support.echo import BINARY, CLOSE, CONTINUATION, TEXT, UPGRADE, Client, frame_head
 
 LIMIT_S = 60
@@ -29,14 +29,14 @@ Started = trio.TaskStatus[None]
 
 
 @asynccontextmanager
-async def raw(house: House, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
+async def raw(tested: ServerUnderTest, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
     """A connection to the server, nothing said yet."""
-    assert house.proxy.target is not None
+    assert tested.proxy.target is not None
     sock = trio.socket.socket()
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     try:
-        await sock.connect(house.proxy.target)
+        await sock.connect(tested.proxy.target)
         yield Client(trio.SocketStream(sock))
     finally:
         sock.close()
@@ -56,23 +56,23 @@ async def until(client: Client, **expected: Any) -> dict[str, Any]:
                 return frame
 
 
-async def come_in(house: House, client: Client) -> None:
+async def come_in(tested: ServerUnderTest, client: Client) -> None:
     """Upgrade, say hello, be welcome."""
-    guest = await trio.to_thread.run_sync(house.new_guest)
+    guest = await trio.to_thread.run_sync(tested.new_guest)
     await client.upgrade("/ws")
     await say(client, "hello", version=1, token=guest["token"])
     await until(client, type="state")
 
 
-async def stalled_reader(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+async def stalled_reader(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
     """Somebody in a session who reads nothing of what their partner says, until the network takes no more.
 
     The connection has been stalled for a moment when this says that it has started, so it is still there.
     """
     subject = {"subject": f"stalled {random.getrandbits(64)}"}
-    async with raw(house, receive_buffer=SMALL) as stalled, raw(house) as partner:
+    async with raw(tested, receive_buffer=SMALL) as stalled, raw(tested) as partner:
         for client in (stalled, partner):
-            await come_in(house, client)
+            await come_in(tested, client)
             await say(client, "search", criteria=subject)
         session = (await until(partner, type="state", state="connecting"))["session"]
         await until(stalled, type="state", state="connecting")
@@ -84,28 +84,30 @@ async def stalled_reader(house: House, task_status: Started = trio.TASK_STATUS_I
         await trio.sleep_forever()
 
 
-async def flood_without_reading(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+async def flood_without_reading(
+    tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED
+) -> None:
     """Ping after ping, and no answer is read; goes on as long as the server takes it."""
-    async with raw(house, receive_buffer=SMALL) as client:
-        await come_in(house, client)
+    async with raw(tested, receive_buffer=SMALL) as client:
+        await come_in(tested, client)
         task_status.started()
         with suppress(trio.BrokenResourceError):
             while True:
                 await say(client, "ping", padding="x" * 1000)
 
 
-async def silent_peer(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+async def silent_peer(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
     """Somebody who searches, and then is never heard of again, as when the cable was pulled."""
-    async with raw(house) as client:
-        await come_in(house, client)
+    async with raw(tested) as client:
+        await come_in(tested, client)
         await say(client, "search", criteria={"subject": f"nobody else {random.getrandbits(64)}"})
         task_status.started()
         await is_hung_up_on(client)
 
 
-async def slow_handshake(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+async def slow_handshake(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
     """One byte of the request after the other, so slowly that it is never whole."""
-    async with raw(house) as client:
+    async with raw(tested) as client:
         task_status.started()
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             async with trio.open_nursery() as nursery:
@@ -122,9 +124,9 @@ async def _drip(client: Client, data: bytes) -> None:
     await trio.sleep_forever()
 
 
-async def never_says_hello(house: House, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+async def never_says_hello(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
     """A WebSocket, and not a word."""
-    async with raw(house) as client:
+    async with raw(tested) as client:
         await client.upgrade("/ws")
         task_status.started()
         assert await closed_with(client) == 4408
@@ -170,12 +172,12 @@ GARBAGE: dict[str, tuple[bytes, int]] = {
 """What no client should send, and the code it is closed with."""
 
 
-async def send_garbage(house: House, what: str) -> int | None:
+async def send_garbage(tested: ServerUnderTest, what: str) -> int | None:
     """Send it, and say how the server closed."""
     data, _ = GARBAGE[what]
-    async with raw(house) as client:
+    async with raw(tested) as client:
         if what in HELLO_FIRST:
-            await come_in(house, client)
+            await come_in(tested, client)
         else:
             await client.upgrade("/ws")
         with suppress(trio.BrokenResourceError):
@@ -183,10 +185,10 @@ async def send_garbage(house: House, what: str) -> int | None:
         return await closed_with(client)
 
 
-async def send_noise(house: House, seed: int) -> None:
+async def send_noise(tested: ServerUnderTest, seed: int) -> None:
     """Bytes that mean nothing, before the handshake or after it."""
     chance = random.Random(seed)
-    async with raw(house) as client:
+    async with raw(tested) as client:
         if chance.random() < 0.5:
             await client.upgrade("/ws")
         with suppress(trio.BrokenResourceError):

@@ -1,8 +1,8 @@
 """A server under test with all that surrounds it: its data folder, its database, the proxy before it.
 
-A `House` owns the server's process: it can be stopped, killed and started again while a fleet sails, which
-finds it always at the address of the proxy. `audited` ends a run: everybody has left, every session has its
-end in the database, and the auditor has looked at what everybody saw and at every row.
+A `ServerUnderTest` owns the server's process: tests can stop, kill and restart it while a fleet is connected,
+which always reaches it at the address of the proxy. `audited` ends a run: everybody has left, every session
+has its end in the database, and the auditor has checked all transcripts and rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from studymatch.postgres.private import ROLE
 from tests.faults.auditor import violations
 from tests.faults.evidence import Evidence, Row, Rules
-from tests.faults.fleet import HUMAN, Fleet, Manners
+from tests.faults.fleet import HUMAN, Behaviour, Fleet
 from tests.faults.postgres import query
 from tests.faults.proxy import PlanOf, Proxy, flawless, open_proxy
 from tests.faults.transcript import Frame, Transcript
@@ -54,7 +54,7 @@ from session order by matched_at
 """
 
 
-class House:
+class ServerUnderTest:
     """The server on the data folder `folder` and the database `conninfo` (None: its private one there)."""
 
     def __init__(self, folder: Path, conninfo: str | None, proxy: Proxy, options: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ class House:
         return self._server
 
     def warnings(self) -> list[dict[str, Any]]:
-        """The warnings and errors in the journals of all servers of this house."""
+        """The warnings and errors in the journals of all runs of the server."""
         return self._former_warnings + ([] if self._server is None else warnings_of(self._server))
 
     def new_guest(self) -> Frame:
@@ -98,9 +98,9 @@ class House:
         guest: Frame = json.loads(body)
         return guest
 
-    def fleet(self, seed: int, manners: Manners = HUMAN, *, loners: int = 0) -> Fleet:
+    def fleet(self, seed: int, behaviour: Behaviour = HUMAN, *, unmatchable: int = 0) -> Fleet:
         """A fleet that comes here."""
-        return Fleet(self.proxy.address, self.new_guest, seed, manners, loners)
+        return Fleet(self.proxy.address, self.new_guest, seed, behaviour, unmatchable)
 
     async def start(self) -> None:
         """Start the server; returns when it serves, and the proxy leads to it.
@@ -182,17 +182,17 @@ def warnings_of(server: Server) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def a_house(
+async def a_server_under_test(
     conninfo: str | None, *, plan_of: PlanOf = flawless, **options: Any
-) -> AsyncIterator[House]:
-    """A house with a server that runs; it has stopped when the block is left."""
+) -> AsyncIterator[ServerUnderTest]:
+    """Run a server under test while the block is open."""
     settings = OPTIONS | {name.replace("_", "-"): value for name, value in options.items()}
     with data_folder() as folder:
         async with open_proxy(plan_of=plan_of) as proxy:
-            house = House(folder, conninfo, proxy, settings)
-            await house.start()
+            tested = ServerUnderTest(folder, conninfo, proxy, settings)
+            await tested.start()
             try:
-                yield house
+                yield tested
             finally:
                 with trio.CancelScope(shield=True):
-                    await house.close()
+                    await tested.close()
