@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studymatch.rules.lifecycle import State
-from studymatch.rules.person_state import Scene
+from studymatch.rules.person_state import PersonState
 from studymatch.rules.protocol import (
     AFTER_CLOSE,
     CLOSE_MEANINGS,
@@ -116,7 +116,7 @@ def test_chat_survives_the_way(text: str) -> None:
 def test_the_next_search_is_told_in_milliseconds_under_both_of_its_names(
     now: float, wait_s: float | None
 ) -> None:
-    scene = Scene(State.ENDED, since=now, search_again_at=None if wait_s is None else now + wait_s)
+    scene = PersonState(State.ENDED, since=now, search_again_at=None if wait_s is None else now + wait_s)
     told = json.loads(encode(scene.snapshot(now, cue=None)))
     assert told["search_again_in"] == told["search_again_ms"]
     if wait_s is None:
