@@ -2,8 +2,8 @@
 
     python -m tests.faults --minutes 30 --people 200 --seed 7
 
-Each line begins with the seconds so far. The exit code is 1 if the auditor found something wrong; what it
-was, and what the people concerned saw, is told at the end.
+Each line begins with the elapsed seconds. The exit code is 1 if the auditor found a violation; the last lines
+show the violations, and what the people concerned saw.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tests.faults.soak import Soak
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=float, default=5.0, help="for how long (default: %(default)s)")
-    parser.add_argument("--people", type=int, default=60, help="how many at a time (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="what draws everything (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="duration (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=60, help="people at a time (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the run (default: %(default)s)")
     given = parser.parse_args()
     soak = Soak(given.people, 60 * given.minutes, given.seed, partial(print, flush=True))
     with a_postgres() as postgres:

@@ -1,4 +1,4 @@
-"""The auditor: holds what everybody saw and what is recorded against the promises, check by check."""
+"""The auditor: compares what everybody saw and what is recorded with the promises, check by check."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ CHECKS: tuple[Check, ...] = (
 
 
 def violations(evidence: Evidence) -> list[str]:
-    """Everything that is wrong, with the name of the check that says so."""
+    """All violations, each with the name of its check."""
     return [f"{type(check).__name__}: {found}" for check in CHECKS for found in check.look(evidence)]

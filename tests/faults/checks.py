@@ -1,8 +1,9 @@
-"""What a check is, and those of who meets whom and when: promises 1 to 5.
+"""The base class of checks, and the checks of who meets whom and when: promises 1 to 5.
 
-A check looks at the `Evidence` and names what is wrong; it knows neither fleet nor server. Where bytes were
-delayed, only what holds whatever the delay is taken for wrong: a ping that was answered says that the server
-was there when it was sent, a row says when it decided, a frame says only that it did so before.
+A check reads the `Evidence` and reports violations; it knows neither the fleet nor the server. Since bytes
+may be delayed, a check reports only what is wrong for any delay: an answered ping proves that the connection
+worked when the ping was sent, a row gives the time of a decision, and a frame proves only that it was made
+before.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from tests.faults.transcript import Transcript, What
 
 
 class Check:
-    """Looks at one thing. The name of a check is the name of its class; `promise` is its number, 0: all."""
+    """Checks one property; its name is that of the class. `promise` is the number of the promise, 0: all."""
 
     promise = 0
 
     def look(self, evidence: Evidence) -> Iterator[str]:
-        """What is wrong, a sentence each."""
+        """The violations, one sentence each."""
         raise NotImplementedError
 
 
 class PartnersAgree(Check):
-    """The partner of my partner is me, and one of us begins."""
+    """Partners are mutual, and exactly one of the two is the initiator."""
 
     promise = 1
 
@@ -60,7 +61,7 @@ class PartnersAgree(Check):
 
 
 class OneAtATime(Check):
-    """Nobody is matched with themselves, or with two people at a time."""
+    """Nobody is matched with themselves, or with two people at the same time."""
 
     promise = 2
 
@@ -86,7 +87,7 @@ class OneAtATime(Check):
 
 
 class NobodyGoneIsMatched(Check):
-    """Nobody is matched with somebody who has gone, or is away."""
+    """Nobody is matched with a person who has left, or is away."""
 
     promise = 2
 
@@ -102,7 +103,7 @@ class NobodyGoneIsMatched(Check):
 
 
 class NobodyWaits(Check):
-    """No two who fit search side by side, longer than two who met are kept apart."""
+    """No two people who fit both search for longer than people who have met are kept apart."""
 
     promise = 3
 
@@ -121,8 +122,10 @@ class NobodyWaits(Check):
 
 
 def searches(transcript: Transcript) -> Iterator[tuple[float, float]]:
-    """From when to when somebody certainly searched: told so, until the last ping that the server answered
-    before it told of anything else.
+    """The intervals in which a person certainly searched.
+
+    Each begins when the person received this state, and ends with the last ping that the server answered
+    before the next state.
     """
     answers = {id(pong): ping for ping, pong in answered_pings(transcript)}
     begin = end = None
@@ -141,7 +144,7 @@ def searches(transcript: Transcript) -> Iterator[tuple[float, float]]:
 
 
 class PartnersFit(Check):
-    """Nobody is matched with somebody who searches for something else."""
+    """Nobody is matched with a person who searches for something else."""
 
     promise = 3
 
@@ -153,7 +156,7 @@ class PartnersFit(Check):
 
 
 class WaitingTimeIsKept(Check):
-    """Who waited, and was matched, and was left before it became a call, has waited all that time."""
+    """A person who was left before a match became a call keeps the waiting time from before the match."""
 
     promise = 4
     causes = frozenset(
@@ -186,7 +189,7 @@ class WaitingTimeIsKept(Check):
 
 
 class KeptApart(Check):
-    """Two who met are not matched again before both have waited, unless the server had reason to forget."""
+    """Two people who met are matched again only after both have waited, or if the server had to forget."""
 
     promise = 5
     remembered = 16
@@ -204,12 +207,12 @@ class KeptApart(Check):
                 yield f"{row.first} and {row.second} met again in {row.id} after {waited_s:.1f} s"
 
     def _last_end(self, evidence: Evidence, person: str, row: Row) -> float:
-        """When the session that a person had before `row` ended: their search began later."""
+        """When a person's session before `row` ended; their search began later."""
         ends = [former.ended_at for former in evidence.rows_of[person] if former.matched_at < row.matched_at]
         return max((end for end in ends if end is not None), default=0.0)
 
     def _forgot(self, evidence: Evidence, former: Row, row: Row) -> bool:
-        """Whether the server had reason to forget that the two met."""
+        """Whether the server had to forget that the two have met."""
         begin = former.matched_at - evidence.wall
         end = row.matched_at - evidence.wall + evidence.rules.slack_s
         anew = [

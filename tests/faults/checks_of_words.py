@@ -1,4 +1,4 @@
-"""The checks of what people were told, and of what is recorded: promises 6 and 7, and the protocol itself."""
+"""The checks of received frames and of records: promises 6 to 8, and the protocol itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.faults.transcript import Entry, Frame, Transcript, What
 
 
 class ComesBack(Check):
-    """Who comes back within the grace is who they were."""
+    """A person who comes back within the grace is resumed."""
 
     promise = 6
     margin_s = 0.5
@@ -40,7 +40,7 @@ class ComesBack(Check):
 
 
 class AwayIsTold(Check):
-    """Whoever stays with a partner who is gone is told that they are away, or that it is over."""
+    """A person whose partner has disconnected is told so, or told that the session is over."""
 
     promise = 6
 
@@ -56,7 +56,7 @@ class AwayIsTold(Check):
                     yield f"{partner} was not told that {transcript.person} is gone from {session}"
 
     def _absences(self, transcript: Transcript) -> Iterator[tuple[str, str, float, float]]:
-        """The session, the partner, from when and until when: somebody had no connection in a session."""
+        """The times without a connection during a session: session, partner, begin and end."""
         page: Frame = {}
         absence: tuple[str, str, float] | None = None
         for entry in transcript.entries:
@@ -71,7 +71,7 @@ class AwayIsTold(Check):
             yield *absence, float("inf")
 
     def _believes(self, transcript: Transcript, session: str, until: Entry) -> bool:
-        """Whether a page, when it heard `until`, was in this session with a partner who is present."""
+        """Whether a page, at its entry `until`, considered the partner in this session present."""
         believes = False
         for entry in transcript.entries:
             if entry is until:
@@ -88,11 +88,11 @@ class AwayIsTold(Check):
 
 
 class ArrivesOnce(Check):
-    """What one says reaches their partner in that session and nobody else: once, in order, without a hole.
+    """Signals and chat reach only the partner in that session: once, in order, without a gap.
 
-    What was on its way when a connection broke never reached the server. So for people who do not number
-    their frames, a hole is only one if both sides of it were said on the same connection. Those who do say it
-    again, so that nothing may be missing.
+    Frames that were on their way when a connection broke may not have reached the server. So for people who
+    do not number their frames, a gap counts only if the frames on both sides of it were sent on the same
+    connection. Those who number their frames repeat them, so nothing may be missing.
     """
 
     promise = 6
@@ -128,7 +128,7 @@ class ArrivesOnce(Check):
             yield f"{person} got in {told} what {payload['by']} said, who is not their partner"
 
     def _links(self, transcript: Transcript) -> dict[tuple[str, int], int]:
-        """On which connection a person said which number in which session; 0: on any, until it was heard."""
+        """The connection on which a person sent each number of each session; 0: repeated on any."""
         payloads = ((entry, payload_of(entry, What.SAID)) for entry in transcript.entries)
         return {
             (said["in"], said["n"]): 0 if "n" in entry.frame else entry.link
@@ -138,7 +138,9 @@ class ArrivesOnce(Check):
 
 
 class HeardIsTold(Check):
-    """What the server says to have heard was said, never becomes less, and covers what preceded a ping."""
+    """The server acknowledges only sent frames, never fewer than before, and all those before an answered
+    ping.
+    """
 
     promise = 6
 
@@ -165,7 +167,7 @@ class HeardIsTold(Check):
 
 
 def payload_of(entry: Entry, what: What) -> Frame | None:
-    """What a fleet's person put into a signal or a chat, if the entry is one and was said or heard."""
+    """The payload of a person of the fleet, if the entry is a signal or chat of this direction."""
     if entry.what is not what:
         return None
     match entry.frame["type"]:
@@ -179,7 +181,7 @@ def payload_of(entry: Entry, what: What) -> Frame | None:
 
 
 class RecordedOnce(Check):
-    """Every session that anybody was told of is recorded once, from its match to its end, in order."""
+    """Every session that a person was told of is recorded once, from its match to its end, in order."""
 
     promise = 7
 
@@ -209,7 +211,7 @@ class RecordedOnce(Check):
 
 
 class EndsAgree(Check):
-    """A session is recorded as ended for the cause that its people were told, by whom they were told."""
+    """The recorded cause and originator of a session's end are those that its people were told."""
 
     promise = 7
 
@@ -231,7 +233,7 @@ class EndsAgree(Check):
                     )
 
     def _as_seen_by(self, person: str, row: Row) -> set[str | None]:
-        """What somebody may be told of the recorded end."""
+        """The causes that a person may be told for the recorded end."""
         cause = SessionCause(str(row.cause))
         seen: set[str | None] = set()
         if row.ended_by in (None, person):
@@ -242,7 +244,7 @@ class EndsAgree(Check):
 
 
 class NumbersRise(Check):
-    """Frames are numbered without a gap over one connection, and go on from the last over the next."""
+    """Frames are numbered without a gap on one connection, and continue on the next."""
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for transcript in evidence.transcripts:
@@ -261,7 +263,7 @@ class NumbersRise(Check):
 
 
 class MovesAreLegal(Check):
-    """A page is led along the edges of the table only."""
+    """A page sees only transitions of the protocol's table."""
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for transcript in evidence.transcripts:
@@ -272,9 +274,9 @@ class MovesAreLegal(Check):
 
 
 class GoodbyesAreKnown(Check):
-    """A page that does nothing wrong is never told that it did, and never that the server failed it.
+    """A correct page gets no error and no close code for an error of the page or of the server.
 
-    1000 and 1001 end a silence, 4408 a handshake that the network held up.
+    1000 and 1001 end a silent connection, 4408 a handshake that the network delayed.
     """
 
     codes = frozenset({None, 1000, 1001, 1006, 4408, 4503})

@@ -1,4 +1,4 @@
-"""What is needed against a real server with a real PostgreSQL that tests may break."""
+"""Fixtures for tests of a real server with a real PostgreSQL that tests may break."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def postgres_of_worker() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres(postgres_of_worker: Postgres) -> Iterator[Postgres]:
-    """The cluster, well; whatever a test does to it is put right afterwards."""
+    """The running cluster; it is repaired after the test."""
     try:
         yield postgres_of_worker
     finally:

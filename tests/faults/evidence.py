@@ -36,27 +36,27 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """With which settings the server ran, and how much a busy machine is forgiven. Seconds."""
+    """The server's settings, and the tolerances for a busy machine, in seconds."""
 
     grace_s: float = 3.0
     apart_s: float = 2.0
     heartbeat_s: float = 2.0
     slack_s: float = 12.0
-    """Longer than the longest stall of the proxy: what takes that much longer than it should is wrong."""
+    """The tolerance for delays: longer than the longest stall of the proxy."""
     clocks_s: float = 1.0
-    """By how much two times may differ that were taken by different clocks, or a commit apart."""
+    """The tolerance between times of different clocks, or before and after a commit."""
     unwritten_s: float = 5.0
-    """How long before a SIGKILL something may have happened that was not yet written down."""
+    """Events in this time before a SIGKILL may be missing in the database."""
 
     @property
     def silence_s(self) -> float:
-        """After how much silence a browser counts as away."""
+        """The silence after which a browser counts as away."""
         return 2.5 * self.heartbeat_s
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """`person` was told `frame`, a snapshot."""
+    """`person` received `frame`, a state frame."""
 
     person: str
     at: float
@@ -66,7 +66,7 @@ class Telling:
 
 @dataclass
 class Evidence:
-    """Everything there is. `kills`: when the server was killed by force; `wall`: Unix time less monotonic."""
+    """All evidence. `kills`: the times of SIGKILLs to the server; `wall`: Unix time minus monotonic time."""
 
     transcripts: list[Transcript]
     rows: list[Row]
@@ -75,7 +75,7 @@ class Evidence:
     wall: float = 0.0
 
     def unix(self, at: float) -> float:
-        """A time of a transcript as a time of a row."""
+        """Convert a time of a transcript to Unix time."""
         return at + self.wall
 
     @cached_property
@@ -99,7 +99,7 @@ class Evidence:
 
     @cached_property
     def told(self) -> dict[str, list[Telling]]:
-        """What everybody was told of each session, by its id."""
+        """The state frames about each session, by its id."""
         found = defaultdict(list)
         for transcript in self.transcripts:
             for telling in tellings(transcript):
@@ -108,7 +108,7 @@ class Evidence:
         return found
 
     def was_cut_by_a_kill(self, session: str) -> bool:
-        """Whether the server was killed so soon after somebody heard of it that it may be unknown."""
+        """Whether a kill so soon after a session's first frame may have lost its record."""
         first = min(telling.at for telling in self.told[session])
         return any(kill - self.rules.unwritten_s < first < kill + self.rules.slack_s for kill in self.kills)
 
@@ -118,13 +118,13 @@ class Evidence:
 
 
 def tellings(transcript: Transcript) -> Iterator[Telling]:
-    """All snapshots that a person was told, in order."""
+    """All state frames that a person received, in order."""
     for entry in transcript.frames(What.HEARD, "state"):
         yield Telling(transcript.person, entry.at, entry.link, entry.frame)
 
 
 def answered_pings(transcript: Transcript) -> Iterator[tuple[float, Entry]]:
-    """For each pong when its ping was said, and the pong: the server answered at that time or later."""
+    """For each pong the time of its ping, and the pong. The server answered at that time or later."""
     pings: defaultdict[int, list[float]] = defaultdict(list)
     for entry in transcript.entries:
         match entry.what, entry.frame.get("type"):
@@ -135,12 +135,12 @@ def answered_pings(transcript: Transcript) -> Iterator[tuple[float, Entry]]:
 
 
 def fits(one: dict[str, str], other: dict[str, str]) -> bool:
-    """Whether two criteria agree where both say something."""
+    """Whether two criteria agree in all keys that both have."""
     return all(other.get(name, value) == value for name, value in one.items())
 
 
 def gone_since(transcript: Transcript, at: float) -> float | None:
-    """Since when a person had no connection at all at the time `at`; None: they had one, or never had."""
+    """Since when a person has had no connection at the time `at`; None: they had one, or never had any."""
     is_open: set[int] = set()
     since = None
     for entry in transcript.entries:

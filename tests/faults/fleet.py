@@ -1,13 +1,12 @@
-"""People with real WebSockets who behave like the page, and whose networks do not.
+"""The fleet: simulated people with real WebSockets who behave like the page, on unreliable networks.
 
-A `Visitor` is one person at one browser: it opens a tab, lives through it, and opens the next one when the
-former was closed for good. A `Tab` is one person to the server; it owns the resume key, what it was last
-told, and its `Transcript`. It says hello, searches, exchanges numbered signals, reports that media flow,
-chats, skips, ends, keeps its heartbeat, and comes back with backoff and the resume key after whatever ends
-its connection. Two in three number their frames and say again what the server has not heard; the others are
-of before there were numbers. What a tab heard is judged afterwards, by the auditor, and not here.
+`live` is one person, who uses one tab after another. A `Tab` is one person to the server; it owns the resume
+key, the last state that it received, and its `Transcript`. It says hello, searches, exchanges numbered
+signals, reports that media flow, chats, skips, ends, keeps its heartbeat, and after every lost connection
+comes back with backoff and the resume key. Two in three number their frames and repeat those that the server
+has not acknowledged; the others behave like older pages. The auditor checks the transcripts afterwards.
 
-Each visitor has a chance of its own, drawn from the fleet's seed; sockets make a run only nearly repeatable.
+Each person has a random generator, seeded from the fleet's seed; sockets make a run only nearly repeatable.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ from tests.faults.wire import Hopeless, Wire, open_wire
 
 SUBJECTS = ("maths", "maths", "physics", None)
 CANDIDATES = 3
-"""Signals after an offer or an answer: trickled candidates."""
+"""The number of signals after an offer or an answer: trickled candidates."""
 
 PONG_LIMIT_S = 6.0
 BACKOFF_S = (0.2, 1.5)
-"""First and longest wait before a connection is tried again."""
+"""The first and the longest pause before reconnecting."""
 
 COUNT_FRAMES = 2 / 3
-"""How likely somebody's frames are numbered."""
+"""The probability that a person numbers their frames."""
 
 FINAL = frozenset({4400, 4409, 1009})
-"""Close codes after which the page stops; 4401 has it get a new identity."""
+"""The close codes after which the page stops; after 4401 it gets a new identity."""
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How often people do what. Seconds between two on average, or chances from 0 to 1."""
+    """How often people do what: mean seconds between two events, or probabilities."""
 
     vanish_every_s: float = 12.0
     away_most_s: float = 6.0
@@ -59,12 +58,12 @@ class Behaviour:
 
 HUMAN = Behaviour()
 STEADY = Behaviour(vanish_every_s=1e9, cancel=0.0, never_report=0.0, fail=0.0, leave=0.0)
-"""Nobody does anything that would end a call."""
+"""People who do nothing that would end a call."""
 
 
 @dataclass
 class Fleet:
-    """What its people have in common. `address`: host and port of the proxy, or of the server itself.
+    """What all people of a fleet share. `address`: host and port of the proxy, or of the server itself.
 
     `new_guest` asks the server for an identity, and may raise OSError. When `quiet` is set, people do only
     what leads to a call, and stay in it; when `over` is set they leave. The first `unmatchable` visitors
@@ -82,12 +81,12 @@ class Fleet:
 
     @property
     def subjects(self) -> tuple[str | None, ...]:
-        """What people search for; somebody who takes anybody leaves nobody alone."""
+        """What people search for. With `unmatchable` people nobody accepts every subject."""
         return tuple(subject for subject in SUBJECTS if subject or not self.unmatchable)
 
     @property
     def transcripts(self) -> list[Transcript]:
-        """Those of everybody who ever came."""
+        """The transcripts of all tabs so far."""
         return [tab.transcript for tab in self.tabs]
 
     @property
@@ -96,7 +95,7 @@ class Fleet:
         return [tab for tab in self.tabs if not tab.is_closed]
 
     def settled(self, people: int) -> bool:
-        """Whether all people are here, and everybody for whom there is somebody is in a call."""
+        """Whether all people are connected, and everybody who can have a partner is in a call."""
         pages = [tab for tab in self.present if tab.is_welcome]
         left = [tab for tab in pages if tab.page.get("state") != "connected"]
         return len(pages) == people and not any(
@@ -106,7 +105,7 @@ class Fleet:
         )
 
     async def new_identity(self) -> Frame:
-        """A guest of the server, asked for until there is one."""
+        """A guest of the server; asks until it gets one."""
         while True:
             with suppress(OSError, HTTPException):
                 return await trio.to_thread.run_sync(self.new_guest)
@@ -115,7 +114,7 @@ class Fleet:
 
 @asynccontextmanager
 async def running_fleet(fleet: Fleet, people: int) -> AsyncIterator[None]:
-    """`people` visitors for as long as the block is open; then they leave, and are awaited."""
+    """Run `people` people while the block is open; then they leave, and the block waits for them."""
     async with trio.open_nursery() as nursery:
         for number in range(people):
             nursery.start_soon(live, fleet, number)
@@ -124,7 +123,7 @@ async def running_fleet(fleet: Fleet, people: int) -> AsyncIterator[None]:
 
 
 async def live(fleet: Fleet, number: int) -> None:
-    """One visitor: one tab after the other."""
+    """Run one person, who uses one tab after another."""
     chance = random.Random(f"{fleet.seed}/{number}")
     while not fleet.over.is_set():
         guest = await fleet.new_identity()
@@ -160,7 +159,7 @@ class Tab:
         self._code: int | None = None
 
     async def live(self) -> None:
-        """One connection after the other, until the tab is closed, or the fleet is to leave."""
+        """Use one connection after another, until the tab is closed, or the fleet has to leave."""
         while not self.fleet.over.is_set() and not self.is_closed:
             code = await self._connection()
             self.is_welcome = False
@@ -182,8 +181,9 @@ class Tab:
     # One connection
 
     async def _connection(self) -> int | None:
-        """One connection, from its handshake to its end. Returns the close code, 1006 where it broke; None
-        where this side gave it up.
+        """Use one connection from its handshake to its end.
+
+        Returns the close code, 1006 if it broke, None if this side gave it up.
         """
         self._code, self._vanished = None, False
         async with open_wire(self.fleet.address, self.transcript) as wire:
@@ -193,7 +193,7 @@ class Tab:
         return self._code
 
     async def _converse(self, wire: Wire) -> None:
-        """Everything on one connection, until it closes or is given up."""
+        """Do everything on one connection until it closes or is given up."""
         hello: Frame = {"type": "hello", "version": 1, "token": self._token}
         try:
             async with trio.open_nursery() as nursery:
@@ -230,7 +230,7 @@ class Tab:
 
     def _welcomed(self, frame: Frame) -> None:
         if self._resume is not None and not frame["resumed"] and self.chance.random() < 0.5:
-            self.is_closed = True  # a person who finds everything gone may as well begin anew
+            self.is_closed = True  # the session is lost: begin with a new tab
             raise Hopeless
         if not frame["resumed"]:
             self.page, self._said, self._unheard = {}, 0, []
@@ -239,7 +239,7 @@ class Tab:
         self._failures = 0
 
     async def _say(self, wire: Wire, frame: Frame) -> None:
-        """Say it; if it is numbered, until it was heard."""
+        """Send a frame; if it is numbered, keep it until the server has acknowledged it."""
         if self._counts_frames:
             self._said += 1
             frame = frame | {"n": self._said}
@@ -253,7 +253,7 @@ class Tab:
         return self.page.get("state") in ("connecting", "connected")
 
     async def _meet(self, wire: Wire, frame: Frame) -> None:
-        """A match: the initiator makes its offer. One that we know already: say again what may be lost."""
+        """A new match: the initiator sends its offer. A known one: repeat what may be lost."""
         session = frame["session"]
         if session in self._ready:
             await self._say(wire, {"type": "connected", "session": session})
@@ -266,7 +266,7 @@ class Tab:
             await self._signal(wire, "candidate")
 
     async def _resync(self, wire: Wire) -> None:
-        """What was said last may be lost: agree anew, as after any doubt."""
+        """Negotiate again, because the last signals may be lost."""
         if self.page["initiator"]:
             await self._describe(wire, "offer")
         else:
@@ -277,7 +277,7 @@ class Tab:
         await self._say(wire, {"type": "signal", "session": self.page["session"], "data": data})
 
     def _numbered(self, kind: str) -> Frame:
-        """A payload that can be told from any other: who, in which session, the how manieth."""
+        """A unique payload: its sender, its session and its sequence number."""
         session = self.page["session"]
         self._numbers[session] += 1
         return {"by": self.transcript.person, "in": session, "n": self._numbers[session], "kind": kind}
@@ -293,7 +293,7 @@ class Tab:
                 await self._describe(wire, "offer")
 
     async def _report(self, wire: Wire) -> None:
-        """Media flows, mostly."""
+        """Mostly report that media flow."""
         if self.page["state"] != "connecting":
             return
         session, luck, behaviour = self.page["session"], self.chance.random(), self.fleet.behaviour
@@ -303,10 +303,10 @@ class Tab:
         elif luck < behaviour.fail:
             await self._say(wire, {"type": "failed", "session": session, "code": "ice"})
 
-    # What people do by themselves
+    # Actions of people
 
     async def _search(self, wire: Wire) -> None:
-        """Ask once for each state that the server has told."""
+        """Search, at most once for each state from the server."""
         if not wire.has_asked_to_search:
             wire.has_asked_to_search = True
             await self._say(wire, {"type": "search", "criteria": self.transcript.criteria})
@@ -328,18 +328,18 @@ class Tab:
             if self.is_welcome:
                 beat_s = min(beat_s, self._heartbeat_s * 0.8)
                 await self._press(wire, is_quiet)
-            if now > wire.pinged_at + beat_s and self.is_welcome:  # more often than a page: it is evidence
+            if now > wire.pinged_at + beat_s and self.is_welcome:  # more often than a page, as evidence
                 await wire.ping()
 
     def _vanish(self) -> None:
-        """The network is gone, or the tab: the server is told nothing."""
+        """Lose the network, or the tab, without telling the server."""
         self._vanished = True
         if self.chance.random() < self.fleet.behaviour.stay_away:
             self.is_closed = True
         raise Hopeless
 
     async def _leave(self, wire: Wire) -> None:
-        """Close the tab as a browser does, or as a power cut does."""
+        """Close the tab with a close frame as a browser does, or without one as after a power cut."""
         if self.is_welcome and self.chance.random() < 0.5:
             if self._in_session:
                 await self._say(wire, {"type": "end", "session": self.page["session"]})
@@ -348,7 +348,7 @@ class Tab:
         raise Hopeless
 
     async def _press(self, wire: Wire, is_quiet: bool) -> None:
-        """Do what somebody in this state might do."""
+        """Do one of the things that a person in this state might do."""
         luck, behaviour = self.chance.random(), self.fleet.behaviour
         session = self.page.get("session")
         match self.page.get("state"):
@@ -371,7 +371,7 @@ class Tab:
 
 
 def seen(transcripts: list[Transcript]) -> Counter[Any]:
-    """How often which frame was heard, by state where it is one: whether a run was worth its time."""
+    """The number of received frames by type, or by state: shows whether a run covered enough."""
     counts: Counter[Any] = Counter()
     for transcript in transcripts:
         for entry in transcript.entries:

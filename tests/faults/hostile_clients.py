@@ -1,7 +1,6 @@
-"""Sockets that do what no browser does, each a task that begins its mischief, says so, and goes on with it.
+"""Hostile clients: each is a task that begins to misbehave, reports `started`, and goes on.
 
-They speak to the server itself. What becomes of them is for the tests to look at; what becomes of others
-while they are at it, too.
+They connect directly to the server. The tests check what happens to them, and to others meanwhile.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from tests.faults.server_under_test import ServerUnderTest
 from tests.support.echo import BINARY, CLOSE, CONTINUATION, TEXT, UPGRADE, Client, frame_head
 
 LIMIT_S = 60
-"""After which a server that is to close has not."""
+"""The time within which the server has to close a connection."""
 
 SMALL = 2048
-"""A receive buffer that is soon full."""
+"""The size of a receive buffer that is soon full."""
 
 Started = trio.TaskStatus[None]
 
 
 @asynccontextmanager
 async def raw(tested: ServerUnderTest, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
-    """A connection to the server, nothing said yet."""
+    """Open a connection to the server, and send nothing yet."""
     assert tested.proxy.target is not None
     sock = trio.socket.socket()
     if receive_buffer is not None:
@@ -57,7 +56,7 @@ async def until(client: Client, **expected: Any) -> dict[str, Any]:
 
 
 async def come_in(tested: ServerUnderTest, client: Client) -> None:
-    """Upgrade, say hello, be welcome."""
+    """Upgrade, say hello, and wait for the welcome."""
     guest = await trio.to_thread.run_sync(tested.new_guest)
     await client.upgrade("/ws")
     await say(client, "hello", version=1, token=guest["token"])
@@ -65,9 +64,9 @@ async def come_in(tested: ServerUnderTest, client: Client) -> None:
 
 
 async def stalled_reader(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
-    """Somebody in a session who reads nothing of what their partner says, until the network takes no more.
+    """A person in a session who stops reading their partner's frames, until all network buffers are full.
 
-    The connection has been stalled for a moment when this says that it has started, so it is still there.
+    When this reports `started`, the connection has just stalled, so the server has not closed it yet.
     """
     subject = {"subject": f"stalled {random.getrandbits(64)}"}
     async with raw(tested, receive_buffer=SMALL) as stalled, raw(tested) as partner:
@@ -87,7 +86,7 @@ async def stalled_reader(tested: ServerUnderTest, task_status: Started = trio.TA
 async def flood_without_reading(
     tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Ping after ping, and no answer is read; goes on as long as the server takes it."""
+    """Send pings without reading the answers, until the server closes the connection."""
     async with raw(tested, receive_buffer=SMALL) as client:
         await come_in(tested, client)
         task_status.started()
@@ -97,7 +96,7 @@ async def flood_without_reading(
 
 
 async def silent_peer(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
-    """Somebody who searches, and then is never heard of again, as when the cable was pulled."""
+    """A person who searches, and then sends nothing more, as after a pulled cable."""
     async with raw(tested) as client:
         await come_in(tested, client)
         await say(client, "search", criteria={"subject": f"nobody else {random.getrandbits(64)}"})
@@ -106,7 +105,7 @@ async def silent_peer(tested: ServerUnderTest, task_status: Started = trio.TASK_
 
 
 async def slow_handshake(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
-    """One byte of the request after the other, so slowly that it is never whole."""
+    """Send the request byte by byte, so slowly that it is never complete."""
     async with raw(tested) as client:
         task_status.started()
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
@@ -125,7 +124,7 @@ async def _drip(client: Client, data: bytes) -> None:
 
 
 async def never_says_hello(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
-    """A WebSocket, and not a word."""
+    """Open a WebSocket, and send nothing."""
     async with raw(tested) as client:
         await client.upgrade("/ws")
         task_status.started()
@@ -151,7 +150,7 @@ async def closed_with(client: Client) -> int | None:
 
 
 HELLO_FIRST = frozenset({"many malformed frames", "a frame too large", "fragments too large"})
-"""What is told apart only once somebody is in."""
+"""Garbage that the server can only recognise after the welcome."""
 
 GARBAGE: dict[str, tuple[bytes, int]] = {
     "a frame too large": (frame_head(TEXT, 70_000), 1009),
@@ -169,11 +168,11 @@ GARBAGE: dict[str, tuple[bytes, int]] = {
     "JSON too deep": (frame_head(TEXT, 60_000) + b"[" * 60_000, 4400),
     "many malformed frames": ((frame_head(TEXT, 2) + b"{]") * 30, 4400),
 }
-"""What no client should send, and the code it is closed with."""
+"""Invalid data, and the close code that the server answers with."""
 
 
 async def send_garbage(tested: ServerUnderTest, what: str) -> int | None:
-    """Send it, and say how the server closed."""
+    """Send it, and return the server's close code."""
     data, _ = GARBAGE[what]
     async with raw(tested) as client:
         if what in HELLO_FIRST:
@@ -186,7 +185,7 @@ async def send_garbage(tested: ServerUnderTest, what: str) -> int | None:
 
 
 async def send_noise(tested: ServerUnderTest, seed: int) -> None:
-    """Bytes that mean nothing, before the handshake or after it."""
+    """Send random bytes, before the handshake or after it."""
     chance = random.Random(seed)
     async with raw(tested) as client:
         if chance.random() < 0.5:

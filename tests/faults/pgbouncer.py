@@ -1,7 +1,7 @@
-"""A real PgBouncer in front of a PostgreSQL of the tests, on a Unix socket of its own.
+"""A real PgBouncer in front of a PostgreSQL of the tests, on a separate Unix socket.
 
-It refuses to run as root, so root runs it as the account of the PostgreSQL behind it. All calls block: call
-them in a thread.
+It refuses to run as root, so root runs it as the account of the PostgreSQL behind it. All calls block, so
+call them in a thread.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from studymatch.postgres.programs import account_for
 from tests.support.database import open_folder
 
 LIMIT_S = 60.0
-"""For every start and stop."""
+"""The time limit of every start and stop."""
 
 PORT = 6432
-"""Part of the socket's name only."""
+"""Only a part of the socket's name."""
 
 NEEDS_PGBOUNCER = "needs PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)"
 
 
 class PgBouncer:
-    """PgBouncer before the server of `conninfo`, with `settings` for its section of the same name.
+    """PgBouncer in front of the server of `conninfo`, with `settings` for its section ``[pgbouncer]``.
 
-    Everybody is let in, and is the user of `conninfo`. Any of the server's databases can be asked for.
+    It accepts every client, as the user of `conninfo`, for any of the server's databases.
     """
 
     def __init__(self, folder: Path, conninfo: str, **settings: object) -> None:
@@ -59,15 +59,15 @@ class PgBouncer:
 
     @property
     def conninfo(self) -> str:
-        """The connection string of the same database, behind this."""
+        """The connection string of the same database through PgBouncer."""
         return make_conninfo(host=str(self._folder), port=PORT, user="ada", dbname=self._behind["dbname"])
 
     def log(self) -> str:
-        """What it has said so far."""
+        """Its log so far."""
         return self._log.read_text()
 
     def start(self) -> None:
-        """Start it, and wait until it listens; PostgreSQL may be away."""
+        """Start it, and wait until it listens; PostgreSQL need not run."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [path_of_pgbouncer(), str(self._folder / "pgbouncer.ini")],
@@ -84,14 +84,14 @@ class PgBouncer:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it and every connection through it at once."""
+        """Stop it and all its connections at once."""
         assert self._process is not None
         self._process.terminate()
         self._process.wait(LIMIT_S)
 
 
 def path_of_pgbouncer() -> str:
-    """The program, which only root has on the path; without it the test is skipped, which in CI fails it."""
+    """The path of the program, which may be in sbin. Without it the test is skipped, or in CI fails."""
     found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.skip(NEEDS_PGBOUNCER)
@@ -100,7 +100,7 @@ def path_of_pgbouncer() -> str:
 
 @contextmanager
 def a_pgbouncer(conninfo: str, **settings: object) -> Iterator[PgBouncer]:
-    """A PgBouncer that runs in front of the database `conninfo`, and is gone afterwards."""
+    """Run a PgBouncer in front of the database `conninfo` while the block is open."""
     with open_folder() as folder:
         bouncer = PgBouncer(folder, conninfo, **settings)
         bouncer.start()

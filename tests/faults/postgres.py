@@ -1,7 +1,7 @@
-"""A PostgreSQL of the tests' own that can be stopped, frozen, killed and started again while it is used.
+"""A PostgreSQL for tests that can be stopped, frozen, killed and restarted while it is used.
 
-Unlike the one for other tests it keeps a transaction once it has said so, whatever happens to its processes
-(it may not survive a crash of the machine). All calls block: call them in a thread.
+Unlike the one for other tests it keeps committed transactions when its processes are killed (but perhaps not
+when the machine crashes). All calls block, so call them in a thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from studymatch.postgres.programs import account_for, choose, reachable
 from tests.support.database import ServerThread, open_folder
 
 LIMIT_S = 60.0
-"""For every start and stop."""
+"""The time limit of every start and stop."""
 
 _numbers = count(1)
 
@@ -52,17 +52,17 @@ class Postgres:
         return make_conninfo(host=str(self._sockets), port=5432, user=ROLE, dbname=database)
 
     def new_database(self) -> str:
-        """A new, empty database; gives its connection string."""
+        """Create an empty database; returns its connection string."""
         name = f"faults_{next(_numbers)}"
         query(self.conninfo(), f"create database {name}")
         return self.conninfo(name)
 
     def start(self) -> None:
-        """Start it, unless it runs, and wait until it lets people in."""
+        """Start it, unless it runs, and wait until it accepts connections."""
         deadline = time.monotonic() + LIMIT_S
         while not self._greets():
             if self._process is None or self._process.poll() is not None:
-                self._launch()  # and again, while the last processes of a killed one are ending
+                self._launch()  # repeated while the last processes of a killed one still run
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.05)
 
@@ -87,29 +87,29 @@ class Postgres:
         return False
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: SIGINT rolls back what is under way, SIGQUIT drops everything as a crash does."""
+        """Stop it: SIGINT rolls back open transactions, SIGQUIT drops everything as a crash does."""
         assert self._process is not None
         self._process.send_signal(how)
         self._process.wait(LIMIT_S)
 
     def freeze(self) -> None:
-        """Stop all its processes in their tracks: connections stay, and nobody answers."""
+        """Suspend all its processes with SIGSTOP: connections stay open, but nothing answers."""
         self._is_frozen = True
         self._signal_family(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Resume all its processes."""
         self._is_frozen = False
         self._signal_family(signal.SIGCONT)
 
     def become_standby(self) -> None:
-        """Start again as a standby, which lets people in and nobody write."""
+        """Restart it as a standby, which accepts connections but no writes."""
         self.stop()
         self._standby.touch()
         self.start()
 
     def recover(self) -> None:
-        """Be as in the beginning, whatever was done."""
+        """Restore the initial state, whatever was done."""
         if self._is_frozen:
             self.thaw()
         if self._standby.exists():
@@ -119,18 +119,18 @@ class Postgres:
         self.wait_for_standby(False)
 
     def wait_for_standby(self, on: bool) -> None:
-        """Have every commit wait, once it is on the disk, for a standby that does not exist; or no more."""
+        """With `on`, make every commit, once on disk, wait for a standby that does not exist."""
         how = "alter system set synchronous_standby_names = 'nobody'" if on else "alter system reset all"
         query(self.conninfo(), how)
         query(self.conninfo(), "select pg_reload_conf()")
 
     def _signal_family(self, what: signal.Signals) -> None:
         for pid in self._family():
-            with suppress(ProcessLookupError):  # it has ended, and the first one has noticed
+            with suppress(ProcessLookupError):  # it has ended, and its parent has reaped it
                 os.kill(pid, what)
 
     def _family(self) -> list[int]:
-        """Its processes, the first one first."""
+        """The ids of its processes, the postmaster first."""
         assert self._process is not None
         children = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [self._process.pid, *(pid for pid in children if _parent(pid) == self._process.pid)]
@@ -145,7 +145,7 @@ def _parent(pid: int) -> int:
 
 @contextmanager
 def a_postgres() -> Iterator[Postgres]:
-    """A cluster that is made, runs, and is gone afterwards."""
+    """Create and run a cluster while the block is open, and delete it afterwards."""
     with open_folder() as folder:
         with ServerThread(folder / "data"):
             pass
@@ -161,7 +161,7 @@ def a_postgres() -> Iterator[Postgres]:
 
 
 def query(conninfo: str, sql: str, *parameters: object) -> list[dict[str, Any]]:
-    """The rows of one statement, which is committed by itself."""
+    """Run one statement in a transaction of its own; returns its rows."""
     with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as connection:
         cursor = connection.execute(sql.encode(), parameters)
         return cursor.fetchall() if cursor.description is not None else []
@@ -171,7 +171,7 @@ WRITERS = (
     "select pid, wait_event, state from pg_stat_activity"
     " where application_name = 'studymatch' and datname = current_database()"
 )
-"""The connections of the server that is tested."""
+"""The connections of the server under test."""
 
 
 def writers_waiting_for(conninfo: str, event: str) -> list[int]:
@@ -180,12 +180,12 @@ def writers_waiting_for(conninfo: str, event: str) -> list[int]:
 
 
 def terminate_writers(conninfo: str) -> int:
-    """End the connections of the server under test, as an administrator does; says how many there were."""
+    """End the connections of the server under test, as an administrator does; returns their number."""
     return len(query(conninfo, f"select pg_terminate_backend(pid) from ({WRITERS}) as writers"))
 
 
 def kill_writers(conninfo: str) -> int:
-    """Kill the backends of the server under test by force: PostgreSQL then restarts as after a crash."""
+    """Kill the backends of the server under test with SIGKILL: PostgreSQL then recovers as after a crash."""
     pids = [row["pid"] for row in query(conninfo, WRITERS)]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)

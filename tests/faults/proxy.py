@@ -1,9 +1,8 @@
-"""A TCP proxy on loopback that does to bytes what networks do to them, by plans that a seed draws.
+"""A TCP proxy on loopback that injects network faults, by plans drawn from a seed.
 
-It owns the two sockets of each connection that passes through it, and nothing else: what the bytes mean is
-nobody's business here. Each direction of a connection has one fault at most, which acts on the first byte
-after the first `after_bytes`. The plan of the n-th connection depends on the seed and on n alone, so that a
-run can be told again, however its connections came about.
+It owns the two sockets of each connection, and does not interpret the bytes. Each direction of a connection
+has at most one fault, which acts on the first byte after the first `after_bytes`. The plan of the n-th
+connection depends only on the seed and on n, so that plans are repeatable.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ import trio
 
 CHUNK_BYTES = 16_384
 DRIP_BYTES = 256
-"""So many bytes come one by one; then the direction flows again."""
+"""The number of bytes that pass one by one; then the direction is normal again."""
 
 BYTES_MEAN = 2500
-"""After how many bytes a fault acts on average: handshake and first words are a fifth of that."""
+"""The mean number of bytes before a fault acts; handshake and first frames are a fifth of that."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for closing with a reset."""
 
 
 class Kind(StrEnum):
-    """What can happen to one direction of a connection."""
+    """The kinds of faults of one direction of a connection."""
 
     NONE = "none"
     DELAY = "delay"
@@ -42,15 +41,15 @@ class Kind(StrEnum):
 
 
 PAUSES_S = {Kind.DELAY: (0.01, 0.3), Kind.STALL: (0.5, 7.0), Kind.DRIP: (0.001, 0.01)}
-"""From and to: how long a drawn pause lasts. The longest stall outlives every heartbeat of the tests."""
+"""The range of drawn pauses in seconds. The longest stall exceeds every heartbeat of the tests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to one direction once `after_bytes` have passed.
+    """The fault of one direction once `after_bytes` have passed.
 
-    delay: every piece comes `pause_s` later. stall: nothing comes for `pause_s`, once. drip: the next bytes
-    come one by one, `pause_s` apart. cut, reset: both directions end, with end of file or with a reset.
+    delay: all data arrive `pause_s` later. stall: no data pass for `pause_s`, once. drip: the next bytes pass
+    one by one, `pause_s` apart. cut, reset: both directions end, with end of file or with a reset.
     half-close: this direction ends, the other goes on.
     """
 
@@ -66,7 +65,7 @@ class Fault:
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Fault:
-        """A fault of any kind, or (as often as not) none."""
+        """Draw a fault of any kind, or with probability one half none."""
         if chance.random() < 0.5:
             return cls()
         kind = chance.choice([kind for kind in Kind if kind is not Kind.NONE])
@@ -76,7 +75,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What happens to one connection: `up` on the way to the server, `down` on the way back."""
+    """The faults of one connection: `up` on the way to the server, `down` on the way back."""
 
     up: Fault = Fault()
     down: Fault = Fault()
@@ -89,7 +88,7 @@ PlanOf = Callable[[int], Plan]
 
 
 def plans(seed: int) -> PlanOf:
-    """The plans of the connections 0, 1, 2, … that `seed` draws."""
+    """The plans of the connections 0, 1, 2, … drawn from `seed`."""
 
     def plan_of(number: int) -> Plan:
         chance = random.Random(f"{seed}/{number}")
@@ -99,14 +98,14 @@ def plans(seed: int) -> PlanOf:
 
 
 def flawless(_number: int) -> Plan:
-    """No fault at all."""
+    """A plan without faults."""
     return Plan()
 
 
 class Proxy:
-    """What listens at `address` (host, port) and connects to `target`; None: there is nobody, so it resets.
+    """Listens at `address` (host, port) and connects to `target`; if that is None, it resets connections.
 
-    `plans` are those of the connections so far, in their order.
+    `plans` are the plans of the connections so far, in order.
     """
 
     def __init__(self, address: tuple[str, int], target: tuple[str, int] | None, plan_of: PlanOf) -> None:
@@ -117,15 +116,15 @@ class Proxy:
         self._plan_of = plan_of
 
     def stop_faults(self) -> None:
-        """From now on no fault acts any more; a pause that has begun comes to its end."""
+        """From now on inject no faults; a pause that has begun goes on to its end."""
         self.calm = True
 
     def story(self) -> str:
-        """The plan of each connection, a line each, for whoever has to understand a failure."""
+        """The plan of each connection, one line each, to help understand a failure."""
         return "\n".join(f"connection {number}: {plan}" for number, plan in enumerate(self.plans))
 
     async def serve_one(self, client: trio.SocketStream) -> None:
-        """Carry one connection to its end."""
+        """Serve one connection to its end."""
         plan = self._plan_of(len(self.plans))
         self.plans.append(plan)
         try:
@@ -150,7 +149,7 @@ class _Connection:
         self._scope = trio.CancelScope()
 
     async def run(self, plan: Plan) -> None:
-        """Carry both ways until both have ended, or a fault ends them."""
+        """Copy both directions until both have ended, or a fault ends them."""
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -186,7 +185,7 @@ class _Connection:
             self._end(resets=True)
 
     async def _act(self, sink: trio.SocketStream, data: bytes, fault: Fault, *, is_first: bool) -> None:
-        """Pass on `data`, which is beyond the point of the fault, as the fault has it."""
+        """Pass on `data`, which come after `after_bytes`, according to the fault."""
         match fault.kind:
             case Kind.CUT | Kind.RESET:
                 self._end(resets=fault.kind is Kind.RESET)
@@ -210,13 +209,13 @@ class _Connection:
 
 
 async def _swallow(source: trio.SocketStream) -> None:
-    """Read and forget, so that whoever writes notices nothing."""
+    """Read and discard data, so that the sender notices nothing."""
     while await source.receive_some(CHUNK_BYTES):
         pass
 
 
 def reset(stream: trio.SocketStream) -> None:
-    """Close with a reset: the other side sees ECONNRESET, and what is on its way is lost."""
+    """Close with a reset: the other side gets ECONNRESET, and data on their way are lost."""
     if stream.socket.fileno() != -1:
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     stream.socket.close()
@@ -226,7 +225,7 @@ def reset(stream: trio.SocketStream) -> None:
 async def open_proxy(
     target: tuple[str, int] | None = None, plan_of: PlanOf = flawless
 ) -> AsyncIterator[Proxy]:
-    """A proxy for as long as the block is open; then its connections are closed."""
+    """Run a proxy while the block is open; then close its connections."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     host, port = listener.socket.getsockname()
     proxy = Proxy((host, port), target, plan_of)

@@ -1,4 +1,4 @@
-"""A server under test with all that surrounds it: its data folder, its database, the proxy before it.
+"""A server under test with its environment: its data folder, its database, the proxy in front of it.
 
 A `ServerUnderTest` owns the server's process: tests can stop, kill and restart it while a fleet is connected,
 which always reaches it at the address of the proxy. `audited` ends a run: everybody has left, every session
@@ -30,10 +30,10 @@ from tests.support.waiting import eventually
 
 RULES = Rules()
 PATIENT_S = 90.0
-"""For what must come in the end, on however busy a machine."""
+"""The limit for things that must happen eventually, even on a very busy machine."""
 
 ENDS_LIMIT_S = 45.0
-"""After which a session that is still open, though all have left, has no end."""
+"""After all have left, a session that is still open after this time has no end."""
 
 OPTIONS = {
     "grace-s": RULES.grace_s,
@@ -75,12 +75,12 @@ class ServerUnderTest:
 
     @property
     def pid(self) -> int | None:
-        """The process of the server that runs, if one does."""
+        """The process id of the running server; None if none runs."""
         return None if self._server is None else self._server.process.pid
 
     @property
     def server(self) -> Server:
-        """The server that runs."""
+        """The running server."""
         assert self._server is not None, "no server runs"
         return self._server
 
@@ -89,7 +89,7 @@ class ServerUnderTest:
         return self._former_warnings + ([] if self._server is None else warnings_of(self._server))
 
     def new_guest(self) -> Frame:
-        """A guest of whatever server runs; blocks. Raises OSError if none does."""
+        """A guest of the running server; blocks. Raises OSError if none runs."""
         if self._server is None:
             raise ConnectionRefusedError
         status, _, body = self._server.get("/api/guest", {"name": "Visitor"})
@@ -99,13 +99,13 @@ class ServerUnderTest:
         return guest
 
     def fleet(self, seed: int, behaviour: Behaviour = HUMAN, *, unmatchable: int = 0) -> Fleet:
-        """A fleet that comes here."""
+        """A fleet that connects to this server."""
         return Fleet(self.proxy.address, self.new_guest, seed, behaviour, unmatchable)
 
     async def start(self) -> None:
-        """Start the server; returns when it serves, and the proxy leads to it.
+        """Start the server; returns when it is ready and the proxy connects to it.
 
-        Its port stays the same, which is how it recognises what its former life left.
+        Its port stays the same, by which the server recognises the state of the process before.
         """
         self._running = running_server(self._folder, *self._options, "--port", self._port)
         self._server = await trio.to_thread.run_sync(self._running.__enter__)
@@ -113,11 +113,11 @@ class ServerUnderTest:
         self.proxy.target = (host, int(self._port))
 
     async def stop(self) -> int:
-        """Stop the server with SIGTERM; returns its exit code when it is gone."""
+        """Stop the server with SIGTERM, wait for its end, and return its exit code."""
         return await self._end(self.server.process.terminate)
 
     async def kill(self) -> None:
-        """Kill the server by force."""
+        """Kill the server with SIGKILL."""
         self.kills.append(time.monotonic())
         await self._end(self.server.process.kill)
 
@@ -138,7 +138,7 @@ class ServerUnderTest:
         return int(pid_file.read_text().split()[0])
 
     async def ready(self) -> None:
-        """Wait until the server says that it is ready."""
+        """Wait until the server reports that it is ready."""
         await eventually(lambda: self.server.get("/readyz")[0] == 200, limit_s=PATIENT_S)
 
     async def close(self) -> None:
@@ -153,9 +153,9 @@ class ServerUnderTest:
         return [Row(**row) for row in query(self.conninfo, ROWS)]
 
     async def evidence(self, transcripts: list[Transcript]) -> Evidence:
-        """What everybody saw, and what is recorded, once no session is open any more.
+        """The transcripts and rows, once no session is open.
 
-        If one stays open, that is for the auditor to say.
+        If a session stays open, the auditor reports it.
         """
         with suppress(trio.TooSlowError):
             await eventually(lambda: all(row.ended_at for row in self.rows()), limit_s=ENDS_LIMIT_S)
@@ -164,9 +164,9 @@ class ServerUnderTest:
         return Evidence(transcripts, rows, self._rules, list(self.kills), time.time() - time.monotonic())
 
     async def audited(self, *transcripts: Transcript, may_crash: str | None = None) -> Evidence:
-        """The evidence, which the auditor has found nothing wrong with. Everybody must have left.
+        """The evidence, after the auditor has found no violation in it. Everybody must have left.
 
-        No actor may have crashed, but for the one that `may_crash` names.
+        No actor may have crashed, except the one that `may_crash` names.
         """
         evidence = await self.evidence(list(transcripts))
         found = violations(evidence)

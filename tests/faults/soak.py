@@ -1,12 +1,12 @@
-"""A long run: a fleet through the proxy against the real server, with restarts of server and database.
+"""A long run: a fleet uses the real server through the proxy, with restarts of server and database.
 
-It is made of watches of some minutes. In each the fleet sails through faults, then through a calm in which
-everybody has to find somebody; then all leave, and the auditor looks at what they saw and at their rows. The
-server stays the same from watch to watch, but for its restarts, which the seed draws like all the rest. Its
-memory and descriptors are sampled once a second and told; what is to be made of them is not decided here.
+It consists of rounds of some minutes. In each the fleet runs with faults, then without, and everybody has to
+find a partner; then all leave, and the auditor checks their transcripts and rows. The server runs through all
+rounds, except for the restarts that the seed draws. The soak prints the server's memory and descriptors once
+a second, but does not judge them.
 
-Twenty thousand encounters in a row, with memory and descriptors held flat, are `test_flat.py`: they need a
-faster client than the fleet, which spends most of its time being human.
+`test_flat.py` checks that memory and descriptors stay flat over twenty thousand encounters. It uses a faster
+client, because the people of the fleet wait most of the time.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_
 from tests.faults.transcript import Transcript
 
 ROUND_S = 300.0
-"""How long people stay at most: their transcripts are kept that long."""
+"""The longest duration of a round; transcripts are kept in memory for that time."""
 
 AWAY_S = (0.5, 6.0)
-"""From and to: how long the database is away."""
+"""The range of the time in seconds for which the database is down."""
 
 WAYS = ((3, HUMAN), (25, Behaviour(leave=0.01, stay_away=0.5)))
-"""The grace of the server in seconds, and how people are. With the shorter one many are lost; with the longer
-one those who stay can be seen to be told of it.
+"""The server's grace in seconds, and people's behaviour. With the shorter grace many people are lost; with
+the longer one their partners have time to be told that they are away.
 """
 
 STORY_ENTRIES = 60
-"""How much of a transcript is told of each person that a violation names."""
+"""The number of transcript lines printed for each person whom a violation names."""
 
 Say = Callable[[str], None]
 
@@ -48,9 +48,9 @@ in_thread = trio.to_thread.run_sync
 
 
 class Soak:
-    """One run of `seconds` with `people` and everything that `seed` draws. `say` is told every line.
+    """One run of `seconds` with `people`; all random choices come from `seed`. `say` gets every line.
 
-    `peace_s`: from and to, how long nothing is restarted.
+    `peace_s`: the range of the time in seconds between two restarts.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Soak:
         self._began = time.monotonic()
 
     async def run(self, postgres: Postgres) -> int:
-        """Everything. Returns how many violations there were."""
+        """Make the run. Returns the number of violations."""
         database = await in_thread(postgres.new_database)
         found = 0
         grace_s, behaviour = self._chance.choice(WAYS)
@@ -116,7 +116,7 @@ class Soak:
         return False
 
     async def _trouble(self, tested: ServerUnderTest, postgres: Postgres) -> None:
-        """One thing that the seed draws, to its end."""
+        """Cause one disturbance that the seed draws, and wait for its end."""
         away_s = self._chance.uniform(*AWAY_S)
         trouble = self._chance.choice(
             ("restart", "kill", "terminate", "stop", "crash", "freeze", "restart both")
@@ -128,7 +128,7 @@ class Soak:
                 await tested.start()
             case "kill":
                 await tested.ready()
-                await trio.sleep(1)  # what is told now is written down within hundredths of a second
+                await trio.sleep(1)  # by then the database holds what people have been told
                 await tested.kill()
                 await tested.start()
             case "terminate":
@@ -164,7 +164,7 @@ class Soak:
 
 
 def usage(pid: int) -> tuple[int, int] | None:
-    """Resident bytes and open descriptors of a process; None if it has just gone."""
+    """Resident bytes and open descriptors of a process; None if it has just ended."""
     try:
         resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return resident, len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -173,7 +173,7 @@ def usage(pid: int) -> tuple[int, int] | None:
 
 
 def story(evidence: Evidence, found: list[str]) -> Iterator[str]:
-    """What is wrong, and what those whom the first violation names saw of it."""
+    """The violations, and what the people whom the first one names saw."""
     yield from found
     sessions = [session for session in evidence.told if session in found[0]]
     for row in evidence.rows:
@@ -186,7 +186,7 @@ def story(evidence: Evidence, found: list[str]) -> Iterator[str]:
 
 
 def _about(transcript: Transcript, sessions: list[str]) -> list[str]:
-    """What a transcript says of these sessions; without any, how it ends."""
+    """The lines of a transcript about these sessions; without sessions, its last lines."""
     entries = transcript.entries
     if sessions:
         entries = [entry for entry in entries if entry.frame.get("session", sessions[0]) in sessions]

@@ -1,4 +1,4 @@
-"""The auditor accepts a true story, and refuses it as soon as one thing in it is a lie: each check alone."""
+"""Tests the auditor: it accepts correct evidence, and each check rejects evidence with one false detail."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WALL = 1_700_000_000.0
 
 
 class Page:
-    """Writes the transcript of one person, who is in the story from the second `at` on."""
+    """Writes the transcript of one person, who connects at the second `at`."""
 
     def __init__(self, name: str, at: float, **criteria: str) -> None:
         self.transcript = Transcript(name, criteria)
         self._seq = 0
-        self.count = 0  # of the frames that the server has heard
+        self.count = 0  # of the frames that the server has handled
         self.comes(at)
         self.told(at, "idle")
 
@@ -67,9 +67,9 @@ def signal(by: str, number: int, session: str) -> dict[str, Any]:
 
 
 def ada_and_ben() -> list[Transcript]:
-    """They meet, it comes to nothing, they meet again; he drops out of the call and comes back.
+    """They meet, the match fails, they meet again; Ben loses the call's connection and comes back.
 
-    He numbers his frames, and says again what was lost.
+    Ben numbers his frames, and repeats those that were lost.
     """
     ada, ben = Page("ada", 0), Page("ben", 3)
     ada.told(1, "searching")
@@ -108,7 +108,7 @@ def ada_and_ben() -> list[Transcript]:
 
 
 def cem_and_dan() -> list[Transcript]:
-    """He is gone in the midst of the call, and does not come back."""
+    """One of them disconnects during the call, and does not come back."""
     cem, dan = Page("cem", 0), Page("dan", 0)
     for page, other in ((cem, "dan"), (dan, "cem")):
         page.told(1, "searching")
@@ -166,7 +166,7 @@ def test_the_truth_is_accepted(evidence: Evidence) -> None:
 
 
 def heard(evidence: Evidence, person: str, kind: str, nth: int = 0, **expected: Any) -> Entry:
-    """What a person heard, to be made a lie of."""
+    """A frame that a person received, for a test to falsify."""
     entries = evidence.of_person[person].frames(What.HEARD, kind)
     return [entry for entry in entries if expected.items() <= entry.frame.items()][nth]
 
@@ -177,7 +177,7 @@ def change(evidence: Evidence, session: str, **values: Any) -> None:
 
 
 def forget(evidence: Evidence, person: str, *entries: Entry) -> None:
-    """Have somebody not have heard something; the numbers close up."""
+    """Remove entries from a person's transcript, and renumber the rest."""
     transcript = evidence.of_person[person]
     transcript.entries = [entry for entry in transcript.entries if entry not in entries]
     numbered = [entry for entry in transcript.entries if entry.what is What.HEARD]
@@ -380,7 +380,7 @@ def test_every_check_and_every_promise_is_put_to_the_test() -> None:
 
 
 def test_what_a_kill_may_have_cost_is_forgiven_and_nothing_else(evidence: Evidence) -> None:
-    """A session of the last moments before may be unknown; one of long before may not."""
+    """A session shortly before the kill may be missing; an older one may not."""
     not_recorded(evidence)
     evidence.kills = [30.0]
     assert violations(evidence) == ["RecordedOnce: s2 is not recorded, though ada was told of it"]

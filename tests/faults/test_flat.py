@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 PEOPLE = 400
 ENCOUNTERS = 20_000
 SLACK_BYTES = 8 * 2**20
-"""What the allocator and the database's threads may take more from one quarter of the run to the next."""
+"""By how much the memory may grow because of the allocator and the database's threads."""
 
 CROWD = (
     f"--people {PEOPLE} --arrive herd --calls {ENCOUNTERS} --run-s 400 --dwell-s 0.05 --skip-share 0.9 "
@@ -28,14 +28,14 @@ CROWD = (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a process holds at a moment."""
+    """The memory and descriptors of a process at one moment."""
 
     memory_bytes: int
     descriptors: int
 
 
 def sample(pid: int) -> Sample:
-    """What the kernel says of it."""
+    """Read them from /proc."""
     [memory] = [
         int(line.split()[1]) * 1024
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -49,7 +49,7 @@ def sample(pid: int) -> Sample:
 async def test_memory_and_descriptors_are_flat_over_twenty_thousand_encounters(database: str) -> None:
     options = (
         *("--database-url", database, "--grace-s", "5", "--search-again-s", "0.02", "--apart-s", "0.2"),
-        # They meet far too often here.
+        # The people here meet far more often than the budgets allow.
         *("--skips-burst", "100000", "--address-skips-burst", "100000", "--searches-burst", "100000"),
         *("--address-searches-burst", "100000", "--person-searches-burst", "100000"),
     )
@@ -80,6 +80,6 @@ async def test_memory_and_descriptors_are_flat_over_twenty_thousand_encounters(d
         most = max(each.descriptors for each in samples)
         assert most <= before.descriptors + PEOPLE + 20, "a connection that dropped kept its descriptor"
 
-        at_rest = before.descriptors + CONNECTIONS  # to the database, which come and go
+        at_rest = before.descriptors + CONNECTIONS  # to the database; their number varies
         await eventually(lambda: sample(pid).descriptors <= at_rest, limit_s=60)
         assert sample(pid).memory_bytes - second < SLACK_BYTES

@@ -1,4 +1,4 @@
-"""A fleet of people whose networks fail in every way, against the real server: nobody stuck, nothing lost."""
+"""A fleet on networks with all kinds of faults uses the real server: nobody is stuck, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A match that does not become a call costs nothing: from outside, with people who do not fit each other."""
+"""A match that does not become a call costs no waiting time: tested from outside the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.server import present
 
 
 async def test_whoever_was_left_is_first_again_with_the_time_they_had_waited(database: str) -> None:
-    """Dan has waited longer than Ada; but she was matched already, and is owed the next."""
+    """Dan has waited longer than Ada, but her match failed, so she gets the next partner."""
     async with (
         a_server_under_test(database) as tested,
         present(tested.server, "Dan") as dan,

@@ -1,7 +1,7 @@
-"""Readiness: a hall whose matcher or ledger gives no answer says so, and says when it can match again.
+"""Readiness: a hall whose matcher or ledger does not answer reports that it is not ready, and recovers.
 
-`tests/faults/test_postgres.py` asks the same of a real process whose database is away. A matcher or a ledger
-cannot be made to hang from outside, so here it is done from within, on a clock that jumps.
+`tests/faults/test_postgres.py` tests the same with a real process whose database is down. A test cannot make
+the matcher or the ledger hang from outside, so these tests do it inside the process, on a jumping clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def test_a_matcher_that_hangs_is_noticed(
 async def test_a_ledger_that_hangs_is_noticed(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the latest after three times the lease should have been renewed."""
+    """It is noticed after three missed renewals of the lease at the latest."""
     answers, renew = trio.Event(), RememberingStore.renew_lease
     answers.set()
 

@@ -1,4 +1,4 @@
-"""Sockets that do what no browser does, beside two people in a call, which does not suffer; nothing stays."""
+"""Hostile clients do not disturb two people in a call, and the server frees all their descriptors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONNECTS = 2000
 
 @pytest.fixture(autouse=True)
 def descriptors() -> Iterator[None]:
-    """Enough descriptors for a crowd of sockets, here and in the server, which inherits the limit."""
+    """Raise the limit of descriptors for many sockets, here and in the server, which inherits it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 3 * CONNECTS), hard))
     yield
@@ -30,17 +30,17 @@ def descriptors() -> Iterator[None]:
 
 
 def descriptors_of(tested: ServerUnderTest) -> int:
-    """How many descriptors the server has open."""
+    """The number of the server's open descriptors."""
     return len(list(Path(f"/proc/{tested.server.process.pid}/fd").iterdir()))
 
 
 def chats_heard(fleet: Fleet) -> int:
-    """How many lines of chat arrived so far."""
+    """The number of chat messages that have arrived so far."""
     return sum(1 for transcript in fleet.transcripts for _ in transcript.frames(What.HEARD, "chat"))
 
 
 async def chat_goes_on(fleet: Fleet, lines: int = 5) -> None:
-    """Wait until that many lines of chat have arrived from now on."""
+    """Wait until that many more chat messages have arrived."""
     before = chats_heard(fleet)
     with trio.fail_after(PATIENT_S):
         while chats_heard(fleet) < before + lines:  # noqa: ASYNC110
@@ -69,7 +69,7 @@ async def a_call(database: str) -> AsyncIterator[tuple[ServerUnderTest, Fleet]]:
 
 
 async def test_those_who_hold_connections_are_hung_up_on(database: str) -> None:
-    """Each client ends only when the server has ended its connection."""
+    """Each client's task ends only when the server has closed its connection."""
     async with a_call(database) as (tested, _), trio.open_nursery() as nursery:
         for client in (
             hostile_clients.silent_peer,

@@ -1,4 +1,4 @@
-"""Behind a real PgBouncer with fewer connections than are asked for: nothing is lost, nothing stays."""
+"""Servers behind a real PgBouncer with too few connections: no record is lost, no session state remains."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.faults.test_postgres import BUSY, PEOPLE, in_thread, matching_goes_on
 from tests.support.rows import Story, seats, sessions
 
 STORES = 6
-"""Each has two connections to PgBouncer, which has two to PostgreSQL for all of them."""
+"""Each store has two connections to PgBouncer, which has two to PostgreSQL for all of them."""
 
 
 @pytest.fixture
 def bouncer(database: str) -> Iterator[PgBouncer]:
-    """One in transaction mode with very few connections."""
+    """A PgBouncer in transaction mode with very few connections."""
     with a_pgbouncer(database, pool_mode="transaction", default_pool_size=2) as bouncer:
         yield bouncer
 
@@ -33,7 +33,7 @@ def bouncer(database: str) -> Iterator[PgBouncer]:
 async def test_a_server_records_every_session_also_across_a_restart(
     bouncer: PgBouncer, database: str
 ) -> None:
-    """And neither it nor PgBouncer has anything to complain about."""
+    """Neither the server nor PgBouncer logs a warning."""
     async with a_server_under_test(bouncer.conninfo) as tested:
         fleet = tested.fleet(7, BUSY)
         async with running_fleet(fleet, PEOPLE):
@@ -100,11 +100,11 @@ select pg_backend_pid() as backend,
     (select json_object_agg(name, setting) from pg_settings
         where source = 'session' and name <> 'application_name') as set
 """
-"""What others find in a connection. Its name is PgBouncer's to set."""
+"""The state that the next client would find in a connection. PgBouncer sets `application_name`."""
 
 
 async def test_nothing_stays_in_a_connection_for_the_next_one_who_has_it(database: str) -> None:
-    """Not after a migration, not after records, not after one that is refused."""
+    """Nothing stays after a migration, after records, or after a refused record."""
     story = Story()
     with a_pgbouncer(database, pool_mode="transaction", default_pool_size=1) as bouncer:
         look = partial(query, bouncer.conninfo, LEFT)
@@ -136,7 +136,7 @@ WAYS: dict[str, tuple[str, dict[str, str], str | None]] = {
     "no database": ("transaction", {"dbname": "nowhere"}, 'database "nowhere" does not exist'),
     "its own console": ("transaction", {"dbname": "pgbouncer"}, "/bouncer"),
 }
-"""The mode, what the address asks for, and why it is refused (None: it works)."""
+"""The mode, parameters of the connection string, and the reason for a refusal (None: it works)."""
 
 
 @pytest.mark.parametrize(("mode", "asked", "refused"), WAYS.values(), ids=WAYS)

@@ -1,4 +1,4 @@
-"""PostgreSQL stopped, frozen, crashed and killed while people meet: they go on, and nothing is lost."""
+"""PostgreSQL is stopped, frozen, crashed and killed while people meet: they go on, and no record is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 
 PEOPLE = 16
 BUSY = Behaviour(vanish_every_s=1e9, leave=0.3)
-"""Nobody vanishes, and no call lasts long."""
+"""People who never vanish, and end their calls soon."""
 
 Trouble = Callable[[ServerUnderTest, Fleet, Postgres], Awaitable[None]]
 
@@ -36,13 +36,13 @@ in_thread = trio.to_thread.run_sync
 
 
 def sessions_told(fleet: Fleet) -> set[str]:
-    """The sessions that somebody was told of so far."""
+    """The sessions that anybody has been told of so far."""
     states = (entry for transcript in fleet.transcripts for entry in transcript.frames(What.HEARD, "state"))
     return {entry.frame["session"] for entry in states} - {None}
 
 
 async def matching_goes_on(fleet: Fleet, many: int = 12) -> None:
-    """Wait until people were matched that often from now on."""
+    """Wait for that many more matches."""
     before = len(sessions_told(fleet))
     with trio.fail_after(PATIENT_S):
         while len(sessions_told(fleet)) < before + many:  # noqa: ASYNC110
@@ -50,7 +50,7 @@ async def matching_goes_on(fleet: Fleet, many: int = 12) -> None:
 
 
 async def is_not_ready(tested: ServerUnderTest) -> str:
-    """Wait until the server says that it is not ready; gives the answer."""
+    """Wait until the server reports that it is not ready; returns the answer."""
     return await eventually(partial(_refusal, tested), limit_s=PATIENT_S)
 
 
@@ -60,7 +60,7 @@ def _refusal(tested: ServerUnderTest) -> str | None:
 
 
 async def stopped(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """For a while; and a server that cannot record says so, but lives."""
+    """Stop it for a while; the server reports that it cannot record, but goes on."""
     await in_thread(postgres.stop)
     await matching_goes_on(fleet)
     refusal = await is_not_ready(tested)
@@ -71,7 +71,7 @@ async def stopped(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> 
 
 
 async def restarted(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """Twice, as fast as it goes."""
+    """Restart it twice, as fast as possible."""
     for _ in range(2):
         await in_thread(postgres.stop)
         await in_thread(postgres.start)
@@ -79,7 +79,7 @@ async def restarted(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -
 
 
 async def frozen(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """Every connection stays, and nobody answers: no error tells, only the silence does."""
+    """Freeze it: connections stay open, but nothing answers, so the server gets no error."""
     await in_thread(postgres.freeze)
     await matching_goes_on(fleet)
     assert "the database last answered" in await is_not_ready(tested)
@@ -87,14 +87,14 @@ async def frozen(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> N
 
 
 async def connections_ended(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """As an administrator does it, again and again."""
+    """End the server's connections several times, as an administrator does."""
     for _ in range(5):
         await eventually(partial(terminate_writers, tested.conninfo))
         await matching_goes_on(fleet, 4)
 
 
 async def backends_killed(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """By force: PostgreSQL ends all the others too, and recovers as after a crash."""
+    """Kill the server's backends: PostgreSQL ends all others too, and recovers as after a crash."""
     for _ in range(2):
         await eventually(partial(kill_writers, tested.conninfo))
         await matching_goes_on(fleet, 4)
@@ -112,7 +112,7 @@ deferrable initially deferred for each row execute function commit_slowly();
 
 
 async def crashed_before_the_commit(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """The rows are written, the commit has begun, and nothing of it stays."""
+    """Crash it when the commit has begun but is not on disk: nothing of the transaction remains."""
     await in_thread(query, tested.conninfo, SLOW_COMMIT)
     await eventually(partial(writers_waiting_for, tested.conninfo, "PgSleep"))
     await in_thread(postgres.stop, signal.SIGQUIT)
@@ -120,7 +120,7 @@ async def crashed_before_the_commit(tested: ServerUnderTest, fleet: Fleet, postg
 
 
 async def crashed_after_the_commit(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """All of it stays, but the server was not told."""
+    """Crash it when the commit is on disk, but the server has no answer: the transaction remains."""
     await in_thread(postgres.wait_for_standby, True)
     await eventually(partial(writers_waiting_for, tested.conninfo, "SyncRep"))
     await in_thread(postgres.stop, signal.SIGQUIT)
@@ -129,7 +129,7 @@ async def crashed_after_the_commit(tested: ServerUnderTest, fleet: Fleet, postgr
 
 
 async def killed_after_the_commit(tested: ServerUnderTest, fleet: Fleet, postgres: Postgres) -> None:
-    """The same for the connection alone."""
+    """End only the connection when the commit is on disk, but the server has no answer."""
     await in_thread(postgres.wait_for_standby, True)
     for _ in range(3):
         await eventually(partial(writers_waiting_for, tested.conninfo, "SyncRep"))
@@ -169,7 +169,7 @@ async def test_people_go_on_meeting_and_every_session_is_recorded_once(
 async def test_times_are_right_though_the_database_took_long_to_answer(
     postgres: Postgres, database: str
 ) -> None:
-    """What is written after a silence happened before it."""
+    """Rows that are written after an outage have the times of their events."""
     story = Story()
     async with Store(database) as store:
         await store.migrate()
@@ -187,7 +187,7 @@ async def test_times_are_right_though_the_database_took_long_to_answer(
 
 
 async def kill_private_postgres(tested: ServerUnderTest, killed: set[int]) -> int:
-    """Kill the one that runs, once it is another than those `killed` before; gives its process."""
+    """Wait for a PostgreSQL process that is not in `killed`, kill it, and return its id."""
 
     def another() -> int | None:
         with suppress(FileNotFoundError, IndexError):
@@ -201,7 +201,7 @@ async def kill_private_postgres(tested: ServerUnderTest, killed: set[int]) -> in
 
 
 async def test_a_private_postgres_that_is_killed_again_and_again_ends_nothing() -> None:
-    """With the server that nobody has set up a database for: people meet, and what is recorded waits."""
+    """People go on meeting, and the records wait. This server has a private database."""
     async with a_server_under_test(None) as tested:
         fleet = tested.fleet(6, BUSY)
         async with running_fleet(fleet, PEOPLE):

@@ -1,4 +1,4 @@
-"""The proxy does what its plans say, each kind of fault on real sockets; a seed draws the same plans."""
+"""The proxy injects each kind of fault as planned, on real sockets; a seed always gives the same plans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import trio
 from tests.faults.proxy import Fault, Kind, Plan, Proxy, flawless, open_proxy, plans
 
 LIMIT_S = 20
-"""After which a test hangs."""
+"""The time limit of a test."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The server stopped under load, or killed in the midst of it, and started again: nobody is stuck."""
+"""The server is stopped or killed under load, and restarted: nobody is stuck."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.waiting import eventually
 PEOPLE = 30
 UNMATCHABLE = 4
 STOP_LIMIT_S = 10
-"""By then the process is to be gone, whatever its clients do."""
+"""The process must have ended by then, whatever its clients do."""
 CLOCKS_S = 0.2
-"""The waiting time goes on over the restart by the wall clock."""
+"""The tolerance for waiting times, which go on over a restart by the wall clock."""
 
 
 async def settled(fleet: Fleet, people: int) -> None:
-    """Wait until everybody for whom there is somebody is in a call."""
+    """Wait until everybody who can have a partner is in a call."""
     with trio.fail_after(PATIENT_S):
         while not fleet.settled(people):  # noqa: ASYNC110
             await trio.sleep(0.05)
@@ -33,7 +33,7 @@ async def settled(fleet: Fleet, people: int) -> None:
 
 @asynccontextmanager
 async def stalled_readers(tested: ServerUnderTest, number: int) -> AsyncIterator[None]:
-    """People who do not read what their partner says, with more on its way than the network takes."""
+    """Run people who do not read their partner's frames, of which more are sent than the network buffers."""
     async with trio.open_nursery() as nursery:
         for _ in range(number):
             await nursery.start(partial(stalled_reader, tested))
@@ -42,8 +42,8 @@ async def stalled_readers(tested: ServerUnderTest, number: int) -> AsyncIterator
 
 
 async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> None:
-    """Everybody is told 4503, the process is gone in time though some do not read, and after the restart
-    everybody is who they were: in the same call, or searching with the time they had waited.
+    """Everybody gets 4503, and the process ends in time though some do not read. After the restart everybody
+    is in the same call as before, or searching with the same waiting time.
     """
     async with a_server_under_test(database, stop_limit_s=6, grace_s=12) as tested:
         fleet = tested.fleet(11, STEADY, unmatchable=UNMATCHABLE)
@@ -70,7 +70,7 @@ def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
     entries = tab.transcript.entries
     first, *later = [entry.code for entry in entries if entry.what is What.CLOSED]
     assert first == 4503, tab.transcript.story()
-    assert {4503, 1006}.issuperset(later), tab.transcript.story()  # who comes as the process ends is cut off
+    assert {4503, 1006}.issuperset(later), tab.transcript.story()  # cut off as the process ends
     *_, welcome = tab.transcript.frames(What.HEARD, "welcome")
     assert welcome.frame["resumed"] is True
     assert (tab.page["state"], tab.page["session"]) == (page["state"], page["session"])
@@ -81,7 +81,7 @@ def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
 
 
 async def test_people_go_on_through_one_restart_after_the_other(database: str) -> None:
-    """In the midst of searches, matches and ends."""
+    """The restarts happen during searches, matches and ends."""
     async with a_server_under_test(database) as tested:
         fleet = tested.fleet(12, Behaviour(vanish_every_s=20, leave=0.3))
         async with running_fleet(fleet, PEOPLE):
@@ -114,7 +114,7 @@ async def test_after_a_kill_people_start_afresh_and_their_sessions_are_closed(da
 
 
 async def test_a_stop_while_the_database_is_frozen_loses_nothing(postgres: Postgres, database: str) -> None:
-    """What could not be written is written by the next life."""
+    """After the restart the server writes what it could not write before."""
     async with a_server_under_test(database) as tested:
         fleet = tested.fleet(14, Behaviour(vanish_every_s=1e9, leave=0.3))
         async with running_fleet(fleet, PEOPLE):

@@ -1,4 +1,4 @@
-"""The long run, for a moment: it sails, has its troubles, samples the server, and comes to a verdict."""
+"""A short soak: it runs, causes disturbances, samples the server, and reports violations."""
 
 from __future__ import annotations
 

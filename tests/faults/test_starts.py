@@ -1,4 +1,4 @@
-"""A server that is started while its database is away starts, matches, and records later."""
+"""A server that is started while its database is down starts, matches, and records later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ in_thread = trio.to_thread.run_sync
 
 
 async def a_call(server: Server) -> str:
-    """Two people meet, and one of them ends it; gives the session."""
+    """Two people meet, and one of them ends the call; returns the session."""
     async with present(server, "Ada") as ada, present(server, "Ben") as ben:
         await call(ada, ben)
         session = str(ada.state["session"])
@@ -109,6 +109,6 @@ async def test_a_standby_counts_as_away_and_may_become_the_primary(postgres: Pos
 
 
 def refused(conninfo: str) -> str:
-    """What a start says that is refused."""
+    """The message of a refused start."""
     with data_folder() as folder:
         return refusal("serve", "--port", "0", "--data-dir", str(folder), "--database-url", conninfo)

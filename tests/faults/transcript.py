@@ -1,8 +1,7 @@
-"""What one person saw of the server: every frame said and heard, every connection opened and closed.
+"""The transcript of one person: every frame sent and received, every connection opened and closed.
 
-A `Transcript` belongs to one person, which to the server is one browser tab: whoever starts afresh begins a
-new one. It is written by whoever plays that person (`tests.faults.fleet`) and read by the auditor, who knows
-nothing else of them. Times are `time.monotonic`.
+A `Transcript` belongs to one person, which to the server is one browser tab; a new start begins a new one.
+The simulated person (`tests.faults.fleet`) writes it, and the auditor reads it. Times are `time.monotonic`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Frame = dict[str, Any]
 
 
 class What(StrEnum):
-    """What can be written down."""
+    """The kinds of entries."""
 
     OPENED = "opened"
     SAID = "said"
@@ -27,10 +26,10 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened on the `link`-th connection.
+    """One event on the `link`-th connection.
 
-    `frame` is what was said or heard; `code` is how a connection closed: 1006 if it broke, None if this side
-    gave it up.
+    `frame` is the frame sent or received; `code` is the close code: 1006 if the connection broke, None if
+    this side gave it up.
     """
 
     at: float
@@ -46,7 +45,7 @@ class Entry:
 
 @dataclass
 class Transcript:
-    """Everything that `person` (the id) saw, in order. `criteria` are what they search for, always."""
+    """Everything that `person` (an id) saw, in order. They always search with `criteria`."""
 
     person: str
     criteria: dict[str, str] = field(default_factory=dict)
@@ -54,30 +53,30 @@ class Transcript:
     links: int = 0
 
     def opened(self) -> int:
-        """A connection is open, nothing said yet; gives its number, from 1."""
+        """Record a new connection; returns its number, counted from 1."""
         self.links += 1
         self._add(self.links, What.OPENED)
         return self.links
 
     def said(self, link: int, frame: Frame) -> None:
-        """`frame` is being sent; whether it arrives is another question."""
+        """Record that `frame` is being sent; it may not arrive."""
         self._add(link, What.SAID, frame)
 
     def heard(self, link: int, frame: Frame) -> None:
-        """`frame` has come."""
+        """Record that `frame` has been received."""
         self._add(link, What.HEARD, frame)
 
     def closed(self, link: int, code: int | None) -> None:
-        """The connection is over, for whatever reason."""
+        """Record that the connection has ended, for any reason."""
         self._add(link, What.CLOSED, code=code)
 
     def _add(self, link: int, what: What, frame: Frame | None = None, code: int | None = None) -> None:
         self.entries.append(Entry(time.monotonic(), link, what, frame or {}, code))
 
     def frames(self, what: What, kind: str) -> Iterator[Entry]:
-        """The frames of one type that were said, or heard."""
+        """The frames of one type that were sent, or received."""
         return (entry for entry in self.entries if entry.what is what and entry.frame["type"] == kind)
 
     def story(self) -> str:
-        """Everything, a line each."""
+        """All entries, one line each."""
         return "\n".join([f"{self.person} {self.criteria}", *(f"  {entry}" for entry in self.entries)])

@@ -1,7 +1,7 @@
-"""One connection of one person, from its handshake on; everything that passes over it is written down.
+"""One connection of one person, from its handshake on; the transcript records all its frames.
 
-A `Wire` does not own what is said. It knows the few things that the page knows of its line: which
-pings are unanswered, whether a search was asked for.
+A `Wire` does not decide what to send. It stores what a page knows about its connection: which pings are
+unanswered, and whether a search was sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.sockets import open_socket
 
 
 class Hopeless(Exception):  # noqa: N818
-    """This connection is given up: it broke, or is silent, or the person pulled the plug."""
+    """The connection is given up: it broke, is silent, or the person cut it."""
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def open_wire(address: tuple[str, int], transcript: Transcript) -> AsyncIt
 
 
 class Wire:
-    """One open WebSocket; everything that passes is written down."""
+    """One open WebSocket, whose frames the transcript records."""
 
     def __init__(self, socket: WebSocketConnection, transcript: Transcript) -> None:
         self._socket = socket
@@ -41,7 +41,7 @@ class Wire:
 
     @property
     def waits_for_pong_since(self) -> float | None:
-        """Since when a ping is unanswered; None: all are answered."""
+        """The time of the oldest unanswered ping; None: all are answered."""
         return self._pings[0] if self._pings else None
 
     async def say(self, frame: Frame) -> None:
@@ -54,16 +54,16 @@ class Wire:
         await self.say({"type": "ping"})
 
     def may_ask_again(self) -> None:
-        """What was asked for has been answered, with a state or with a refusal."""
+        """The last search has been answered, with a state or an error."""
         self.has_asked_to_search = False
 
     @property
     def close_code(self) -> int | None:
-        """With which code the connection closed; 1006: with none."""
+        """The close code, 1006 if there was none; None while the connection is open."""
         return None if self._socket.closed is None else int(self._socket.closed.code)
 
     def closed(self, code: int | None) -> None:
-        """It is over; `code` says how."""
+        """Record the end of the connection with `code`."""
         self._transcript.closed(self._link, code)
 
     async def hear(self) -> Frame:
@@ -78,7 +78,7 @@ class Wire:
 
 
 def slim(frame: Frame) -> Frame:
-    """A frame without what makes it as large as a real one."""
+    """A frame without its padding to a realistic size."""
     if frame["type"] != "signal":
         return frame
     return frame | {"data": {name: value for name, value in frame["data"].items() if name != "text"}}
