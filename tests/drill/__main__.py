@@ -1,18 +1,19 @@
 """The drill: ``python -m tests.drill`` (`make drill`).
 
-    python -m tests.drill                       every attack, beside 200 people in calls
+    python -m tests.drill                       every attack, with 200 people in calls
     python -m tests.drill --short               a few seconds each, with fewer attackers
     python -m tests.drill --only pings vanish
 
-Servers of its own are attacked by one process after the other, while people talk to each other. A line for
-each attack says what they noticed. The exit code is 1 if an attack was felt: see `verdict`.
+The drill starts servers and attacks them with one process after another, while people talk to each other. It
+prints a line for each attack with its effects on them. The exit code is 1 if an attack exceeded the limits:
+see `verdict`.
 
-A busy machine delays words and newcomers too. So the limits of delays are as many times larger as the server
-was slower because other programs had the cores, which the kernel tells. If that was more than three times,
-nothing can be said of delays, and a line says so. An attack after which delays were too long, or could not be
-judged, or after which memory did not come back, is made again, up to three times in all, and the last time
-counts: what hurts does so every time, while memory that an allocator keeps in pieces serves the next rush.
-All other harm fails at once.
+A busy machine also delays messages and newcomers. The kernel reports how long the server waited for a core;
+the drill multiplies the limits of delays by the resulting slowdown. If that is more than three, it cannot
+judge delays, and prints so. If delays were too long or could not be judged, or memory was not freed, the
+drill repeats the attack, up to three times in all, and the last result counts: a real problem occurs every
+time, while memory that the allocator holds in fragments is reused by the next attack. All other harm fails at
+once.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ from web.server import open_files
 ROOT = Path(__file__).parent.parent.parent
 TRIES = 3
 REST_LIMIT_S = 40.0
-"""Within which the memory comes back."""
+"""The time within which memory has to be freed."""
 LOOK_S = 0.25
 
 
 class Drill:
-    """One server, the people on it, and how long and large each attack is."""
+    """One server, its people, and the duration and size of each attack."""
 
     def __init__(self, server: Server, people: int, seconds: float, size: int) -> None:
         host, _, port = server.address.removeprefix("http://").rpartition(":")
@@ -53,7 +54,7 @@ class Drill:
         self._size = size
 
     async def run(self, names: list[str]) -> list[str]:
-        """Each attack in turn; returns what was wrong."""
+        """Make each attack in turn; returns the violations."""
         wrong: list[str] = []
         async with trio.open_nursery() as nursery:
             await nursery.start(self._people.run)
@@ -92,7 +93,7 @@ class Drill:
             nursery.cancel_scope.cancel()
         busy = (self._usage().cpu_s - at_first.cpu_s) / (trio.current_time() - began)
         stretch = core_time(self._pid).stretch_since(core)
-        # Until here: what comes later is noticed by nobody's account.
+        # What happens after this line does not count for this attack.
         self._people.new_phase()
         after = await self._memory_at_rest(before)
         return Noticed(
@@ -113,14 +114,14 @@ class Drill:
         )
 
     async def _quiet(self) -> Pace:
-        """How fast everything is when nobody attacks."""
+        """Measure the delays without an attack."""
         quiet = self._people.new_phase()
         with trio.move_on_after(self._seconds):
             await self._people.newcomers()
         return pace(quiet)
 
     async def _attack(self, name: str) -> dict[str, dict[str, int]]:
-        """Run the attack in a process of its own; returns what it says."""
+        """Run the attack in a separate process; returns its report."""
         arguments = [name, self._target.authority, str(self._seconds), str(self._size)]
         command = [sys.executable, "-m", "tests.drill.attacks", *arguments]
         ended = await trio.run_process(command, capture_stdout=True, cwd=ROOT)
@@ -138,7 +139,7 @@ class Drill:
             seen.append(self._usage().rss_bytes)
 
     async def _memory_at_rest(self, before: int) -> int:
-        """The memory after the attack: the first that is small enough, or the last within the limit."""
+        """The memory after the attack: the first that is low enough, or the last within the limit."""
         with trio.move_on_after(REST_LIMIT_S):
             while True:
                 await trio.sleep(LOOK_S)
@@ -148,23 +149,25 @@ class Drill:
 
 
 def pace(noticed: Experience) -> Pace:
-    """How fast that was."""
+    """The delays of a phase."""
     return Pace(
         noticed.delay_ms(0.5), noticed.delay_ms(0.99), noticed.welcome_ms(0.5), noticed.welcome_ms(0.9)
     )
 
 
 def say(text: str) -> None:
-    """Tell whoever runs the drill."""
+    """Print a line at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__.split("\n")[0])
-    parser.add_argument("--people", type=int, default=200, help="in calls (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each attack (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=200, help="people in calls (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=15.0, help="duration of each attack (default: %(default)s)"
+    )
     parser.add_argument("--size", type=int, default=20, help="sockets of each attack (default: %(default)s)")
     parser.add_argument("--short", action="store_true", help="4 s an attack, 60 people, 8 sockets")
     parser.add_argument("--only", nargs="*", choices=ATTACKS, default=list(ATTACKS), help="these attacks")

@@ -1,6 +1,6 @@
-"""What each attack of the drill is made with: stubborn tasks, addresses, guests, and what is told of it.
+"""The tools of an attack: tasks that reconnect, addresses, guests, and counters.
 
-Attackers are stubborn: who is hung up on comes again. They have a few addresses each, from 198.51.100.0/24
+An attacker whose connection is closed reconnects. Each attack has a few addresses from 198.51.100.0/24
 (RFC 5737).
 """
 
@@ -16,16 +16,19 @@ import trio
 from tests.drill.line import Closed, Line, Refused, Target
 
 SPREAD_S, BEGIN_PER_S = 1.0, 15
-"""Within which the tasks of an attack begin, one after the other. Of very many, so many begin in a second for
-each socket that other attacks have: 300 in a drill of full length, fewer in a short one."""
+"""The tasks of an attack begin evenly within `SPREAD_S`, but at most `BEGIN_PER_S` times `size` a second: 300
+in a drill of full length, fewer in a short one."""
 ADDRESSES = 4
-"""From how many addresses an attack comes."""
+"""The number of addresses of an attack."""
 AGAIN_S = 0.05
-"""Before who was refused or hung up on tries again; of more tasks each waits longer, and all try as often."""
+"""The pause before a task reconnects; with more tasks it is longer, so that the total rate stays the same."""
 
 
 class Attack:
-    """One attack on `target`, with `size` sockets or tasks. `done` counts what it did, `harmed` to whom."""
+    """One attack on `target`, with `size` sockets or tasks.
+
+    `done` counts what it did, `harmed` what happened to its innocent partners.
+    """
 
     def __init__(self, target: Target, size: int) -> None:
         self.target = target
@@ -39,7 +42,7 @@ class Attack:
         return f"198.51.100.{next(self._numbers) % ADDRESSES + 1}"
 
     async def all_do(self, one: Callable[[], Awaitable[None]], tasks: int | None = None) -> None:
-        """Have `one` done again and again by as many tasks as the attack is large."""
+        """Run `one` repeatedly in `tasks` tasks; None: as many as the attack's size."""
         tasks = tasks or self.size
         async with trio.open_nursery() as nursery:
             for _ in range(tasks):
@@ -55,7 +58,7 @@ class Attack:
             await trio.sleep(again_s)
 
     async def send(self, line: Line, data: bytes, *, pause_s: float = 0.0) -> None:
-        """Send this without end."""
+        """Send `data` repeatedly."""
         while True:
             await line.stream.send_all(data)
             self.done["bytes"] += len(data)
@@ -63,7 +66,7 @@ class Attack:
                 await trio.sleep(pause_s)
 
     async def flood_with(self, data: bytes, first: bytes = b"", *, pause_s: float = 0.0) -> None:
-        """Come in as a guest and send without end, reading all that comes."""
+        """Connect as a guest, send `first` and then `data` repeatedly, and read all answers."""
         source = self.source()
         async with self.target.line(source, await self.target.guest(source)) as line:
             if first:
@@ -73,14 +76,14 @@ class Attack:
                 await self.send(line, data, pause_s=pause_s)
 
     async def met(self, line: Line, subject: str) -> str:
-        """Search under a subject of one's own until matched; returns the session."""
+        """Search for `subject` until matched; returns the session."""
         await line.say("search", criteria={"subject": subject})
         state = await line.until("state", state="connecting")
         session: str = state["session"]
         return session
 
     async def two(self, together: Callable[[Line, Line, str], Awaitable[None]]) -> None:
-        """Two guests meet, report a call, and go on with `together`."""
+        """Let two guests meet and report a call, then run `together`."""
         source, subject = self.source(), f"drill {next(self._numbers)} {os.getpid()}"
         tokens = [await self.target.guest(source) for _ in range(2)]
         async with self.target.line(source, tokens[0]) as one, self.target.line(source, tokens[1]) as other:
@@ -96,7 +99,7 @@ class Attack:
 
 
 def _first(error: BaseException) -> str:
-    """The first failure of a group, in words."""
+    """The first exception of a group, as text."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"closed {error.code}" if isinstance(error, Closed) else type(error).__name__.lower()

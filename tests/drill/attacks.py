@@ -1,8 +1,8 @@
-"""What attackers do: one coroutine for each attack, which goes on until it is cancelled.
+"""The attacks: one coroutine for each, which runs until it is cancelled.
 
     python -m tests.drill.attacks NAME HOST:PORT SECONDS SIZE
 
-runs one in a process of its own, of low priority, and prints what became of it as JSON.
+runs one in a process of low priority, and prints its counters as JSON.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ NONSENSE = frame(b"{}") * (CHUNK_BYTES // 8)
 
 
 async def pings(attack: Attack) -> None:
-    """Sockets with a guest's token send nothing but empty pings."""
+    """Sockets with a guest's token send only empty pings."""
     await attack.all_do(partial(attack.flood_with, EMPTY_PINGS))
 
 
 async def continuations(attack: Attack) -> None:
-    """Sockets with a guest's token send a message of endless empty fragments."""
+    """Sockets with a guest's token send an endless message of empty fragments."""
     await attack.all_do(partial(attack.flood_with, CONTINUATIONS, BEGINNING))
 
 
 async def unread(attack: Attack, data: bytes = FULL_PINGS) -> None:
-    """Clients send pings, and read a byte now and then of what comes back."""
+    """Clients send pings, and read only a byte of the answers now and then."""
 
     async def one() -> None:
         source = attack.source()
@@ -66,7 +66,7 @@ async def _read_a_little(line: Line) -> None:
 
 
 async def unread_errors(attack: Attack) -> None:
-    """Clients send nonsense, each piece of which is answered by an error, and read hardly any."""
+    """Clients send invalid frames, each of which gets an error, and read few of the answers."""
     await unread(attack, NONSENSE)
 
 
@@ -80,7 +80,7 @@ async def vanish(attack: Attack) -> None:
 
 
 async def skips(attack: Attack) -> None:
-    """Guests search and skip whomever they get; now and then they come as somebody new."""
+    """Guests search and skip every partner; now and then they return as new guests."""
 
     async def one() -> None:
         source = attack.source()
@@ -98,7 +98,7 @@ async def skips(attack: Attack) -> None:
 
 
 async def headers(attack: Attack) -> None:
-    """Requests with as many headers as there is room for, which never end."""
+    """Clients send requests whose headers fill the limit and never end."""
     line = b"x-%07d: " + b"y" * 60 + b"\r\n"
 
     async def one() -> None:
@@ -112,7 +112,7 @@ async def headers(attack: Attack) -> None:
 
 
 async def guests(attack: Attack) -> None:
-    """One new guest after the other."""
+    """Clients register one new guest after another."""
 
     async def one() -> None:
         await attack.target.guest(attack.source())
@@ -122,7 +122,7 @@ async def guests(attack: Attack) -> None:
 
 
 async def pages(attack: Attack) -> None:
-    """The page, its static files and the health of the server, over and over on the same connections."""
+    """Clients request the page, its static files and the health checks repeatedly on the same connections."""
 
     files = [this_build().path_of(name) for name in ("js/main.js", "fonts/newsreader.woff2")]
 
@@ -138,7 +138,7 @@ async def pages(attack: Attack) -> None:
 
 
 async def reconnects(attack: Attack) -> None:
-    """The same guests come back again and again, and say each time as much as a new connection may."""
+    """The same guests reconnect repeatedly, and each time send as much as a new connection may."""
 
     async def one() -> None:
         source = attack.source()
@@ -179,7 +179,7 @@ async def _talk(attack: Attack, one: Line, other: Line, data: bytes) -> None:
 
 
 async def resync(attack: Attack) -> None:
-    """One of two in a call asks the other's page again and again to say what it said; a page answers."""
+    """In a call one side repeatedly asks the other's page for a resync; a page answers."""
 
     async def ask(one: Line, other: Line, session: str) -> None:
         async with trio.open_nursery() as nursery:
@@ -194,7 +194,7 @@ async def resync(attack: Attack) -> None:
 
 
 async def _answer(attack: Attack, line: Line, session: str) -> None:
-    """What a page of version 1 does: two frames for each `resync`. It must not be hung up on for that."""
+    """Answer as a page of version 1: two frames for each `resync`. The server must not close it for that."""
     try:
         while True:
             heard: Frame = await line.hear()
@@ -233,7 +233,7 @@ ATTACKS: dict[str, Callable[[Attack], Awaitable[None]]] = {
 
 
 async def main(name: str, address: str, seconds: float, size: int) -> None:
-    """Attack for so long, then print what was done and who was harmed."""
+    """Attack for `seconds`, then print the counters."""
     host, _, port = address.rpartition(":")
     attack = Attack(Target(host, int(port)), size)
     with trio.move_on_after(seconds):

@@ -1,4 +1,4 @@
-"""How much of a core a process had, and for how long it waited for one, as Linux tells it."""
+"""How long a process ran on a core, and how long it waited for one, from /proc."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 
 class CoreTime(NamedTuple):
-    """Of the first thread of a process, since it began, in nanoseconds."""
+    """The times of the first thread of a process since its start, in nanoseconds."""
 
     had: int
     waited: int
 
     def stretch_since(self, earlier: CoreTime) -> float:
-        """How many times as long everything took as on a core of its own; 1 where nothing was done."""
+        """How many times slower it was than on a dedicated core; 1 if it did nothing."""
         had = self.had - earlier.had
         return 1 + (self.waited - earlier.waited) / had if had else 1.0
 
 
 def core_time(pid: int) -> CoreTime:
-    """That of process `pid`; zeros where the system does not tell."""
+    """The times of process `pid`; zeros if the system does not provide them."""
     with suppress(OSError):
         had, waited, _ = (Path("/proc") / str(pid) / "schedstat").read_text().split()
         return CoreTime(int(had), int(waited))

@@ -1,7 +1,7 @@
-"""A client's side of the server for the drill: raw connections, HTTP requests and WebSockets on trio.
+"""A client for the drill: raw connections, HTTP requests and WebSockets on trio.
 
-Every client has an address of its own, which it gives as a proxy would, in `X-Forwarded-For`. The server
-under the drill trusts loopback, so its limits per address hold as on the Internet.
+Every client sends an address in `X-Forwarded-For`, as a proxy would. The attacked server trusts loopback, so
+its limits per address apply as on the internet.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import trio
 from crowd.wire import CLOSE, PING, PONG, TEXT, MessageReader, WireError, accepted, frame, handshake
 
 ANSWER_LIMIT_S = 10.0
-"""Within which a server that can be used answers."""
+"""The time within which a working server answers."""
 
 Frame = dict[str, Any]
 
 
 class Refused(Exception):  # noqa: N818
-    """The server does not let this client do it; the text is its reason."""
+    """The server refuses the client's request; the text is the reason."""
 
 
 class Closed(Exception):  # noqa: N818
@@ -36,14 +36,14 @@ class Closed(Exception):  # noqa: N818
 
 
 class Target:
-    """The server under the drill."""
+    """The attacked server."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
 
     @property
     def authority(self) -> str:
-        """Host and port, as a browser writes them."""
+        """Host and port, as in the `Host` header."""
         return f"{self.host}:{self.port}"
 
     def head(self, method: str, path: str, source: str, *headers: str) -> bytes:
@@ -58,10 +58,10 @@ class Target:
 
     @asynccontextmanager
     async def connection(self, *, receive_buffer: int | None = None) -> AsyncIterator[trio.SocketStream]:
-        """A connection that ends with a reset, so that nothing of it waits in the kernel.
+        """A connection that ends with a reset, so that no data stay in the kernel.
 
         Raises:
-            Refused: nobody listens.
+            Refused: the server does not listen.
         """
         sock = trio.socket.socket()
         try:
@@ -81,7 +81,7 @@ class Target:
         """Status and body of one request on `stream`.
 
         Raises:
-            Refused: there is no answer.
+            Refused: the server does not answer.
         """
         await stream.send_all(head + body)
         data = b""
@@ -98,7 +98,7 @@ class Target:
         """The token of a new guest.
 
         Raises:
-            Refused: the server takes none.
+            Refused: the server does not register one.
         """
         body = b'{"name": "Visitor"}'
         head = self.head(
@@ -120,11 +120,11 @@ class Target:
     async def line(
         self, source: str, token: str | None, *, receive_buffer: int | None = None
     ) -> AsyncIterator[Line]:
-        """A WebSocket; with a `token`, one that was welcomed.
+        """A WebSocket; with a `token`, one that has received its welcome.
 
         Raises:
             Refused: the server does not accept it.
-            Closed: it closes it at once.
+            Closed: the server closes it at once.
         """
         async with self.connection(receive_buffer=receive_buffer) as stream:
             line = Line(stream)
@@ -149,7 +149,7 @@ class Line:
         self._heard: list[Frame] = []
 
     async def upgrade(self, target: Target, source: str) -> None:
-        """Become a WebSocket."""
+        """Do the WebSocket handshake."""
         request, key = handshake(target.authority, "/ws", deflate=False)
         await self.stream.send_all(request[:-2] + f"X-Forwarded-For: {source}\r\n\r\n".encode())
         data = b""
@@ -165,7 +165,7 @@ class Line:
         await self.stream.send_all(frame(json.dumps({"type": kind, **fields}).encode()))
 
     async def hear(self) -> Frame:
-        """The next frame of the protocol; pings are answered meanwhile.
+        """Return the next frame of the protocol, and answer pings meanwhile.
 
         Raises:
             Closed: the connection has ended.
@@ -180,14 +180,14 @@ class Line:
         return heard
 
     async def until(self, kind: str, **expected: Any) -> Frame:
-        """The next frame of this kind with these values; those before it are passed over."""
+        """Return the next frame of this kind with these values, and skip those before it."""
         while True:
             heard = await self.hear()
             if heard["type"] == kind and expected.items() <= heard.items():
                 return heard
 
     def _take(self, data: bytes) -> bytes | None:
-        """Read what came; returns what a ping is to be answered with."""
+        """Parse data; returns the pong for a ping."""
         pong = None
         for opcode, payload in self._reader.feed(data):
             if opcode == TEXT:

@@ -1,7 +1,7 @@
-"""The people beside whom the drill attacks: pairs in calls who keep talking, and newcomers.
+"""The people on the attacked server: pairs in calls who keep talking, and newcomers.
 
-They notice what a person would: how long a word takes to the partner, whether a line is lost, whether one who
-comes now is let in and finds somebody. Each has an address of their own, from 10.0.0.0/8.
+They measure what a person would notice: how long a message takes to the partner, whether a connection is
+lost, whether newcomers are accepted and find a partner. Each has a separate address from 10.0.0.0/8.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import trio
 from tests.drill.line import Closed, Line, Refused, Target
 
 SAY_EVERY_S = 1.0
-"""How often each says something to the partner."""
+"""The interval between two messages of a person to their partner."""
 
 LET_IN_LIMIT_S, MEET_LIMIT_S = 5.0, 20.0
-"""Within which a newcomer is let in, and then meets somebody."""
+"""The time within which a newcomer has to be accepted, and then to find a partner."""
 
 
 @dataclass
 class Experience:
-    """What people noticed in one phase, in seconds: how long each word took, and newcomers until welcomed."""
+    """The measurements of one phase, in seconds: the delay of each message, and of newcomers' welcomes."""
 
     delays: list[float] = field(default_factory=list)
     welcomes: list[float] = field(default_factory=list)
@@ -33,11 +33,11 @@ class Experience:
     met: int = 0
 
     def delay_ms(self, share: float) -> float:
-        """The delay below which this share of words arrived."""
+        """The quantile of the messages' delays for this share."""
         return _percentile_ms(self.delays, share)
 
     def welcome_ms(self, share: float) -> float:
-        """Within how long this share of the newcomers who were let in was welcomed; inf if nobody was."""
+        """The quantile of the accepted newcomers' times to the welcome; inf if there were none."""
         return _percentile_ms(self.welcomes, share) if self.welcomes else inf
 
 
@@ -58,12 +58,12 @@ class People:
         self._in_call = 0
 
     def new_phase(self) -> Experience:
-        """Begin to notice afresh; returns what is noticed from now on."""
+        """Begin a new phase; returns the object that collects its measurements."""
         self.experience = Experience()
         return self.experience
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Be in calls until cancelled; started when all are."""
+        """Stay in calls until cancelled; reports `started` when all are in one."""
         async with trio.open_nursery() as nursery:
             for number in range(self._count // 2):
                 nursery.start_soon(self._call, f"pair {number}")
@@ -73,7 +73,7 @@ class People:
             task_status.started()
 
     async def newcomers(self) -> None:
-        """Two people come every second, until cancelled."""
+        """Let two newcomers connect every second, until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
                 for _ in range(2):
@@ -85,7 +85,7 @@ class People:
         return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
     async def _call(self, subject: str) -> None:
-        """Two people meet and talk. A call that is lost stays lost, and is counted."""
+        """Let two people meet and talk. A lost call is counted, and not replaced."""
         sources = self._address(), self._address()
         tokens = [await self._target.guest(source) for source in sources]
         async with (
@@ -113,7 +113,7 @@ class People:
             try:
                 await line.say("signal", session=line.session, data={"at": trio.current_time()})
             except trio.BrokenResourceError:
-                return  # whoever listens notices
+                return  # `_listen` notices the end
             await trio.sleep(SAY_EVERY_S)
 
     async def _listen(self, line: Line) -> None:
@@ -127,7 +127,7 @@ class People:
         self.experience.lost += 1
 
     async def _come(self, experience: Experience) -> None:
-        """One who comes now, searches, and goes when they have met somebody."""
+        """Connect a newcomer, who searches, and leaves after being matched."""
         experience.came += 1
         began = trio.current_time()
         source = self._address()

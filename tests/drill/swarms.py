@@ -1,4 +1,4 @@
-"""Attacks by many sockets, none of which does much."""
+"""Attacks by many sockets, each of which does little."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from crowd.wire import PING, frame
 from tests.drill.attack import Attack, read_all
 
 SWARM = 75
-"""So many times as many sockets as other attacks have: 1,500 in a drill of full length."""
+"""The factor to the number of sockets of other attacks: 1,500 sockets in a drill of full length."""
 PLACES, SILENT = 120, 110
-"""Of the server that is filled, and sockets that fill it."""
+"""The connections that the small server accepts, and the sockets that fill it."""
 PINGS = frame(b"", PING) * 341
 """Two kilobytes."""
 
 
 async def many_small(attack: Attack) -> None:
-    """Very many sockets, without a token, send 2 KB of pings a second each."""
+    """Very many sockets without a token each send 2 KB of pings a second."""
 
     async def one() -> None:
         async with attack.target.line(attack.source(), None) as line:
@@ -26,7 +26,7 @@ async def many_small(attack: Attack) -> None:
 
 
 async def many_guests(attack: Attack) -> None:
-    """As many sockets, each of a guest of its own, send as much."""
+    """As many sockets, each of a different guest, send as much."""
 
     async def one() -> None:
         source = attack.source()
@@ -39,12 +39,12 @@ async def many_guests(attack: Attack) -> None:
 
 
 async def many_direct(attack: Attack) -> None:
-    """The same where no address has a budget."""
+    """The same on a server where no address has a budget."""
     await many_guests(attack)
 
 
 async def silent(attack: Attack) -> None:
-    """Ten times as many connections say nothing, or a byte a second of a request."""
+    """Ten times as many connections send nothing, or one byte of a request a second."""
 
     async def one() -> None:
         async with attack.target.connection() as stream:
@@ -57,7 +57,7 @@ async def silent(attack: Attack) -> None:
 
 
 async def connections(attack: Attack) -> None:
-    """WebSockets are opened and dropped, as fast as it goes."""
+    """Clients open and drop WebSockets, as fast as possible."""
 
     async def one() -> None:
         async with attack.target.line(attack.source(), None):
@@ -67,7 +67,7 @@ async def connections(attack: Attack) -> None:
 
 
 async def places(attack: Attack) -> None:
-    """Connections that say nothing fill a server that has few places."""
+    """Connections that send nothing fill a server that accepts few."""
 
     async def one() -> None:
         async with attack.target.connection() as stream:

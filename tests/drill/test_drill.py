@@ -1,4 +1,4 @@
-"""The drill's verdict, its measuring, and that each attack attacks: without that it could not fail."""
+"""Tests of the drill's verdict and measurements, and that each attack really attacks."""
 
 import os
 from dataclasses import replace

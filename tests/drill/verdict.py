@@ -1,4 +1,4 @@
-"""What an attack did to the people beside it, and whether that is within the limits. Pure."""
+"""The effects of an attack on other people, and whether they are within the limits. Pure."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 WORSE_FACTOR, WORSE_MS = 2.0, 10.0
-"""The 99th of the delays may be this many times the quiet one, and so many milliseconds more."""
+"""The limit of the delays' 99th percentile: this factor times the quiet one, plus these milliseconds."""
 
 STRETCH_MAX = 3.0
-"""Of a server that shared its core with other programs: with less of it nothing can be said of delays."""
+"""The largest slowdown by other programs on the machine with which delays can be judged."""
 
 WELCOME_MAX_MS = 1000.0
-"""Within which half of the newcomers are welcomed, or twice the quiet time if that is more."""
+"""The limit of the newcomers' median time to the welcome, or twice the quiet time if that is more."""
 
 KEPT_MAX_BYTES = 16 * 2**20
-"""How much more memory the server may hold after an attack than before it: what allocators keep of a rush. A
-leak of a person a connection passes it within seconds, each time."""
+"""How much more memory the server may hold after an attack than before, because allocators keep some of it. A
+leak of one person per connection exceeds it within seconds, each time."""
 
 LET_IN_SHARE = 0.9
-"""Of the newcomers during an attack; one or two may be on their way when it ends."""
+"""The share of newcomers that must be accepted; one or two may still be connecting when the attack ends."""
 
 
 class Pace(NamedTuple):
-    """How long things take, in milliseconds: a word to the partner, and a newcomer's way to the welcome."""
+    """Delays in milliseconds: of a message to the partner, and of a newcomer's welcome."""
 
     median: float
     late: float
-    """The 99th of a hundred words."""
+    """The 99th percentile of the messages."""
     welcome: float
-    """Of half of the newcomers who were let in; inf if nobody was."""
+    """The median of the accepted newcomers; inf if there were none."""
     late_welcome: float
-    """Of nine in ten of them."""
+    """Their 90th percentile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
     """One attack; memory in bytes.
 
-    `busy`: for what share of the time a core worked for the server. `stretch`: how many times as long it took
-    for all that it did, because other programs had the cores; 1 if it never waited for one.
+    `busy`: the share of the time in which the server ran on a core. `stretch`: how many times slower it was
+    because other programs used the cores; 1 if it never waited for one.
     """
 
     attack: str
@@ -59,19 +59,19 @@ class Noticed:
 
     @property
     def can_tell(self) -> bool:
-        """Whether the server had so much of a core that its delays are its own."""
+        """Whether the server had enough of a core for its delays to be judged."""
         return self.stretch <= STRETCH_MAX
 
     def wrongs(self) -> list[str]:
-        """What must not be, in words; empty if all is well, as far as it can be told."""
+        """The violations, as text; empty if there are none, as far as they can be judged."""
         return self.harm() + self.kept() + (self.late() if self.can_tell else [])
 
     def untold(self) -> list[str]:
-        """What came too late where the machine is too busy to tell whose fault that is."""
+        """Delays beyond the limit on a machine that is too busy to judge them."""
         return [] if self.can_tell else self.late()
 
     def harm(self) -> list[str]:
-        """What no machine does by being busy."""
+        """Violations that a busy machine cannot cause."""
         wrong = [f"a partner of the attack was {what} {times} times" for what, times in self.harmed.items()]
         if self.lost:
             wrong.append(f"{self.lost} people lost their call")
@@ -80,12 +80,12 @@ class Noticed:
         return wrong
 
     def kept(self) -> list[str]:
-        """The memory that did not come back. The first of such attacks may leave pieces for the next one."""
+        """The memory that was not freed. After a first attack the allocator may keep some for the next."""
         kept = self.memory_after - self.memory_before
         return [f"the server kept {kept / 2**20:.0f} MiB"] if kept > KEPT_MAX_BYTES else []
 
     def late(self) -> list[str]:
-        """What came too late, as it also may on a machine that is busy with other things."""
+        """Delays beyond the limit, which a busy machine may also cause."""
         limit_ms = self.stretch * (WORSE_FACTOR * self.quiet.late + WORSE_MS)
         welcome_ms = self.stretch * max(WELCOME_MAX_MS, WORSE_FACTOR * self.quiet.welcome)
         wrong = []
