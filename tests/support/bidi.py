@@ -1,7 +1,7 @@
-"""A browser that speaks WebDriver BiDi, asked by code that knows no trio.
+"""A synchronous client of WebDriver BiDi.
 
-The WebSocket lives in a thread with a trio of its own, so that a test can drive such a browser and the one of
-playwright in turn.
+The WebSocket runs in a thread with a separate trio loop, so that a test can drive such a browser and
+playwright's alternately.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ MESSAGE_MAX_BYTES = 64 * 1024 * 1024
 
 
 class BidiError(RuntimeError):
-    """The browser refused a command, or has gone."""
+    """The browser refused a command, or has ended."""
 
 
 class Bidi:
     """A session with a browser.
 
-    An event goes to the listener of the tab (a "browsing context") that it is about, in the thread of the
-    WebSocket.
+    It passes an event to the listener of its tab (a "browsing context"), in the thread of the WebSocket.
     """
 
     def __init__(self, socket: WebSocketConnection, limit_s: float) -> None:
@@ -42,11 +41,11 @@ class Bidi:
         self._answers: dict[int, trio.MemorySendChannel[Event]] = {}
 
     def ask(self, method: str, **params: Any) -> Any:
-        """The result of a command.
+        """Send a command, and return its result.
 
         Raises:
-            BidiError: the browser refuses it, or is no longer there.
-            trio.TooSlowError: no answer has come within the limit.
+            BidiError: the browser refuses it, or has ended.
+            trio.TooSlowError: there was no answer within the limit.
         """
         try:
             answer = trio.from_thread.run(self._ask, method, params, trio_token=self._token)
@@ -64,7 +63,7 @@ class Bidi:
             return await answer.receive()
 
     async def listen(self) -> None:
-        """Pass on what the browser says, until it has gone or `leave`. A command that waits then gives up."""
+        """Dispatch the browser's messages until it has ended, or `leave`. A waiting command then fails."""
         with self._session, suppress(ConnectionClosed):
             while True:
                 message = json.loads(await self._socket.get_message())
@@ -87,9 +86,9 @@ class Bidi:
 
 @contextmanager
 def bidi_session(address: str, limit_s: float) -> Iterator[Bidi]:
-    """A session with the browser that listens at `ws://host:port`, until the block is left.
+    """A session, while the block is open, with the browser that listens at `ws://host:port`.
 
-    `limit_s` is for the handshake, and for each answer.
+    `limit_s` is the time limit of the handshake, and of each answer.
     """
     opened: Future[Bidi] = Future()
 

@@ -1,4 +1,4 @@
-"""Chromium, driven by playwright, with a camera and a microphone that are not real."""
+"""Chromium, driven by playwright, with a fake camera and microphone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.visitors import INSECURE_HOST, LIMIT_MS, SCRIPTS, Visitor
 NEEDS_CHROMIUM = "These tests need Chromium. Install it: apt-get install chromium-headless-shell"
 
 FAKE_CAMERA = "--use-file-for-fake-video-capture"
-"""With the path of a film: what the camera that is not real shows."""
+"""The flag for the film that the fake camera shows; its path has to follow."""
 
 FLAGS = (
     "--no-sandbox",
@@ -30,14 +30,14 @@ FLAGS = (
 
 
 def chromium_path() -> str | None:
-    """Where this machine has Chromium: the headless shell if it is there, since it draws no windows."""
+    """The path of Chromium: of the headless shell if it is installed, because it draws no windows."""
     names = "chromium-headless-shell", "chromium", "chromium-browser"
     return next(filter(None, map(shutil.which, names)), None)
 
 
 @contextmanager
 def running_playwright() -> Iterator[Callable[..., Browser]]:
-    """What launches Chromium (with these flags, too) with a camera and a microphone that are not real."""
+    """A function that launches Chromium with a fake camera and microphone, and with the given flags."""
     with sync_playwright() as playwright:
 
         def launch(*flags: str) -> Browser:
@@ -48,7 +48,7 @@ def running_playwright() -> Iterator[Callable[..., Browser]]:
 
 @contextmanager
 def running_chromium() -> Iterator[Browser]:
-    """One Chromium."""
+    """Run one Chromium while the block is open."""
     with running_playwright() as launch:
         browser = launch()
         yield browser
@@ -56,7 +56,7 @@ def running_chromium() -> Iterator[Browser]:
 
 
 class ChromiumTab:
-    """A `Tab` of Chromium. Closing it closes its context, with all the pages of that."""
+    """A `Tab` of Chromium. Closing it closes its context with all pages."""
 
     def __init__(self, context: BrowserContext, page: Page | None = None) -> None:
         self.context = context
@@ -98,7 +98,7 @@ class ChromiumTab:
         self.page.keyboard.up(key)
 
     def pause(self, milliseconds: int) -> None:
-        self.page.wait_for_timeout(milliseconds)  # and no plain sleep, in which playwright hears nothing
+        self.page.wait_for_timeout(milliseconds)  # in a plain sleep playwright handles no events
 
     def resize(self, width: int, height: int) -> None:
         self.page.set_viewport_size({"width": width, "height": height})
@@ -108,7 +108,7 @@ class ChromiumTab:
 
 
 class ChromiumVisitor(Visitor):
-    """A visitor at a tab of Chromium, with all that playwright knows of it."""
+    """A visitor with a tab of Chromium, whose playwright objects tests can use."""
 
     def __init__(self, address: str, context: BrowserContext, name: str, page: Page | None = None) -> None:
         tab = ChromiumTab(context, page)

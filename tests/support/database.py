@@ -1,7 +1,7 @@
 """A real, private PostgreSQL for tests: one server for each worker of pytest, one database for each test.
 
-The server is the embedded one of the product, without its safety against a crash of the machine. Import the
-fixtures into a conftest.py to use them: `conninfo` is what most tests want.
+The server is the embedded one of the product, without durability when the machine crashes. Import the
+fixtures into a conftest.py to use them; most tests need `conninfo`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from studymatch.postgres.private import embedded_postgres
 from studymatch.recording.store import Store
 
 LIMIT_S = 120.0
-"""A server that does not start or stop within this hangs."""
+"""The time limit of starting and stopping the server."""
 
 
 @contextmanager
 def open_folder() -> Iterator[Path]:
-    """A new folder that the account of PostgreSQL can enter; `tmp_path` is for its owner alone."""
+    """A new folder that PostgreSQL's account can enter; only the owner can enter `tmp_path`."""
     folder = Path(tempfile.mkdtemp(prefix="studymatch-test-", dir="/tmp"))
     folder.chmod(0o755)
     try:
@@ -39,7 +39,7 @@ def open_folder() -> Iterator[Path]:
 
 
 class ServerThread:
-    """The embedded server for blocks that are not asynchronous: trio runs it in a thread of its own."""
+    """The embedded server for synchronous blocks: a separate thread runs it with trio."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -80,13 +80,13 @@ def _error(what: str | BaseException) -> BaseException | None:
 
 
 def on(conninfo: str, database: str) -> str:
-    """The same server, another database."""
+    """The connection string of another database on the same server."""
     return make_conninfo(conninfo, dbname=database)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The connection string of the server; its database ``migrated`` is the pattern of the others."""
+    """The connection string of the server; its database ``migrated`` is the template of the others."""
     with open_folder() as folder, ServerThread(folder) as conninfo:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute("create database migrated")
@@ -103,7 +103,7 @@ _numbers = count(1)
 
 @contextmanager
 def database(server: str, template: str) -> Iterator[str]:
-    """A new database on `server`, a copy of `template`; gives its connection string."""
+    """A new database on `server`, a copy of `template`; yields its connection string."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"create database {name} template {template}")
@@ -129,17 +129,17 @@ def bare_conninfo(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A data folder for an embedded server of the test's own; it does not exist yet."""
+    """A data folder for a separate embedded server; it does not exist yet."""
     with open_folder() as folder:
         yield folder / "data"
 
 
 @pytest.fixture(scope="session")
 def used_dir() -> Iterator[Path]:
-    """A data folder that was used before, and that tests use one after the other.
+    """A data folder with a cluster, which tests use one after another.
 
-    It saves the second that PostgreSQL takes to make a cluster. In whatever state a test leaves it, the next
-    start has to put it right.
+    It saves the second that PostgreSQL takes to create a cluster. The next start has to recover from whatever
+    state a test leaves.
     """
     with open_folder() as folder:
         with ServerThread(folder / "data"):

@@ -1,4 +1,4 @@
-"""A server on loopback for tests, an app to put on it, and a client that can say anything, right or wrong."""
+"""A server on loopback for tests, apps for it, and a client that can send any bytes, valid or not."""
 
 import signal
 import socket
@@ -30,12 +30,12 @@ UPGRADE = (
 
 
 def socket_clock() -> trio.testing.MockClock:
-    """Jumps when nothing has happened for 50 ms, in which loopback brings what was sent."""
+    """A clock that jumps when nothing has happened for 50 ms, enough for data on loopback to arrive."""
     return trio.testing.MockClock(autojump_threshold=0.05)
 
 
 class Client:
-    """One connection, by hand. Frames are masked with zeros, which is as good as any mask here."""
+    """One raw connection. It masks frames with zeros, which is valid and simple."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
@@ -45,7 +45,7 @@ class Client:
         await self.stream.send_all(data)
 
     async def read(self, size: int) -> bytes:
-        """Exactly so many bytes; fails at the end of file."""
+        """Read exactly `size` bytes; fails at the end of file."""
         while len(self._seen) < size:
             data = await self.stream.receive_some()
             assert data, f"the server closed after {bytes(self._seen)!r}"
@@ -55,7 +55,7 @@ class Client:
         return taken
 
     async def read_to_end(self) -> bytes:
-        """All until the end of file. A reset raises `trio.BrokenResourceError`."""
+        """Read until the end of file. A reset raises `trio.BrokenResourceError`."""
         while data := await self.stream.receive_some():
             self._seen += data
         taken = bytes(self._seen)
@@ -63,7 +63,7 @@ class Client:
         return taken
 
     async def head(self) -> tuple[int, dict[str, str]]:
-        """Status and headers of an answer."""
+        """Read the status and headers of an answer."""
         while b"\r\n\r\n" not in self._seen:
             data = await self.stream.receive_some()
             assert data, f"the server closed after {bytes(self._seen)!r}"
@@ -77,7 +77,7 @@ class Client:
         return int(first.split(" ")[1]), headers
 
     async def request(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Sends a request; status, headers and body of the answer."""
+        """Send a request; returns status, headers and body of the answer."""
         await self.send(data)
         status, headers = await self.head()
         return status, headers, await self.read(int(headers["content-length"]))
@@ -87,7 +87,7 @@ class Client:
         return status, body
 
     async def upgrade(self, path: str = "/echo", headers: bytes = b"") -> dict[str, str]:
-        """Becomes a WebSocket; the headers of the answer."""
+        """Do the WebSocket handshake; returns the headers of the answer."""
         await self.send(UPGRADE % (path.encode(), headers))
         status, answer = await self.head()
         assert status == 101
@@ -97,7 +97,7 @@ class Client:
         await self.send(frame_head(opcode, len(payload), fin=fin, rsv=rsv) + payload)
 
     async def frame(self) -> tuple[int, bytes]:
-        """Opcode and payload of the next frame, which must be whole."""
+        """Read the opcode and payload of the next frame, which must be unfragmented."""
         first, size = await self.read(2)
         assert first & 0xF0 == 0x80, "expected a frame that is final and without extensions"
         if size == 126:
@@ -107,7 +107,7 @@ class Client:
         return first & 0xF, await self.read(size)
 
     async def close_code(self) -> int:
-        """The code in the close frame, which must come next, and be followed by the end of file."""
+        """Read a close frame, which must come next and be followed by end of file; returns its code."""
         opcode, payload = await self.frame()
         assert opcode == CLOSE, f"expected a close frame and got {(opcode, payload[:80])}"
         assert await self.read_to_end() == b""
@@ -115,7 +115,7 @@ class Client:
         return int(code)
 
     def reset(self) -> None:
-        """Goes away without a word."""
+        """Close with a reset."""
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.stream.socket.close()
 
@@ -132,7 +132,7 @@ def frame_head(opcode: int, size: int, *, fin: bool = True, rsv: int = 0) -> byt
 
 @dataclass
 class Served:
-    """A server that runs, its switch, when it has ended, and the tasks before any connection."""
+    """A running server: how to stop it, when it has ended, and its number of tasks without connections."""
 
     host: str
     port: int
@@ -146,7 +146,7 @@ class Served:
 
     @asynccontextmanager
     async def client(self, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
-        """A connection; with a small receive buffer, one that soon takes no more."""
+        """Open a connection; with a small receive buffer it is soon full."""
         sock = trio.socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -159,9 +159,9 @@ class Served:
 async def serving(
     app: ASGIFramework, limits: ServerLimits | None = None, proxies: TrustedProxies | None = None
 ) -> AsyncIterator[Served]:
-    """Serves `app` on a free port of loopback until the block ends.
+    """Serve `app` on a free port of loopback until the block ends.
 
-    A guard ends what hangs: after a minute, or after 1000 s of a clock that jumps.
+    A guard fails a test that hangs: after a minute, or after 1000 s of a jumping clock.
     """
     limits = limits or ServerLimits()
     listeners = open_listeners("127.0.0.1", 0, limits=limits)
@@ -189,7 +189,7 @@ async def serving(
 
 
 def echo_app() -> QuartTrio:
-    """Greets, counts bodies, echoes messages, sends without end, and crashes where it is asked to."""
+    """An app that greets, counts bodies, echoes messages, sends endlessly, and crashes on request."""
     app = QuartTrio("echo", static_folder=None)
 
     @app.get("/")
@@ -232,7 +232,7 @@ def echo_app() -> QuartTrio:
 
 
 def websocket_app(talk: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]) -> ASGIFramework:
-    """An app without a framework, which accepts every WebSocket and then does `talk`."""
+    """An app without a framework, which accepts every WebSocket and then calls `talk`."""
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "websocket":
@@ -246,7 +246,7 @@ def websocket_app(talk: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaita
 class DirectEcho:
     """A receiver that echoes text at once, and binary messages as text in hexadecimal.
 
-    It is established when it has heard something.
+    It is established after the first message.
     """
 
     is_established = False
@@ -300,7 +300,7 @@ def direct_app(new_receiver: Callable[[], Receiver]) -> ASGIFramework:
 
 
 def overseen_app(new_overseer: Callable[[], Overseer]) -> ASGIFramework:
-    """An app that accepts every WebSocket on the ordinary path, and hears only of too much."""
+    """An app that accepts every WebSocket on the ordinary path, and only registers an overseer."""
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "websocket":
@@ -314,7 +314,7 @@ def overseen_app(new_overseer: Callable[[], Overseer]) -> ASGIFramework:
 
 
 def http_app(answer: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]) -> ASGIFramework:
-    """An app without a framework, which does `answer` for every request."""
+    """An app without a framework, which calls `answer` for every request."""
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "http":
@@ -328,14 +328,14 @@ async def send_text(send: ASGISendCallable, text: str) -> None:
 
 
 async def send_answer(send: ASGISendCallable, body: bytes) -> None:
-    """A whole answer, 200."""
+    """Send a whole answer with status 200."""
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def main() -> None:
-    """Prints its port and serves until SIGTERM."""
+    """Print the port, and serve until SIGTERM."""
     limits = ServerLimits(stop_grace_s=0.5, send_limit_s=60)
     listeners = open_listeners("127.0.0.1", 0, limits=limits)
     stop = trio.Event()

@@ -1,8 +1,7 @@
-"""Debian's Firefox, driven over WebDriver BiDi: playwright can only drive a Firefox of its own making.
+"""Debian's Firefox, driven over WebDriver BiDi, because playwright can only drive its own build of Firefox.
 
-Every run has a profile that is thrown away, a home folder inside it, a camera and a microphone that are not
-real, and reaches nothing but this machine. Each tab has a storage of its own, and is a window of its own:
-Firefox slows down what nobody sees.
+Every run has a temporary profile with a home folder inside, a fake camera and microphone, and no access to
+other machines. Each tab has separate storage and a separate window, because Firefox slows down hidden tabs.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from tests.support.visitors import INSECURE_HOST, SCRIPTS
 
 NEEDS_FIREFOX = "These tests need Firefox. Install it: apt-get install firefox-esr"
 LIMIT_S = 60
-"""Within which it starts, and answers a command."""
+"""The time limit of its start, and of each command."""
 
 PREFERENCES = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
     "media.peerconnection.ice.loopback": True,
-    # A page without devices would otherwise name itself by mDNS, which few containers have.
+    # Otherwise a page without devices uses an mDNS name, which few containers can resolve.
     "media.peerconnection.ice.obfuscate_host_addresses": False,
     "network.dns.localDomains": INSECURE_HOST,
-    # All but this machine is behind a proxy that nobody runs.
+    # A proxy that does not exist blocks access to all other machines.
     "network.proxy.type": 1,
     "network.proxy.socks": "127.0.0.1",
     "network.proxy.socks_port": 9,
@@ -42,7 +41,7 @@ PREFERENCES = {
     "network.proxy.failover_direct": False,
     "network.proxy.allow_bypass": False,
     "network.proxy.no_proxies_on": f"127.0.0.1, localhost, {INSECURE_HOST}",
-    # It waits up to a minute before it tries again to reach a server that refused it.
+    # Otherwise it waits up to a minute before it reconnects to a server that refused it.
     "network.websocket.delay-failed-reconnects": False,
     "network.prefetch-next": False,
     "network.captive-portal-service.enabled": False,
@@ -72,11 +71,11 @@ KEYS = {
     "ArrowRight": "\ue014",
     "ArrowDown": "\ue015",
 }
-"""By their names in the DOM, as playwright has them, too: what WebDriver calls them."""
+"""WebDriver's codes of keys, by their names in the DOM, which playwright uses too."""
 
 
 def firefox_path() -> str | None:
-    """Where this machine has Firefox."""
+    """The path of Firefox on this machine."""
     return shutil.which("firefox-esr") or shutil.which("firefox")
 
 
@@ -98,7 +97,7 @@ class FirefoxTab:
     def begin(self, url: str) -> None:
         self._ask("browsingContext.navigate", url=url, wait="none")
         for _ in range(LIMIT_S * 20):
-            with suppress(BidiError):  # the page that was there may just be leaving
+            with suppress(BidiError):  # the page before may be unloading
                 if self.evaluate("location.href") == url:
                     return
             self.pause(50)
@@ -166,7 +165,7 @@ def _turn(way: str, key: str) -> dict[str, str]:
 
 @contextmanager
 def running_firefox() -> Iterator[Bidi]:
-    """One Firefox, for any number of tabs. It and its profile have gone when the block is left."""
+    """Run one Firefox, for any number of tabs, while the block is open; then delete its profile."""
     with (
         TemporaryDirectory(prefix="studymatch-firefox-", ignore_cleanup_errors=True) as profile,
         _process(Path(profile)) as address,
@@ -180,7 +179,7 @@ def running_firefox() -> Iterator[Bidi]:
 
 @contextmanager
 def _process(profile: Path) -> Iterator[str]:
-    """The process with this profile: where it listens. Whatever it says goes into a file there."""
+    """Run the process with this profile; yields its address. A file in the profile gets its output."""
     lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items())
     (profile / "user.js").write_text("".join(lines))
     command = [firefox_path() or "firefox-esr", "--headless", "--no-remote", "--remote-debugging-port", "0"]
@@ -205,7 +204,7 @@ def _process(profile: Path) -> Iterator[str]:
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where Firefox says that it listens."""
+    """The address that Firefox prints to its log."""
     for _ in range(LIMIT_S * 20):
         if said := re.search(r"BiDi listening on (ws://\S+)", log.read_text()):
             return said[1]

@@ -1,7 +1,7 @@
-"""A proxy in front of the hall, which makes trouble with single files, and counts what passes.
+"""A proxy in front of the server, which injects faults for single files, and counts requests and bytes.
 
-It knows no browser, so what a page does about trouble is tried with any of them. Each request has a
-connection of its own, which the proxy relays untouched once the request is past it, WebSockets included.
+It works with any browser. Each request has a separate connection, which the proxy relays unchanged after the
+request's head, WebSockets included.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ HEAD_MAX_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
 
 Answer = Callable[[trio.SocketStream], Awaitable[None]]
-"""What is done about a request: the stream to the browser is closed afterwards."""
+"""Answers a request on the stream to the browser; the proxy closes the stream afterwards."""
 
 
 def status(code: int, body: str, content_type: str = "text/html") -> Answer:
-    """A whole response instead of the hall's."""
+    """A whole response instead of the server's."""
     text = body.encode()
     head = f"HTTP/1.1 {code} As-the-test-wants\r\ncontent-type: {content_type}\r\ncontent-length: {len(text)}"
 
@@ -33,23 +33,23 @@ def status(code: int, body: str, content_type: str = "text/html") -> Answer:
 
 
 def script(text: str) -> Answer:
-    """Another script than the hall's."""
+    """Another script instead of the server's."""
     return status(200, text, "text/javascript")
 
 
 async def offline(_: trio.SocketStream) -> None:
-    """The line is cut before any answer."""
+    """Close the connection without an answer."""
 
 
 class Front:
-    """The proxy, as tests see it. Files are named by patterns of the end of their paths, like `js/*`."""
+    """The proxy. Tests name files by patterns of the end of their paths, like `js/*`."""
 
     def __init__(self, hall_port: int, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
         self.asked: list[str] = []
         """The path of each request, in order."""
         self.sent_bytes = 0
-        """How many bytes went to the browser, heads included."""
+        """The number of bytes sent to the browser, including heads."""
         self._hall_port = hall_port
         self._troubles: dict[str, Answer] = {}
         self._held: dict[str, trio.Event] = {}
@@ -57,29 +57,29 @@ class Front:
         self._all = trio.CancelScope()
 
     def trouble(self, file: str, answer: Answer) -> None:
-        """Answer requests for this file so, until `mend`."""
+        """Answer requests for this file with `answer`, until `mend`."""
         self._troubles[file] = answer
 
     def hold(self, file: str) -> None:
-        """Requests for this file wait, until `let_go` or the end."""
+        """Let requests for this file wait until `let_go` or the end."""
         self._held[file] = trio.Event()
 
     def let_go(self, file: str) -> None:
-        """Answer what was held."""
+        """Answer the requests that wait."""
         trio.from_thread.run_sync(self._held.pop(file).set, trio_token=self._token)
 
     def mend(self) -> None:
-        """Make no more trouble, and hold nothing."""
+        """Inject no more faults, and let no request wait."""
         self._troubles.clear()
         for file in list(self._held):
             self.let_go(file)
 
     def requests(self, file: str) -> int:
-        """How many requests for this file have come so far."""
+        """The number of requests for this file so far."""
         return sum(_is_of(path, file) for path in self.asked)
 
     async def serve(self, listener: trio.SocketListener) -> None:
-        """Until `leave`."""
+        """Serve until `leave`."""
         with self._all:
             await trio.serve_listeners(self._relay, [listener])
 
@@ -120,7 +120,7 @@ def _is_of(path: str, file: str) -> bool:
 
 
 async def _head(stream: trio.SocketStream) -> bytes:
-    """A request up to its body, with what has come of that; empty if the browser went away."""
+    """A request's head, with as much of the body as has arrived; empty if the browser disconnected."""
     head = b""
     while b"\r\n\r\n" not in head and len(head) < HEAD_MAX_BYTES:
         data = await stream.receive_some(READ_BYTES)
@@ -131,7 +131,7 @@ async def _head(stream: trio.SocketStream) -> bytes:
 
 
 def _once(head: bytes) -> bytes:
-    """The same request, as the only one of its connection."""
+    """The same request with `Connection: close`, unless it is an upgrade."""
     if b"\r\nupgrade:" in head.lower():
         return head
     lines, _, body = head.partition(b"\r\n\r\n")
@@ -146,7 +146,7 @@ async def _copy(source: trio.SocketStream, target: trio.SocketStream) -> None:
 
 @contextmanager
 def running_front(hall_port: int) -> Iterator[Front]:
-    """A front of the hall on this port of this machine, until the block is left."""
+    """Run a proxy in front of the server on this port, while the block is open."""
     opened: Future[Front] = Future()
 
     async def stand() -> None:

@@ -1,4 +1,4 @@
-"""ICE servers as an operator writes them: those that every browser takes, and others."""
+"""ICE servers as an operator may configure them: ones that every browser accepts, and others."""
 
 from __future__ import annotations
 

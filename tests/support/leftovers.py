@@ -1,10 +1,10 @@
-"""What is left in memory without the collector: whatever refers to itself in a circle.
+"""Finds objects that stay in memory without the garbage collector because they are in reference cycles.
 
-With the collector off, all that is not in a circle goes at once when nobody needs it any more. So what a
-collection finds afterwards is what somebody who left, or a refused request, would leave behind for an hour.
+With the collector off, CPython frees all other objects as soon as nothing refers to them. So a collection
+afterwards finds what a person who left, or a refused request, would leave in memory for up to an hour.
 
-`gc.DEBUG_SAVEALL` keeps what a collection finds, but for a circle through a generator or coroutine that is
-suspended: the collector closes that first, which opens the circle. So those are watched by weak references.
+`gc.DEBUG_SAVEALL` keeps what a collection finds, except cycles through suspended generators and coroutines:
+the collector closes these first, which breaks the cycle. So weak references watch them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SUSPENDED = frozenset((AsyncGeneratorType, CoroutineType, GeneratorType))
 
 
 class Leftovers:
-    """What was found, once the block is left."""
+    """The number of objects found, by type, after the block."""
 
     def __init__(self) -> None:
         self.found: Counter[str] = Counter()
@@ -29,7 +29,7 @@ class Leftovers:
 
 @contextmanager
 def without_collector() -> Iterator[Leftovers]:
-    """Off, from here to the end of the block; then everything that only it would find is counted by type."""
+    """Turn the collector off while the block is open; then count what only it would free, by type."""
     leftovers = Leftovers()
     gc.collect()
     gc.freeze()
@@ -51,7 +51,7 @@ def without_collector() -> Iterator[Leftovers]:
 
 
 def _is_suspended(thing: Any) -> bool:
-    return type(thing) in SUSPENDED  # and no `isinstance`, which asks a weak proxy for its referent
+    return type(thing) in SUSPENDED  # `isinstance` would access the referent of a weak proxy
 
 
 def _kind(thing: Any) -> str:

@@ -1,6 +1,6 @@
-"""The hall, the app and the server in one process with the test, and people who come over real sockets.
+"""The hall, the app and the server in the test's process, and people who connect over real sockets.
 
-Nothing here keeps more than it must: it is for looking at what the server keeps.
+This module keeps as few references as possible, because tests use it to find what the server keeps in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Frame = dict[str, Any]
 
 
 class Person(Client):
-    """Somebody at the other end of a WebSocket, by hand."""
+    """A person with a raw WebSocket."""
 
     def __init__(self, stream: trio.SocketStream, person_id: str, token: str) -> None:
         super().__init__(stream)
@@ -40,7 +40,7 @@ class Person(Client):
         await self.send_frame(TEXT, json.dumps({"type": kind, **fields}).encode())
 
     async def about(self, kind: str, **fields: Any) -> None:
-        """Say something about the present session."""
+        """Send a frame about the current session."""
         await self.say(kind, session=self.session, **fields)
 
     async def until(self, kind: str, **expected: Any) -> Frame:
@@ -61,13 +61,13 @@ class Person(Client):
             while (await self.frame())[0] != CLOSE:
                 pass
         except (AssertionError, trio.BrokenResourceError):
-            pass  # it was cut off
+            pass  # the connection was cut
         await self.stream.aclose()
 
 
 @dataclass
 class Lobby:
-    """What a test needs of it."""
+    """The parts of a running server that tests use."""
 
     served: Served
     building: Building
@@ -75,7 +75,7 @@ class Lobby:
     reception: Reception
 
     async def knock(self, token: tuple[str, str] | None = None) -> Person:
-        """An accepted WebSocket, nothing said yet."""
+        """Open a WebSocket, and send nothing yet."""
         sock = trio.socket.socket()
         await sock.connect((self.served.host, self.served.port))
         if token is None:
@@ -86,7 +86,7 @@ class Lobby:
         return person
 
     async def come_in(self, again: Person | None = None, *, resume: bool = False) -> Person:
-        """Somebody who is idle; or who comes back, with their key or without."""
+        """Connect a new person; or `again` one, with their resume key or without. Returns when idle."""
         person = await self.knock(None if again is None else (again.id, again.token))
         more = {"resume": again.resume} if again is not None and resume else {}
         await person.say("hello", version=1, token=person.token, **more)
@@ -94,7 +94,7 @@ class Lobby:
         return person
 
     async def pair(self) -> tuple[Person, Person]:
-        """Two who connect."""
+        """Two people who are connecting."""
         pair = await self.come_in(), await self.come_in()
         for person in pair:
             await person.say("search")
@@ -103,7 +103,7 @@ class Lobby:
         return pair
 
     async def call(self) -> tuple[Person, Person]:
-        """Two in a call."""
+        """Two people in a call."""
         pair = await self.pair()
         for person in pair:
             await person.about("connected")
@@ -112,13 +112,13 @@ class Lobby:
         return pair
 
     def user(self, person: Person) -> User:
-        """The actor of somebody who is here."""
+        """The actor of a person who is present."""
         user = self.building.hall.user(person.id)
         assert user is not None
         return user
 
     async def deserted(self) -> None:
-        """Wait until nobody is here, and no connection is left; and forget what was written down of them."""
+        """Wait until all people and connections are gone; then drop the records and log lines about them."""
         while len(self.building.hall) or self.served.has_connections():  # noqa: ASYNC110
             await trio.sleep(1)
         await trio.sleep(1)
@@ -130,7 +130,7 @@ class Lobby:
 async def a_lobby(limits: ServerLimits | None = None, **settings: Any) -> AsyncIterator[Lobby]:
     """A hall with a server in front of it, on a free port of loopback."""
     identities = Identities(("a secret of the lobby, long enough",), 3600)
-    # Lines are kept: structlog, as long as nobody has configured it, leaves a circle behind each.
+    # Collect the log lines: structlog without configuration leaves a reference cycle for each.
     async with a_hall(**settings) as building:
         with patch.object(journal, "_lines", building.lines):
             reception = Reception(building.hall, identities.recognise, building.settings)

@@ -1,4 +1,4 @@
-"""studymatch of another build: ``python -m tests.support.newer serve …``. Its page has one more file."""
+"""studymatch with another build id: ``python -m tests.support.newer serve …``. Its page has one more file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""studymatch whose server does not offer the direct path: ``python -m tests.support.ordinary serve …``.
+"""studymatch without the direct path: ``python -m tests.support.ordinary serve …``.
 
-As on a system without epoll; it stands for every server that carries frames by ASGI messages.
+It behaves as on a system without epoll, or on another ASGI server.
 """
 
 from web import cli

@@ -1,7 +1,7 @@
-"""Simulated people: browser tabs that talk to a real hall without a socket, on whatever clock there is.
+"""Simulated people: browser tabs that use a real hall without a socket, on any clock.
 
-A `Tab` is the transport itself: what the hall writes to it is in `frames`, and what it says is decoded by
-the real protocol. `a_hall` is a real hall on a store that only remembers.
+A `Tab` is the transport itself: `frames` holds what the hall writes to it, and the real protocol decodes what
+it sends. `a_hall` is a real hall with a store in memory.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Tab:
         self.frames.append(json.loads(frame))
 
     def flush(self) -> None:
-        """What is written has arrived already."""
+        """Nothing to do: frames arrive when they are written."""
 
     def credit(self) -> None:
         self.credits += 1
@@ -89,27 +89,27 @@ class Tab:
         await until_quiet()
 
     async def come_back(self, building: Building | None = None, **how: Any) -> Tab:
-        """A new connection of the same page, perhaps to the next life of the server."""
+        """A new connection of the same page, perhaps to the server after a restart."""
         return await Tab(building or self.building, self.person.name, self.person).open(self, **how)
 
     def say_at_once(self, kind: str, **fields: Any) -> None:
-        """Send a frame; nobody has had a turn yet."""
+        """Send a frame, without letting other tasks run."""
         assert self.user is not None
         self.user.heard(self, decode(json.dumps({"type": kind, **fields})))
 
     async def say(self, kind: str, **fields: Any) -> None:
-        """Send a frame, and let everybody have their turn."""
+        """Send a frame, and let all tasks run until they wait."""
         self.say_at_once(kind, **fields)
         await until_quiet()
 
     async def refuse(self, code: str) -> None:
-        """A frame that the edge has refused."""
+        """Simulate a frame that the edge has refused."""
         assert self.user is not None
         self.user.heard(self, Refused(code, "no"))
         await until_quiet()
 
     async def about(self, kind: str, **fields: Any) -> None:
-        """Send a frame about the present session."""
+        """Send a frame about the current session."""
         await self.say(kind, session=self.session, **fields)
 
     # What the person has seen
@@ -143,13 +143,13 @@ class Tab:
 
 
 async def until_quiet() -> None:
-    """Let everybody have their turn, until all wait for a message or for the clock."""
+    """Let all tasks run until they wait for a message or for the clock."""
     await trio.testing.wait_all_tasks_blocked()
 
 
 @dataclass
 class RememberingStore:
-    """A store that keeps the records it is given, in order."""
+    """A store that keeps all records in memory, in order."""
 
     entries: list[Entry] = field(default_factory=list)
 
@@ -167,7 +167,7 @@ class RememberingStore:
 
 @dataclass
 class Building:
-    """A hall, and what can be seen from outside of it."""
+    """A hall, with its journal, records and settings for tests."""
 
     hall: Hall
     store: RememberingStore
@@ -183,11 +183,11 @@ class Building:
         return f"00000000-0000-7000-8000-{next(self.ids):012x}"
 
     async def tab(self, name: str) -> Tab:
-        """Somebody new, connected and idle."""
+        """A new person, connected and idle."""
         return await Tab(self, name).open()
 
     async def searching(self, name: str, **criteria: str) -> Tab:
-        """Somebody new who has pressed Find Partner."""
+        """A new person who has pressed Find Partner."""
         tab = await self.tab(name)
         await tab.say("search", criteria=criteria)
         return tab
@@ -207,7 +207,7 @@ class Building:
         return first, second
 
     def records(self, session: str) -> list[LedgerMessage]:
-        """What was recorded of a session."""
+        """The records of a session."""
         return [
             entry.record
             for entry in self.store.entries
@@ -224,7 +224,7 @@ class Building:
 async def a_hall(
     *, after: Building | None = None, away_s: float = 0.0, **settings: Any
 ) -> AsyncIterator[Building]:
-    """A real hall whose store only remembers, with ids that repeat; or the next life of the one `after`."""
+    """A real hall with a store in memory and repeatable ids; with `after`, that one after a restart."""
     lines, chosen = Lines(), Settings(**settings)
     store = after.store if after else RememberingStore()
     ids = after.session_ids if after else count(1)

@@ -1,4 +1,4 @@
-"""Processes of the system: what a server has started, what is left of it, and what a command refuses."""
+"""Helpers for processes: which ones a server has started, which still run, and messages of refused starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def refusal(*arguments: str) -> str:
-    """What a start that is refused says, having checked its exit code."""
+    """The message of a refused start, after checking its exit code."""
     command = [sys.executable, "-m", "web.cli", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2, result.stderr
@@ -32,7 +32,7 @@ def group_of(process: subprocess.Popen[Any]) -> set[int]:
 
 
 def parent_of(pid: int) -> int:
-    """The process that started `pid`; 0 if `pid` has ended, even if nobody has taken note of it yet."""
+    """The parent of `pid`; 0 if `pid` has ended, even if it is still a zombie."""
     try:
         state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What tests of the database have in common: a small story to record, and looking at the rows."""
+"""Helpers for tests of the database: they make records, and read the rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from studymatch.rules.records import (
 
 @dataclass
 class Story:
-    """Makes the records of a few people on one node, at the present moment of trio's clock."""
+    """Makes the records of a few people on one node, at the current time of trio's clock."""
 
     node: Node = field(default_factory=lambda: Node(new_id(), "here"))
     ada: str = field(default_factory=new_id)
@@ -52,7 +52,7 @@ class Story:
 
 
 def query(conninfo: str, sql: str, *parameters: object) -> list[dict[str, Any]]:
-    """The rows of a query, each a dict; what the query changes is committed."""
+    """Run a query and commit it; returns its rows as dicts."""
     with psycopg.connect(conninfo, row_factory=dict_row) as connection:
         cursor = connection.execute(sql.encode(), parameters)
         return cursor.fetchall() if cursor.description is not None else []
@@ -70,13 +70,13 @@ def session(conninfo: str, match: SessionMatched) -> dict[str, Any]:
 
 
 def seats(conninfo: str) -> dict[str, str]:
-    """Who is in which open session."""
+    """The open session of each person."""
     rows = query(conninfo, "select person::text, session::text from seat")
     return {row["person"]: row["session"] for row in rows}
 
 
 def waiting_for_a_lock(conninfo: str) -> list[dict[str, Any]]:
-    """The connections to this database that wait for a lock which another holds."""
+    """The connections to this database that wait for a lock of another connection."""
     return query(
         conninfo,
         "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",

@@ -1,4 +1,4 @@
-"""A real `studymatch serve` in a process of its own, and clients that talk to it over real sockets."""
+"""A real `studymatch serve` in a separate process, and clients on real sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 READY = "studymatch is ready at "
 STOP_LIMIT_S = 60
 LIMIT_S = 60
-"""For whatever comes at once on an idle machine: a limit that is reached means that it hangs."""
+"""The time limit for things that take no time on an idle machine: reaching it means a hang."""
 Frame = dict[str, Any]
 
 
@@ -35,11 +35,11 @@ class Server:
         self._log = log
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has written to its journal so far."""
+        """The lines of its journal so far."""
         return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
 
     def get(self, path: str, body: Any = None, **headers: str) -> tuple[int, Message, str]:
-        """An HTTP request: status, headers, body."""
+        """Make an HTTP request; returns status, headers and body."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, headers)
         try:
@@ -50,14 +50,14 @@ class Server:
                 return error.code, error.headers, error.read().decode()
 
     def guest(self, name: str) -> Frame:
-        """A new guest, as the server describes it."""
+        """Register a new guest; returns the server's answer."""
         status, _, body = self.get("/api/guest", {"name": name})
         assert status == 201
         guest: Frame = json.loads(body)
         return guest
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; the exit code."""
+        """Send a signal, wait for the end, and return the exit code."""
         self.process.send_signal(sign)
         return self.process.wait(STOP_LIMIT_S)
 
@@ -70,9 +70,9 @@ def running_server(
     through: Sequence[str] = (),
     **environment: str,
 ) -> Iterator[Server]:
-    """Start a server on a free port; it has stopped when the block is left.
+    """Run a server on a free port while the block is open.
 
-    `module` is a command line; `through` the beginning of a command that becomes the server, like nohup.
+    `module` is the Python module to run; `through` a command prefix that becomes the server, like nohup.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "journal"
@@ -101,14 +101,14 @@ def running_server(
 
 @contextmanager
 def data_folder() -> Iterator[Path]:
-    """A folder in which the private PostgreSQL can work when the tests run as root, gone afterwards."""
+    """A temporary folder in which the private PostgreSQL can work even if the tests run as root."""
     with TemporaryDirectory(prefix="studymatch-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
 class Client:
-    """Somebody at the other end of a WebSocket: every frame that came, and those not looked at yet."""
+    """A person with a WebSocket: all frames received, and those not read yet."""
 
     def __init__(self, socket: WebSocketConnection, guest: Frame) -> None:
         self.socket = socket
@@ -119,7 +119,7 @@ class Client:
         await self.socket.send_message(json.dumps({"type": kind, **fields}))
 
     async def about(self, kind: str, **fields: Any) -> None:
-        """Say something about the session of the last snapshot."""
+        """Send a frame about the session of the last state."""
         await self.say(kind, session=self.state["session"], **fields)
 
     async def until(self, kind: str, **expected: Any) -> Frame:
@@ -132,7 +132,7 @@ class Client:
                     return frame
 
     async def code(self) -> int:
-        """Read until the server closes: the close code."""
+        """Read until the server closes; returns the close code."""
         with trio.fail_after(LIMIT_S):
             with suppress(ConnectionClosed):
                 while True:
@@ -150,14 +150,14 @@ class Client:
 
     @property
     def resume(self) -> Frame:
-        """What to say to come back."""
+        """The fields of a hello that resumes."""
         [welcome] = [frame for frame in self.frames if frame["type"] == "welcome"]
         return {"key": welcome["resume"]["key"], "seq": self.seq}
 
 
 @asynccontextmanager
 async def connected(server: Server, guest: Frame, **headers: str) -> AsyncIterator[Client]:
-    """An open WebSocket, nothing said yet."""
+    """Open a WebSocket, and send nothing yet."""
     url = server.address.replace("http", "ws", 1) + "/ws"
     extra = [(name.encode(), value.encode()) for name, value in headers.items()]
     with trio.CancelScope() as connection:
@@ -165,8 +165,8 @@ async def connected(server: Server, guest: Frame, **headers: str) -> AsyncIterat
             try:
                 yield Client(socket, guest)
             finally:
-                # By itself trio-websocket leaves the stream open where the server closed first, and
-                # otherwise waits for a goodbye that nobody reads.
+                # trio-websocket itself leaves the stream open if the server closed first, and otherwise
+                # waits for a close frame that is never read.
                 with trio.CancelScope(shield=True):
                     await socket._stream.aclose()
                 connection.cancel()
@@ -174,7 +174,7 @@ async def connected(server: Server, guest: Frame, **headers: str) -> AsyncIterat
 
 @asynccontextmanager
 async def present(server: Server, name: str = "Ada", **hello: Any) -> AsyncIterator[Client]:
-    """Somebody in the hall; with `guest`, that one."""
+    """Connect a person who is then in the hall; with `guest`, that one."""
     guest = hello.pop("guest", None) or await trio.to_thread.run_sync(server.guest, name)
     async with connected(server, guest) as client:
         await client.say("hello", version=1, token=guest["token"], **hello)
@@ -183,7 +183,7 @@ async def present(server: Server, name: str = "Ada", **hello: Any) -> AsyncItera
 
 
 async def meet(*clients: Client) -> None:
-    """Two people search, and are matched with each other."""
+    """Let two people search until they are matched with each other."""
     for client in clients:
         await client.say("search")
     for client in clients:
@@ -191,7 +191,7 @@ async def meet(*clients: Client) -> None:
 
 
 async def call(*clients: Client) -> None:
-    """Two people search, are matched, and report that media flow."""
+    """Let two people search, be matched, and report that media flow."""
     await meet(*clients)
     for client in clients:
         await client.about("connected")

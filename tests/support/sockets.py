@@ -1,4 +1,4 @@
-"""WebSockets of a client that may fail at any moment: the stream is closed however the handshake ends."""
+"""A client's WebSocket that may fail at any moment; its stream is always closed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ async def open_socket(
 ) -> AsyncIterator[WebSocketConnection | None]:
     """A WebSocket to `address`, which ends without a close frame.
 
-    None if nobody listens, or there is no handshake in time. `trio_websocket.open_websocket` leaves the
-    stream open when the handshake fails, and at the end waits for a close frame that nobody reads; so the
-    stream is ours.
+    None if the server does not listen, or the handshake fails or is too slow. `trio_websocket.open_websocket`
+    leaves the stream open when the handshake fails, and at the end waits for a close frame that is never
+    read; so this function owns the stream.
     """
     try:
         stream = await trio.open_tcp_stream(*address)
@@ -46,9 +46,9 @@ async def _shake_hands(
 
 
 class Watched(trio.abc.Stream):
-    """The stream of a connection; gives up the `handshake` when it breaks meanwhile.
+    """The stream of a connection, which cancels the `handshake` when it breaks.
 
-    By itself trio-websocket then waits for ever.
+    trio-websocket itself would wait without limit.
     """
 
     def __init__(self, stream: trio.SocketStream, handshake: trio.CancelScope) -> None:

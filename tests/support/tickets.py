@@ -1,4 +1,4 @@
-"""Tickets for the waiting pool, with a door as small as the pool allows."""
+"""Tickets for the waiting pool, with a minimal door."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NUMBERS = count()
 
 
 class Door:
-    """As much of a door as the pool knows of."""
+    """The part of a door that the pool uses."""
 
     def __init__(self) -> None:
         self.open = True

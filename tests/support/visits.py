@@ -1,4 +1,4 @@
-"""People who come to a real reception from an address, without a socket: frames go to and fro at once."""
+"""People who connect to a real reception from an address, without a socket: frames arrive at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Frame = dict[str, Any]
 
 
 class Visit:
-    """One connection of `person`, as its page sees it. It is the wire itself, and reads all at once."""
+    """One connection of `person`, as its page sees it. It is also the transport, and reads at once."""
 
     unsent_frames = unsent_bytes = 0
 
@@ -57,18 +57,18 @@ class Visit:
             self._conversation.heard(json.dumps({"type": kind, **fields}), trio.current_time())
 
     def floods(self) -> None:
-        """The server has read far more from it than its budget, below the protocol."""
+        """Simulate that the server has read far more bytes or frames than the budget allows."""
         self._conversation.flooding()
 
     def leave(self) -> None:
-        """The page is closed."""
+        """Close the page."""
         if not self._is_gone:
             self._is_gone = True
             self.news.set()
             self._conversation.gone()
 
     async def until(self, *states: str) -> Frame:
-        """Wait until the page shows one of these states, or is hung up on."""
+        """Wait until the page is in one of these states, or the server closes the connection."""
         while self.code is None and self.state not in states:
             self.news = trio.Event()
             await self.news.wait()
@@ -90,7 +90,7 @@ class Visit:
 
     @property
     def request(self) -> Frame:
-        """What brings a page back to its actor."""
+        """The hello field with which a page resumes."""
         return {"key": self.all("welcome")[-1]["resume"]["key"], "seq": self.frames[-1]["seq"]}
 
 
@@ -99,7 +99,7 @@ def _guest(token: str) -> Guest:
 
 
 class Place:
-    """A reception, and what it is part of. Every token is the id and the name of who has it."""
+    """A reception with its hall. A token is the id and the name of its person."""
 
     def __init__(self, building: Building) -> None:
         self.building = building
@@ -107,19 +107,19 @@ class Place:
         self.reception = Reception(building.hall, _guest, building.settings, building.lines.journal)
 
     def visit(self, person: str, address: str | None = None, **hello: Any) -> Visit:
-        """Somebody has connected, and has said hello."""
+        """Connect a person, who says hello."""
         visit = Visit(self.reception, person, address)
         visit.hello(**hello)
         return visit
 
     def wait_for_guest(self, address: str | None) -> float:
-        """Ask for a guest. Returns how long to wait; 0: granted."""
+        """Ask for a guest. Returns the seconds to wait; 0: granted."""
         wait = self.hall.accounts.guest(address, trio.current_time())
         return wait.s if wait else 0.0
 
 
 @asynccontextmanager
 async def a_place(**settings: Any) -> AsyncIterator[Place]:
-    """A reception of a real hall, whose store only remembers."""
+    """A reception of a real hall with a store in memory."""
     async with a_hall(**settings) as building:
         yield Place(building)

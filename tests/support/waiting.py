@@ -1,4 +1,4 @@
-"""Waiting for what another process will do, and gives no sign of."""
+"""Waiting for events in other processes, by polling."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 async def eventually(look: Callable[[], T | None], *, limit_s: float = 60) -> T:
-    """Call `look` in a thread until it finds something, and return that.
+    """Call `look` in a thread until it returns a true value, and return that.
 
     Raises:
-        trio.TooSlowError: it has found nothing (None or False) within `limit_s`.
+        trio.TooSlowError: it returned only false values for `limit_s` seconds.
     """
     with trio.fail_after(limit_s):
         while not (found := await trio.to_thread.run_sync(look)):  # noqa: ASYNC110
