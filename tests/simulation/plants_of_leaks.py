@@ -66,7 +66,7 @@ def reception_keeps_a_line() -> Any:
     return on(Reception, "begun", begun)
 
 
-def session_and_stage_hold_each_other() -> Any:
+def session_and_inbox_hold_each_other() -> Any:
     """What a session settles stays with the inbox: only the collector finds who vanished in a call."""
     original = Inbox.next
 
@@ -201,7 +201,7 @@ LEAKS: tuple[Plant, ...] = (
     matcher_remembers_a_ticket,
     door_is_not_taken_off_the_desk,
     reception_keeps_a_line,
-    session_and_stage_hold_each_other,
+    session_and_inbox_hold_each_other,
     mailbox_keeps_what_nobody_reads,
     chat_is_echoed,
     chat_reaches_a_former_partner,

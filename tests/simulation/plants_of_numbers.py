@@ -80,7 +80,7 @@ def kind_of_frame(message: FrameIn) -> str | None:
     return None if isinstance(message.frame, Refused) else kind_of(message.frame)
 
 
-def a_restart_counts_what_the_former_life_had_no_turn_for() -> Any:
+def a_restart_counts_frames_that_had_no_turn() -> Any:
     """A frame counts that still waited in the mailbox when the state was saved: it is never handled."""
     original = User.save
 
@@ -111,6 +111,6 @@ COUNTS: tuple[Plant, ...] = (
     what_is_said_again_is_dealt_with_again,
     a_new_actor_has_heard_what_the_former_one_did,
     a_refusal_does_not_count,
-    a_restart_counts_what_the_former_life_had_no_turn_for,
+    a_restart_counts_frames_that_had_no_turn,
     heard_a_moment_before_it_is_dealt_with,
 )

@@ -19,7 +19,7 @@ FOUND_IN_SCENES = {
     "call_begins_after_its_end": ("both skip at once, and a third is there", "Ben"),
     "words_in_flight_are_lost_in_a_restart": ("comes back while the partner speaks", "the hall"),
     "no_check_for_a_stale_offer": ("changes of mind while another searches", "the matcher"),
-    "a_restart_counts_what_the_former_life_had_no_turn_for": (
+    "a_restart_counts_frames_that_had_no_turn": (
         "a chat and a skip while the line breaks",
         "the hall",
     ),
