@@ -76,7 +76,7 @@ class Journal:
         self._sink.write("info", self.actor, event, self._remember(event, fields))
 
     def warning(self, event: str, **fields: Any) -> None:
-        """Write a line about something that should not happen but is dealt with, and remember it."""
+        """Write a line about something that should not happen but was handled, and remember it."""
         self._sink.write("warning", self.actor, event, self._remember(event, fields))
 
     def crash(self, error: Exception) -> None:

@@ -71,7 +71,7 @@ class Outlet(io.TextIOBase):
         return self._target.fileno()
 
     def flush(self) -> None:
-        """Nothing to do: what is written is on its way."""
+        """Do nothing: the thread writes the buffer soon."""
 
     def write(self, text: str) -> int:
         """Write any text, with control characters as escapes.

@@ -29,7 +29,7 @@ STAY_S, CONNECTING_S = 30.0, 1.0
 OPEN = round(SESSIONS_PER_MINUTE / 60 * STAY_S)
 """The number of sessions that are open all the time."""
 LARGE = 200
-"""Calls (of users) in a large batch. The ledger writes at most 1,000 records, or 333 calls, at once."""
+"""Calls (of users) in a large batch. A transaction of the ledger has at most 1,000 records, or 333 calls."""
 CONNECTING = round(SESSIONS_PER_MINUTE / 60 * CONNECTING_S)
 
 Call = Callable[[Store], Awaitable[object]]

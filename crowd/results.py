@@ -123,13 +123,13 @@ def quantiles(ordered: Sequence[float]) -> list[list[float]]:
 
 
 def histogram_quantiles(histogram: Histogram) -> list[list[float]]:
-    """The same of a histogram."""
+    """The same for a histogram."""
     pairs = ((share, histogram.quantile(share)) for share in SHARES)
     return [[share, value] for share, value in pairs if value is not None]
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """One for all."""
+    """The sum of several histograms."""
     whole = Histogram()
     for histogram in histograms:
         whole.merge(histogram)

@@ -304,7 +304,7 @@ class Human:
             case "idle":
                 self.say(page, wire, "search", criteria={"subject": self.subject})
                 if not quiet and roll < self.world.plan.impatience / 2:
-                    self.say(page, wire, "cancel")  # in the same breath
+                    self.say(page, wire, "cancel")  # in the same step
             case "searching" if not quiet and roll < self.world.plan.impatience / 4:
                 self.say(page, wire, "cancel")
             case "searching":

@@ -67,7 +67,7 @@ def reception_keeps_a_line() -> Any:
 
 
 def session_and_inbox_hold_each_other() -> Any:
-    """What a session settles stays with the inbox: only the collector finds who vanished in a call."""
+    """The inbox keeps its last handler: only the collector frees a person who vanished in a call."""
     original = Inbox.next
 
     async def wait(self: Inbox, in_place: Any = nothing) -> Any:

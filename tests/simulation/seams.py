@@ -84,7 +84,7 @@ class UsersMailbox(Mailbox[UserMessage]):
     def __init__(self, world: World, inbox: Inbox) -> None:
         super().__init__()
         self._world = world
-        self._inbox = proxy(inbox)  # as the mailbox itself does not lead back to its inbox
+        self._inbox = proxy(inbox)  # a weak reference: a real mailbox does not refer to its inbox
 
     def tell_at(self, address: Address | None, message: UserMessage) -> bool:
         taken = super().tell_at(address, message)

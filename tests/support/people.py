@@ -42,7 +42,7 @@ Frame = dict[str, Any]
 
 
 class Tab:
-    """A browser tab of one person, as the line that the hall writes to."""
+    """A browser tab of one person, as the connection that the hall writes to."""
 
     build: str | None = "the build"
 

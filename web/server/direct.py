@@ -286,7 +286,7 @@ class DirectSocket(Outgoing):
             if first == FINAL_TEXT:
                 return 1
         elif not self._framing.is_between:
-            return 1  # a frame that arrives in pieces costs no more
+            return 1  # a frame that arrives in parts costs no more
         return OTHER_WEIGHT if self.is_established else STRANGERS_WEIGHT
 
     def _be_quiet(self, now: float, weight: float) -> None:

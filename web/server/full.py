@@ -84,7 +84,7 @@ class TurnedAway:
             sock.shutdown(socket.SHUT_WR)
         with trio.move_on_after(self._limits.linger_s):
             for _ in range(READS_MAX):
-                await trio.lowlevel.checkpoint()  # lets others run, however fast this client sends
+                await trio.lowlevel.checkpoint()  # lets other tasks run, however fast this client sends
                 if not await _receive(sock):
                     return
             await trio.sleep_forever()  # so that the client can read the answer; TCP slows it down

@@ -19,7 +19,7 @@ class ServerLimits:
     """The time from connecting, or the first byte of a later request, to the last byte of head and body."""
 
     read_limit_s: float = 90.0
-    """How long a WebSocket may be silent. It has to exceed the heartbeat interval of the protocol."""
+    """How long a WebSocket may be silent. It has to exceed the silence that the heartbeat allows."""
 
     keep_alive_s: float = 10.0
     """How long a connection may be idle between two requests."""
