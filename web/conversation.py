@@ -62,7 +62,7 @@ class Wire(Protocol):
     def resume(self) -> None: ...
 
 
-class Surroundings(Protocol):
+class ReceptionView(Protocol):
     """What a conversation needs of the reception it takes place at."""
 
     hall: Hall
@@ -88,7 +88,7 @@ class Conversation:
         "_arriving",
         "_code",
         "_is_over",
-        "_place",
+        "_reception",
         "_silence_limit_s",
         "_unhandled",
         "_user",
@@ -97,8 +97,8 @@ class Conversation:
         "deadline",
     )
 
-    def __init__(self, place: Surroundings, address: str | None = None) -> None:
-        self._place = place
+    def __init__(self, reception: ReceptionView, address: str | None = None) -> None:
+        self._reception = reception
         self.address = address
         self._wire: Wire
         self._user: User | None = None
@@ -107,8 +107,8 @@ class Conversation:
         self._code: CloseCode | None = None
         self._is_over = False
         now = trio.current_time()
-        self._silence_limit_s = SILENCE_IN_HEARTBEATS * place.settings.heartbeat_s
-        self.deadline = now + place.settings.hello_limit_s
+        self._silence_limit_s = SILENCE_IN_HEARTBEATS * reception.settings.heartbeat_s
+        self.deadline = now + reception.settings.hello_limit_s
 
     @property
     def is_established(self) -> bool:
@@ -120,7 +120,7 @@ class Conversation:
     def opened(self, wire: Wire) -> None:
         """The connection has been accepted. Called once, before anything else."""
         self._wire = wire
-        if (code := self._place.begun(self)) is not None:
+        if (code := self._reception.begun(self)) is not None:
             self.hang_up(code)
 
     def heard(self, message: Message, now: float) -> None:
@@ -129,7 +129,7 @@ class Conversation:
         if (user := self._user) is None:
             self._greet(message, now)
             return
-        said = self._place.gate.check(message, user, self.address, now)
+        said = self._reception.gate.check(message, user, self.address, now)
         if isinstance(said, CloseCode):
             self.hang_up(said)
             return
@@ -148,7 +148,7 @@ class Conversation:
 
     def flooding(self) -> None:
         """The browser went on exceeding the budget: close the connection."""
-        self._place.gate.flooded(self.address, trio.current_time())
+        self._reception.gate.flooded(self.address, trio.current_time())
         self.hang_up(CloseCode.TOO_MANY)
 
     def closed(self, code: int) -> None:
@@ -170,20 +170,20 @@ class Conversation:
         """The connection is lost, or closed and all has been written. Called once, last."""
         self._is_over = True
         self._leave()
-        self._place.over(self)
+        self._reception.over(self)
 
     # As the user sees it
 
     @property
     def build(self) -> str | None:
         """The build of the page that is served now; None: nobody knows."""
-        return self._place.build
+        return self._reception.build
 
     def write(self, frame: bytes) -> None:
         """Queue a frame; with too much unread, give up on this connection instead."""
         if self._code is not None or self._is_over:
             return
-        wire, settings = self._wire, self._place.settings
+        wire, settings = self._wire, self._reception.settings
         wire.send(frame)
         if wire.unsent_frames > settings.outbox_max or wire.unsent_bytes > settings.outbox_max_bytes:
             wire.drop()
@@ -205,7 +205,7 @@ class Conversation:
         if self._code is None and not self._is_over:
             self._code = code
             if code in REFUSALS:
-                self._place.refused(code, self._user)
+                self._reception.refused(code, self._user)
             self._leave(code.name.lower())
             self._wire.close(code, CLOSE_MEANINGS[code][0])
 
@@ -218,7 +218,7 @@ class Conversation:
         if hello is None:
             self.hang_up(CloseCode.NO_HELLO)
             return
-        guest = self._place.recognise(hello.token)
+        guest = self._reception.recognise(hello.token)
         if not self._may_come(guest, hello, now):
             return
         if guest is None:
@@ -231,10 +231,10 @@ class Conversation:
 
         The error has no sequence number, because there is no actor yet.
         """
-        resumes = guest is not None and self._place.hall.resumes(guest.person, hello.resume)
+        resumes = guest is not None and self._reception.hall.resumes(guest.person, hello.resume)
         # An expired token alone identifies nobody, so it must not use up a person's budget.
         person = guest.person if guest is not None and (resumes or not guest.expired) else None
-        wait = self._place.gate.hello(person, self.address, now, resumes=resumes)
+        wait = self._reception.gate.hello(person, self.address, now, resumes=resumes)
         if wait is None:
             return True
         self._wire.send(encode(Error("wait", sentences.of_wait(wait), "hello")))
@@ -244,7 +244,7 @@ class Conversation:
     def _arrive(self, guest: Guest, hello: Hello) -> None:
         """Come to the person's actor: at once, or when the one that they must not come back to has ended."""
         try:
-            user = self._place.hall.meet(guest, self, hello.resume, self.address)
+            user = self._reception.hall.meet(guest, self, hello.resume, self.address)
         except HallClosedError:
             self.hang_up(CloseCode.RESTARTING)
             return
@@ -256,13 +256,13 @@ class Conversation:
             return
         self._wire.pause()
         self._arriving = trio.CancelScope()
-        self._place.start_soon(lambda: self._arrive_later(guest, hello))
+        self._reception.start_soon(lambda: self._arrive_later(guest, hello))
 
     async def _arrive_later(self, guest: Guest, hello: Hello) -> None:
         assert self._arriving is not None
         try:
             with self._arriving:
-                user = await self._place.hall.arrive(guest, self, hello.resume, self.address)
+                user = await self._reception.hall.arrive(guest, self, hello.resume, self.address)
                 if self._is_over or self._code is not None:
                     user.detach(self)  # too late to cancel: it ended in the moment in which the way was free
                 else:

@@ -16,7 +16,7 @@ SECONDS = FiniteRange(min=0)
 FILE: Any = click.Path(dir_okay=False, writable=True, path_type=Path)
 CERTIFICATES: Any = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-_WHERE: tuple[tuple[str, Any, Any, str], ...] = (
+_SERVER: tuple[tuple[str, Any, Any, str], ...] = (
     ("--url", str, None, "The server, like http://127.0.0.1:8000 or https://study.example."),
     (
         "--origin",
@@ -33,7 +33,7 @@ _WHERE: tuple[tuple[str, Any, Any, str], ...] = (
     ),
 )
 
-_WHITHER: tuple[tuple[str, Any, Any, str], ...] = (
+_OUTPUT: tuple[tuple[str, Any, Any, str], ...] = (
     (
         "--server-pid",
         click.IntRange(min=1),
@@ -122,7 +122,7 @@ _PLAN: tuple[tuple[str, Any, Any, str], ...] = (
 
 def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
     """A decorator that adds the options: where the server is, the plan, and where the result goes."""
-    for name, kind, default, text in reversed((*_WHERE, *_PLAN, *_WHITHER)):
+    for name, kind, default, text in reversed((*_SERVER, *_PLAN, *_OUTPUT)):
         given: dict[str, Any] = {"required": True} if name == "--url" else {}
         if default is not None:
             given = {"default": default, "show_default": True}

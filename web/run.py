@@ -45,10 +45,10 @@ from web.server.gc_pacing import collect_often
 from web.signals import obey_signals
 from web.signing import signing_secrets
 
-FEW = 100
+CONNECTIONS_MIN = 100
 """Fewer connections than that are no server, but a mistake in how it was started."""
 
-THREADS_HOLD_S = 0.0002
+SWITCH_INTERVAL_S = 0.0002
 """How long a worker thread may keep Python's lock while the loop wants it, in seconds. A batch of records
 takes some ten milliseconds of it, and any system call of the loop lets it in; with Python's own 5 ms that
 would be a pause for everybody each time. Two thousand people on a busy machine: the 99th of a relay is a
@@ -62,7 +62,7 @@ WIRE_MARGIN = 3
 """How many times the frames of the protocol a connection may send in frames of every kind: in the long run,
 at once, and with the words for those that are refused (as many again as may be sent at once)."""
 
-SPILL_FILE = "unwritten.jsonl"
+BACKLOG_FILE = "unwritten.jsonl"
 HANDOVER_FILE = "handover.json"
 
 
@@ -105,15 +105,15 @@ async def migrate(settings: Settings, *, check: bool = False) -> list[str]:
 
 
 async def _serve(settings: Settings, data_dir: Path, stop: trio.Event, ready: trio.Event) -> None:
-    sys.setswitchinterval(THREADS_HOLD_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     return_large_pieces()
     limits = _limits(settings)
     identities = Identities(signing_secrets(settings, data_dir), settings.token_life_s)
     listeners = open_listeners(settings.host, settings.port, limits=limits)
-    async with AsyncExitStack() as until_then:
+    async with AsyncExitStack() as stack:
         for listener in listeners:
-            until_then.enter_context(listener)
-        store = await until_then.enter_async_context(_database(settings, data_dir))
+            stack.enter_context(listener)
+        store = await stack.enter_async_context(_database(settings, data_dir))
         is_ready = await _migrated(store)
         former = handover.take(data_dir / HANDOVER_FILE, time.time(), Journal("server").warning)
         name = f"{socket.gethostname()}:{listeners[0].getsockname()[1]}"
@@ -123,7 +123,7 @@ async def _serve(settings: Settings, data_dir: Path, stop: trio.Event, ready: tr
             Mailbox(),
             store,
             node,
-            data_dir / SPILL_FILE,
+            data_dir / BACKLOG_FILE,
             Journal("ledger"),
             prepare=None if is_ready else store.migrate,
         )
@@ -143,7 +143,7 @@ async def _serve(settings: Settings, data_dir: Path, stop: trio.Event, ready: tr
                 click.echo(f"studymatch is ready at {addresses[0]}")
                 await stop.wait()
                 left = Handover(node, time.time(), hall.hand_over(), hall.debts())
-                _leave_behind(left, data_dir / HANDOVER_FILE)
+                _save_handover(left, data_dir / HANDOVER_FILE)
                 # For all of it: whoever does not read must not be waited for twice, here and by the server.
                 nursery.cancel_scope.deadline = trio.current_time() + settings.stop_limit_s
                 await reception.deserted()
@@ -204,7 +204,7 @@ def _connections_max() -> int | None:
     limit = open_files.allow()
     if limit is None:
         return None
-    if limit - open_files.RESERVED < FEW:
+    if limit - open_files.RESERVED < CONNECTIONS_MIN:
         raise RefusedToStartError(
             f"this process may open only {limit} files and sockets; it needs {open_files.RESERVED}, and one "
             "for each person. Raise the limit: ulimit -n 65536 (systemd: LimitNOFILE=65536)"
@@ -213,7 +213,7 @@ def _connections_max() -> int | None:
     return limit - open_files.RESERVED
 
 
-def _leave_behind(what: Handover, path: Path) -> None:
+def _save_handover(what: Handover, path: Path) -> None:
     """Save it; if that fails people start afresh after the restart, which is no reason not to stop."""
     try:
         handover.save(what, path)

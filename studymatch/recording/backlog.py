@@ -35,11 +35,11 @@ from studymatch.rules.records import Entry, LedgerMessage
 from studymatch.state_files import Tell, decode, make_way, sync_folder
 
 
-class SpillError(Exception):
+class BacklogError(Exception):
     """The spill file cannot be used; the text is for people and says what to do."""
 
 
-class SpilledLine(Struct, frozen=True):
+class BacklogLine(Struct, frozen=True):
     """One line of the file: `wall` is the Unix time in seconds at which `record` happened."""
 
     wall: float
@@ -53,7 +53,7 @@ LINE_MAX = 64 * 1024
 DAMAGED_MAX = 1000
 """How many damaged lines are kept for people to look at."""
 
-_decoder = msgspec.json.Decoder(SpilledLine)
+_decoder = msgspec.json.Decoder(BacklogLine)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,7 +64,7 @@ class Backlog:
     Records can be appended, and stay, while it is not entered too.
 
     Raises:
-        SpillError: on entering: the file cannot be used, or another process has it; on leaving: what is in
+        BacklogError: on entering: the file cannot be used, or another process has it; on leaving: what is in
             memory cannot be written. It stays in memory.
     """
 
@@ -91,7 +91,7 @@ class Backlog:
         return len(self._memory)
 
     @property
-    def spilled(self) -> int:
+    def in_file(self) -> int:
         """How many records wait in the file."""
         return self._lines
 
@@ -110,14 +110,14 @@ class Backlog:
             end = file.seek(self._head)
             for line, length in _lines(file):
                 end += length
-                if (spilled := _read(line)) is not None:
-                    record = msgspec.structs.replace(spilled.record, at=now - (wall - spilled.wall))
-                    entries.append(Entry(spilled.node, record))
+                if (kept := _read(line)) is not None:
+                    record = msgspec.structs.replace(kept.record, at=now - (wall - kept.wall))
+                    entries.append(Entry(kept.node, record))
                     self._ends.append(end)
                     if len(entries) == limit:
                         break
         if not entries:
-            raise SpillError(
+            raise BacklogError(
                 f"{self.path} was changed by somebody else: it should hold {self._lines} records."
             )
         return entries
@@ -134,11 +134,11 @@ class Backlog:
             self._open_file.truncate(0)
             self._head = 0
 
-    async def spill(self) -> None:
+    async def move_to_file(self) -> None:
         """Move all that is in memory to the end of the file, in a worker thread. It cannot be cancelled.
 
         Raises:
-            SpillError: it cannot be written, and stays in memory.
+            BacklogError: it cannot be written, and stays in memory.
         """
         entries = list(self._memory)
         await trio.to_thread.run_sync(self._append_to_file, self._as_lines(entries))
@@ -156,7 +156,7 @@ class Backlog:
             self._close_file()
             in_use = isinstance(error, BlockingIOError)
             why = "another studymatch process uses it" if in_use else str(error)
-            raise SpillError(
+            raise BacklogError(
                 f"The file {self.path}, for what cannot be written to the database, cannot be used: {why}."
                 " Give every process a data folder of its own, in which it may write."
             ) from error
@@ -198,7 +198,7 @@ class Backlog:
 
     def _as_lines(self, entries: Iterable[Entry]) -> bytes:
         started = self._wall_clock() - trio.current_time()
-        lines = (SpilledLine(started + e.record.at, e.node, e.record) for e in entries)
+        lines = (BacklogLine(started + e.record.at, e.node, e.record) for e in entries)
         return b"".join(_encode(line) + b"\n" for line in lines)
 
     def _append_to_file(self, data: bytes) -> None:
@@ -214,7 +214,7 @@ class Backlog:
             os.fsync(file.fileno())
         except OSError as error:
             file.truncate(before)
-            raise SpillError(
+            raise BacklogError(
                 f"Records cannot be written to {self.path}: {error}. Is the disk full?"
             ) from error
 
@@ -240,5 +240,5 @@ def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         yield line, length
 
 
-def _read(line: bytes) -> SpilledLine | None:
+def _read(line: bytes) -> BacklogLine | None:
     return decode(line, _decoder)

@@ -36,7 +36,7 @@ import trio
 
 from actors import Journal, Mailbox, open_helpers
 from studymatch.postgres.database import DatabaseSettingError, RecordRefusedError, StoreError
-from studymatch.recording.backlog import Backlog, SpillError
+from studymatch.recording.backlog import Backlog, BacklogError
 from studymatch.rules.records import (
     Entry,
     LedgerMessage,
@@ -86,7 +86,7 @@ class Ledger:
         mailbox: Mailbox[LedgerMessage],
         store: SessionStore,
         node: Node,
-        spill_path: Path,
+        backlog_path: Path,
         journal: Journal,
         *,
         prepare: Callable[[], Awaitable[object]] | None = None,
@@ -95,7 +95,7 @@ class Ledger:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.mailbox = mailbox
-        self.refused_path = spill_path.with_name("refused.jsonl")
+        self.refused_path = backlog_path.with_name("refused.jsonl")
         self._store = store
         self._node = node
         self._journal = journal
@@ -103,7 +103,7 @@ class Ledger:
         self._pace = pace
         self._jitter = jitter
         self._wall_clock = wall_clock
-        self._backlog = Backlog(spill_path, journal.warning, wall_clock=wall_clock)
+        self._backlog = Backlog(backlog_path, journal.warning, wall_clock=wall_clock)
         self._batch_size = pace.batch_max
         self._news = trio.Event()
         self._closing = trio.Event()
@@ -120,11 +120,11 @@ class Ledger:
         same limit. Can be run again.
 
         Raises:
-            SpillError: the spill file cannot be used, and the mailbox is open.
+            BacklogError: the spill file cannot be used, and the mailbox is open.
         """
         try:
             await self._run()
-        except SpillError as error:
+        except BacklogError as error:
             if not self._closing.is_set():
                 raise
             # The process stops: a second attempt would take as long, and the disk would still be full.
@@ -195,7 +195,7 @@ class Ledger:
             await self._insist(self._prepare)
             self._prepare = None
         await self._insist(self._renew_lease)
-        while self._backlog.spilled:
+        while self._backlog.in_file:
             await self._insist(self._write_batch)
         await self._insist(self._close_abandoned)
         self._is_prepared = True
@@ -215,7 +215,7 @@ class Ledger:
     async def _write_batch(self) -> None:
         """Write the head of the backlog. A batch that is refused is made smaller, down to the one record."""
         if self._backlog.in_memory > self._pace.memory_max:
-            await self._spill()
+            await self._move_to_file()
         batch = self._backlog.peek(self._batch_size)
         try:
             await self._store.write(batch)
@@ -249,13 +249,13 @@ class Ledger:
             with trio.move_on_after(pause_s):
                 await self._closing.wait()
 
-    async def _spill(self) -> None:
+    async def _move_to_file(self) -> None:
         try:
-            await self._backlog.spill()
-        except SpillError as error:
+            await self._backlog.move_to_file()
+        except BacklogError as error:
             self._journal.warning("not spilled", why=str(error), in_memory=self._backlog.in_memory)
         else:
-            self._journal.warning("spilled", records=self._backlog.spilled, file=str(self._backlog.path))
+            self._journal.warning("spilled", records=self._backlog.in_file, file=str(self._backlog.path))
 
     async def _keep_lease(self) -> None:
         """Renew the lease, and close what other nodes abandoned, every now and then."""

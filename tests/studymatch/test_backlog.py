@@ -11,7 +11,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from studymatch.recording import backlog as backlog_module
-from studymatch.recording.backlog import LINE_MAX, Backlog, SpillError
+from studymatch.recording.backlog import LINE_MAX, Backlog, BacklogError
 from studymatch.rules.records import Entry, PersonArrived, SessionConnected, SessionMatched, fold
 from tests.support.told import Told
 
@@ -53,7 +53,7 @@ async def test_what_is_in_memory_when_the_block_is_left_is_there_for_the_next_li
             backlog.append(entry(number))
         backlog.drop(len(backlog.peek(2)))
     with Backlog(path, Told()) as backlog:
-        assert len(backlog) == backlog.spilled == 3
+        assert len(backlog) == backlog.in_file == 3
         assert numbers(backlog.peek(100)) == [2, 3, 4]
         backlog.drop(3)
         assert content(path) == b""
@@ -65,13 +65,13 @@ async def test_the_file_comes_before_memory(path: Path) -> None:
     with Backlog(path, Told()) as backlog:
         backlog.append(entry(0))
         backlog.append(entry(1))
-        await backlog.spill()
+        await backlog.move_to_file()
         backlog.append(entry(2))
-        assert (backlog.spilled, backlog.in_memory) == (2, 1)
+        assert (backlog.in_file, backlog.in_memory) == (2, 1)
         assert numbers(backlog.peek(100)) == [0, 1]
         backlog.drop(1)
         assert numbers(backlog.peek(100)) == [1]
-        await backlog.spill()
+        await backlog.move_to_file()
         backlog.append(entry(3))
         assert numbers(backlog.peek(100)) == [1, 2]
         backlog.drop(2)
@@ -82,10 +82,10 @@ async def test_what_is_appended_while_the_file_is_written_stays_in_memory(path: 
     with Backlog(path, Told()) as backlog:
         backlog.append(entry(0))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(backlog.spill)
+            nursery.start_soon(backlog.move_to_file)
             await trio.testing.wait_all_tasks_blocked()
             backlog.append(entry(1))
-        assert (backlog.spilled, backlog.in_memory) == (1, 1)
+        assert (backlog.in_file, backlog.in_memory) == (1, 1)
 
 
 async def test_a_record_keeps_its_age_across_lives(path: Path, mock_clock: MockClock) -> None:
@@ -227,23 +227,23 @@ async def test_a_full_disk_leaves_everything_in_memory(path: Path, monkeypatch: 
 
     with Backlog(path, Told()) as backlog:
         backlog.append(entry(0))
-        await backlog.spill()
+        await backlog.move_to_file()
         before = content(path)
         backlog.append(entry(1))
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", no_space)
-            with pytest.raises(SpillError, match=r"No space left on device. Is the disk full\?"):
-                await backlog.spill()
-        assert (backlog.spilled, backlog.in_memory) == (1, 1)
+            with pytest.raises(BacklogError, match=r"No space left on device. Is the disk full\?"):
+                await backlog.move_to_file()
+        assert (backlog.in_file, backlog.in_memory) == (1, 1)
         assert content(path) == before, "a half-written record would be doubled"
-        await backlog.spill()
+        await backlog.move_to_file()
         assert numbers(backlog.peek(100)) == [0, 1]
 
 
 async def test_one_process_at_a_time_has_the_file(path: Path) -> None:
     with (
         Backlog(path, Told()),
-        pytest.raises(SpillError, match="another studymatch process uses it"),
+        pytest.raises(BacklogError, match="another studymatch process uses it"),
         Backlog(path, Told()),
     ):
         pass
@@ -252,16 +252,16 @@ async def test_one_process_at_a_time_has_the_file(path: Path) -> None:
 
 
 async def test_a_file_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(SpillError, match=r"No such file or directory.*a data folder of its own"):
+    with pytest.raises(BacklogError, match=r"No such file or directory.*a data folder of its own"):
         Backlog(tmp_path / "missing" / "unwritten.jsonl", Told()).__enter__()
 
 
 async def test_a_file_that_somebody_emptied_is_noticed(path: Path) -> None:
     with Backlog(path, Told()) as backlog:
         backlog.append(entry(0))
-        await backlog.spill()
+        await backlog.move_to_file()
         os.truncate(path, 0)
-        with pytest.raises(SpillError, match="should hold 1 records"):
+        with pytest.raises(BacklogError, match="should hold 1 records"):
             backlog.peek(1)
 
 

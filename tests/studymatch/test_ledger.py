@@ -30,7 +30,7 @@ from studymatch.postgres.database import (
     RecordRefusedError,
 )
 from studymatch.postgres.private import embedded_postgres
-from studymatch.recording.backlog import Backlog, SpillError
+from studymatch.recording.backlog import Backlog, BacklogError
 from studymatch.recording.ledger import Ledger, Pace, SessionStore
 from studymatch.recording.store import Store
 from studymatch.rules.lifecycle import SessionCause
@@ -531,12 +531,12 @@ async def test_a_spill_file_that_cannot_be_written_leaves_records_in_memory(
     desk: Desk, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: Backlog) -> None:
-        raise SpillError("the disk is full")
+        raise BacklogError("the disk is full")
 
     desk.pace = Pace(memory_max=10)
     store = Stopwatch()
     records = some_sessions(desk.story, 40)
-    monkeypatch.setattr(Backlog, "spill", fail)
+    monkeypatch.setattr(Backlog, "move_to_file", fail)
     async with desk.open(store):
         store.away = True
         desk.tell(*records)
@@ -748,7 +748,7 @@ def damage(path: Path) -> None:
 async def test_a_spill_file_that_another_process_uses_ends_the_run(desk: Desk) -> None:
     with (
         Backlog(desk.spill_path, desk.lines.journal("other").warning),
-        pytest.raises(SpillError, match="another studymatch process uses it"),
+        pytest.raises(BacklogError, match="another studymatch process uses it"),
     ):
         await desk.ledger(Stopwatch()).run()
 
