@@ -1,6 +1,6 @@
-"""The rules, all of them pure: values in, values out. No trio, no clock, no chance, no I/O.
+"""The rules as pure functions and data: no trio, no clock, no random numbers, no I/O.
 
-Read `lifecycle` first (what may happen to a person), then `protocol` (what travels on the WebSocket) and
-`pool` (who meets whom). `people` and `person_state` say who somebody is and where they stand, `outbox` what
-has to be sent again, `records` what is recorded, `sentences` and `waits` what people are told.
+Read `lifecycle` first (what may happen to a person), then `protocol` (the frames on the WebSocket) and `pool`
+(who meets whom). `people` and `person_state` describe a person and their state, `outbox` selects the frames
+to send again, `records` defines what is recorded, `sentences` and `waits` what people read.
 """

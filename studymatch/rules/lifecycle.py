@@ -1,11 +1,11 @@
-"""The five states of a person, the legal moves between them and their causes: the whole of the rules.
+"""The five states of a person, the legal moves between them, and the causes of each move.
 
 Theory of operation
 -------------------
-A person is in exactly one `State`. The only moves are those in `EDGES`, each with the causes that can
-bring it about; `move` is the only way through the table, and what the table does not hold raises
-`IllegalMoveError` and changes nothing. Which frames a browser may send in which state is data too
-(`ACCEPTS`), as is the sound that belongs to a state and the cue that goes with a cause.
+A person is in exactly one `State`. `EDGES` lists every legal move with the causes that it can have. Every
+change of state calls `move`, which raises `IllegalMoveError` for a move that is not in the table. Tables also
+say which frames a browser may send in which state (`ACCEPTS`), which sound belongs to a state (`SOUNDS`) and
+which to a cause (`CUES`).
 
 This module is pure: no clock, no tasks, no I/O. The diagram in `docs/architecture.md` is drawn from it
 (``python -m studymatch.rules.lifecycle`` prints it), and the page's states are checked against it.
@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 
 class State(StrEnum):
-    """Where a person is. The values go over the wire."""
+    """The state of a person. The values go over the wire."""
 
     IDLE = "idle"
     SEARCHING = "searching"
@@ -29,13 +29,13 @@ class State(StrEnum):
 
 
 IN_SESSION = frozenset({State.CONNECTING, State.CONNECTED})
-"""Where somebody is together with a partner."""
+"""The states in which a person has a partner."""
 
 
 class Cause(StrEnum):
     """Why a state was left, as one person sees it. The values go over the wire.
 
-    A move that the person asked for and that needs no explanation (a search begins) has none.
+    The cause is None for a move that the person asked for and that needs no explanation (a search begins).
     """
 
     MATCHED = "matched"
@@ -52,7 +52,7 @@ class Cause(StrEnum):
 
 
 class SessionCause(StrEnum):
-    """Why a session ended, as it is recorded. It ends once, for one of these."""
+    """Why a session ended, as the ledger records it. A session ends once, for one cause."""
 
     SKIPPED = "skipped"
     ENDED = "ended"
@@ -83,8 +83,8 @@ EDGES: Mapping[tuple[State, State], frozenset[Cause | None]] = MappingProxyType(
                 _C.RESTARTING,
             }
         ),
-        # A partner's report of failure can cross with the news that both are connected, so a call that
-        # has just begun can still end with CONNECT_FAILED.
+        # A partner may report a failure before they learn that both are connected, so a call that has just
+        # begun can still end with CONNECT_FAILED.
         (_S.CONNECTED, _S.ENDED): frozenset(
             {
                 _C.SKIPPED,
@@ -111,7 +111,7 @@ ACCEPTS: Mapping[State, frozenset[str]] = MappingProxyType(
         _S.ENDED: frozenset({"search", "end"}),
     }
 )
-"""Which frames of a browser mean something in which state (`ping` always does)."""
+"""The frames that are accepted in each state. `ping` and `leaving` are accepted in all of them."""
 
 SOUNDS: Mapping[State, tuple[str, float]] = MappingProxyType({_S.SEARCHING: ("ring", 0.4)})
 """The looping sound that belongs to a state, and its volume from 0 to 1."""
@@ -138,7 +138,7 @@ SEEN_BY_LEAVER: Mapping[SessionCause, Cause] = MappingProxyType(
         _SC.CONNECT_FAILED: _C.CONNECT_FAILED,
     }
 )
-"""What the one who ended a session sees as its cause. (Whoever was lost sees nothing.)"""
+"""The cause that the person who ended a session sees. (A person who was lost sees none.)"""
 
 SEEN_BY_PARTNER: Mapping[SessionCause, Cause] = MappingProxyType(
     {
@@ -150,11 +150,11 @@ SEEN_BY_PARTNER: Mapping[SessionCause, Cause] = MappingProxyType(
         _SC.RESTARTING: _C.RESTARTING,
     }
 )
-"""What the other one sees."""
+"""The cause that their partner sees."""
 
 
 class IllegalMoveError(Exception):
-    """A move that the table does not hold: a bug in whoever asked for it."""
+    """The table has no such move: a bug in the caller."""
 
 
 def move(source: State, target: State, cause: Cause | None) -> State:

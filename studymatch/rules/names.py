@@ -1,7 +1,7 @@
-"""Which names are accepted, and when two texts that people typed count as the same.
+"""Decides which names are accepted, and when two texts that people typed count as the same.
 
 No other module decides about names. The rules use the character classes that Unicode guarantees to be stable,
-and fixed ranges, so that every Python from 3.11 gives the same answer for today's characters. A character
+and fixed ranges, so every Python from 3.11 gives the same answer for today's characters. A character
 that is newer than Python's tables counts as visible. This module is pure.
 """
 

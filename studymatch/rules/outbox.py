@@ -1,14 +1,13 @@
-"""The outbox: numbers what goes to one person, and remembers what may have to be told again.
+"""The outbox: numbers the frames to one person, and keeps those that may have to be sent again.
 
-A socket can drop with frames inside it, and a person may be away while their partner goes on talking.
-Snapshots need no memory (a fresh one makes the page right), but signals and chat do: they are kept
-until the session they belong to is over, and those that the browser did not see follow it when it
-comes back, once, in order, under new numbers. This module is pure.
+A socket can drop with frames in its buffers, and a person may be away while their partner sends. A missed
+snapshot is not sent again, since a new one replaces it. Signals and chat are kept until their session is
+over. When the page comes back, the frames that it has not received are sent once, in order, with new numbers.
+This module is pure.
 
-A frame that is told again has one number on each connection. A page that comes back says the last number
-that it has seen, and has seen what came before it on the same connection. That need not be the newest
-connection: a `hello` that was long on its way may arrive after a later one, and what is told in answer to
-it reaches nobody.
+A frame that is sent again has one number on each connection. A page that comes back reports the last number
+that it has received; it has also received the earlier ones on the same connection. That need not be the
+newest connection: a delayed `hello` may arrive after a later one, and the page never reads the answers to it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections.abc import Iterable
 from studymatch.rules.protocol import numbered
 
 CONNECTIONS_MAX = 4
-"""For how many connections the numbers are kept. A frame that was read on an earlier one is sent again."""
+"""For how many connections the numbers are kept. A frame that was received on an older one is sent again."""
 
 Numbers = tuple[int, ...]
 """The numbers of a frame, on the newest connection last; empty: it was never sent."""
@@ -28,9 +27,8 @@ Numbers = tuple[int, ...]
 class Outbox:
     """Frames for one person, in order.
 
-    At most `kept_max` frames and `kept_max_bytes` bytes are remembered. Beyond that the oldest of the sent
-    frames are forgotten, since they arrived long ago, and a frame that was never sent is dropped (see
-    `keep`).
+    It remembers at most `kept_max` frames and `kept_max_bytes` bytes. Beyond that it forgets the oldest sent
+    frames, which have very probably arrived, and drops a new frame for a person who is away (see `keep`).
     """
 
     __slots__ = (
@@ -59,18 +57,18 @@ class Outbox:
         return len(self._kept)
 
     def number(self, body: bytes) -> bytes:
-        """The frame `body` with the next number: to be sent now, and not remembered."""
+        """Return `body` with the next number, to send now. It is not remembered."""
         self.seq += 1
         return numbered(body, self.seq)
 
     def send(self, body: bytes) -> bytes:
-        """The frame `body` with the next number: to be sent now, and remembered."""
+        """Return `body` with the next number, to send now, and remember it."""
         frame = self.number(body)
         self._remember((self.seq,), body)
         return frame
 
     def keep(self, body: bytes) -> bool:
-        """Remember `body` for a person who is away. Without room for it, returns False and drops it."""
+        """Remember `body` for a person who is away. Returns False if there is no room and it is dropped."""
         self._remember((), body)
         if not self._over():
             return True
@@ -90,9 +88,9 @@ class Outbox:
         return len(self._kept) > self._kept_max or self._bytes > self._kept_max_bytes
 
     def back(self, seen: int) -> int:
-        """The page has connected again; number `seen` is the last frame that it has read, 0 if none.
+        """The page has connected again; `seen` is the number of the last frame that it received, 0 if none.
 
-        Forgets the frames that the page has read. Returns how many frames could not be kept for it, at least.
+        Forgets the frames that the page has received. Returns how many frames are lost, at least.
         """
         age = next((age for age, first in enumerate(reversed(self._connections), 1) if first <= seen), None)
 
@@ -108,7 +106,8 @@ class Outbox:
         return lost
 
     def again(self) -> list[bytes]:
-        """The frames that the page has not read, in order, with new numbers. Call it once after `back`."""
+        """The frames that the page has not received, in order, with new numbers. Call it once after
+        `back`."""
         frames = []
         for position, (numbers, body) in enumerate(self._kept):
             frames.append(self.number(body))
@@ -120,7 +119,7 @@ class Outbox:
         return tuple(self._connections)
 
     def memory(self) -> tuple[tuple[Numbers, str], ...]:
-        """What is remembered, for `remember` after a restart: numbers and frames."""
+        """The remembered frames and their numbers, for `remember` after a restart."""
         return tuple((numbers, body.decode()) for numbers, body in self._kept)
 
     def remember(
@@ -138,7 +137,7 @@ class Outbox:
             self._remember(numbers, body.encode())
 
     def forget(self) -> None:
-        """The session is over: nothing of it matters any more."""
+        """Forget all frames, because their session is over."""
         self._kept.clear()
         self._bytes = self.without_room = 0
         self._forgotten = ()

@@ -8,16 +8,16 @@ from studymatch.rules.protocol import Criteria
 
 
 class Person(Struct, frozen=True):
-    """Who somebody is, whatever they do: a guest of one browser tab."""
+    """The identity of a person: a guest of one browser tab."""
 
     id: str
     name: str
 
 
 class Wish(Struct, frozen=True):
-    """Whom somebody wants to meet, and how long they have waited already.
+    """Whom somebody wants to meet, and how many seconds they have waited already.
 
-    `back`: they come back from a match that did not become a call, and go to the head of the queue.
+    `back`: their last match did not become a call, so they go to the head of the queue.
     """
 
     criteria: Criteria

@@ -1,7 +1,7 @@
-"""The state somebody is in, with all that belongs to it, as one value that is replaced as a whole.
+"""The state of one person with all its data, as one immutable value.
 
-A `PersonState` holds times of trio's clock; `PersonState.snapshot` turns it into the frame that goes to the
-browser, which holds durations only. Pure: the time comes in as an argument.
+A `PersonState` holds times of trio's clock; `PersonState.snapshot` converts it to the frame for the browser,
+which holds durations only. Pure: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from studymatch.rules.protocol import Partner, Snapshot, Sound
 
 
 class PersonState(Struct, frozen=True):
-    """Where one person is.
+    """The state of one person.
 
-    `since` is when the state began (for a search, when the waiting began), `deadline` when it must be
-    over, `search_again_at` when the server searches again by itself; seconds of trio's clock.
+    `since` is when the state began (for a search, when the waiting began), `deadline` when it must end,
+    `search_again_at` when the server searches again by itself; seconds of trio's clock.
     """
 
     state: State
@@ -32,7 +32,7 @@ class PersonState(Struct, frozen=True):
     message: str | None = None
 
     def snapshot(self, now: float, cue: str | None) -> Snapshot:
-        """What the browser is told at the time `now`; `cue` is a sound to play once, or None."""
+        """The frame for the browser at the time `now`; `cue` is a sound to play once, or None."""
         sound = SOUNDS.get(self.state)
         partner = self.partner
         search_again_ms = None if self.search_again_at is None else _ms(self.search_again_at - now)

@@ -1,15 +1,15 @@
-"""The waiting pool: everybody who searches, and the one place where it is decided who meets whom.
+"""The waiting pool: the tickets of everybody who searches. No other module decides who meets whom.
 
-The pool owns the places of those who wait, and their order. The matcher owns the pool, and everything
-that follows from a pairing. This module is pure: no tasks, no clock, no chance, no I/O.
+The pool owns the tickets and their order. The matcher owns the pool, and acts on each pairing. This module is
+pure: no tasks, no clock, no random numbers, no I/O.
 
 Theory of operation
 -------------------
-**Fitting.** Two tickets fit when they agree on every criterion that *both* name. Call the names that a
-ticket gives its shape: there are four, from `()` to `("subject", "language")`. A newcomer and the
-tickets of one shape can disagree only about the names they share, so every ticket is filed under its
-shape with each part of its criteria, and a newcomer looks under one label for each shape. For somebody
-who asks for maths in any language, these hold exactly those who fit, oldest first::
+**Fitting.** Two tickets fit when they agree on every criterion that *both* name. The *shape* of a ticket is
+the set of names that it gives: there are four, from `()` to `("subject", "language")`. A newcomer and the
+tickets of one shape can disagree only on the names they share. So the pool files every ticket under its shape
+with each part of its criteria, and looks up one label per shape for a newcomer. For somebody who asks for
+maths in any language, these labels hold exactly the tickets that fit, oldest first::
 
     shape                       label
     ()                          ()
@@ -18,17 +18,16 @@ who asks for maths in any language, these hold exactly those who fit, oldest fir
     ("subject", "language")     (subject=maths,)
 
 **Progress.** No two open tickets in the pool fit, unless they are kept apart and one of them has not yet
-waited `apart_s`. A newcomer is put in only after *every* ticket that fits was looked at and found to be
-kept apart from it; taking somebody out cannot make two others fit. So nobody has to look again, but for
-the pairs that were kept apart: the newcomer notes each, with the time at which both will have waited.
+waited `apart_s`. `offer` inserts a newcomer only if *every* ticket that fits is kept apart from it, and
+removing a ticket cannot make two others fit. So the pool never searches again, except for pairs that are kept
+apart: it notes each, with the time at which both will have waited long enough.
 
-**Cost.** With k criteria an offer makes 2**k look-ups and at most as many insertions, each all but
-independent of how many wait. It passes over two kinds of places besides. Closed ones: each is dropped,
-so it is met once. And those kept apart: at most as many as the newcomer lists, plus as many of those
-who wait as list the newcomer. If everyone lists the last 16, the latter is 16 for the average person
-too; more only for somebody who lately met more people, all of whom now wait, and each took a meeting.
-They cost 2 µs each, the rest of an offer 10 to 20 µs (`benchmarks/pool.py`). A pair is noted once, and
-the note is gone `apart_s` later at the latest.
+**Cost.** With k criteria an offer makes 2**k look-ups and at most as many insertions, each almost independent
+of the number of tickets. It also skips two kinds of tickets. Closed ones are dropped, so each is skipped
+once. Those kept apart are at most as many as the newcomer lists, plus those that list the newcomer. If
+everyone lists the last 16, the latter are 16 on average too; more only for a person who recently met more
+people, all of whom wait now. Each costs 2 µs, the rest of an offer 10 to 20 µs (`benchmarks/pool.py`). A pair
+is noted once, for at most `apart_s`.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from sortedcontainers import SortedList  # type: ignore[import-untyped]  # it ships no types
 
 CRITERIA = ("subject", "language")
-"""What a ticket may ask for. Each further name doubles the work of an offer."""
+"""The criteria that a ticket may name. Each further one doubles the work of an offer."""
 
 
 class Openable(Protocol):
-    """What a ticket stands for, as far as the pool cares: open until it closes for good."""
+    """What the pool needs of the person behind a ticket: `open` until it closes, which is final."""
 
     @property
     def open(self) -> bool: ...
@@ -62,7 +61,7 @@ _Label: TypeAlias = tuple[tuple[str, ...], _Criteria]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ticket(Generic[D]):
-    """A user's place in the pool: who, what they want, since when. Times are trio's clock, in seconds.
+    """A user who waits: who they are, what they want, and since when. Times are trio's clock, in seconds.
 
     Raises:
         ValueError: `criteria` has a name that is not in `CRITERIA`.
@@ -71,17 +70,18 @@ class Ticket(Generic[D]):
     id: TicketId
     user: str
     door: D
-    """Whether the ticket is still good; the matcher also reaches the user by it."""
+    """Tells whether the ticket is still valid; the matcher also reaches the user through it."""
     since: float
-    """When the waiting began: earlier than `entered` after a failed match, whose waiting time counts."""
+    """When the waiting began: earlier than `entered` after a failed match, since the old waiting time
+    counts."""
     entered: float
-    """When this search began: being kept apart is counted from here."""
+    """When this search began; `apart_s` counts from here."""
     head: bool = False
-    """Comes before everybody who is not head: a match that did not become a call costs nothing."""
+    """Whether the ticket comes before all that are not head: after a match that did not become a call."""
     criteria: Mapping[str, str] = field(default_factory=dict)
-    """What is wanted, normalised: values are compared as they are. A name left out means: anything."""
+    """The criteria, normalised: the pool compares the values as they are. A name left out fits any value."""
     apart: frozenset[str] = frozenset()
-    """Users met recently. It holds in both directions, whichever of the two lists the other."""
+    """Users met recently. It keeps two people apart if either of them lists the other."""
 
     def __post_init__(self) -> None:
         if not self.criteria.keys() <= set(CRITERIA):
@@ -93,7 +93,7 @@ class Ticket(Generic[D]):
 
 
 class _Place(NamedTuple, Generic[D]):
-    """A ticket where it stands in the order: head first, then the oldest, then who was offered first."""
+    """A ticket with its position in the order: head first, then the oldest, then the one offered first."""
 
     behind: bool
     since: float
@@ -102,7 +102,7 @@ class _Place(NamedTuple, Generic[D]):
 
 
 class _Rematch(NamedTuple, Generic[D]):
-    """Two in the pool who fit but are kept apart, and when both will have waited long enough."""
+    """Two tickets that fit but are kept apart, and when both will have waited long enough."""
 
     due: float
     older: _Place[D]
@@ -110,11 +110,11 @@ class _Rematch(NamedTuple, Generic[D]):
 
 
 class Pool(Generic[D]):
-    """Those who wait, each user once. Every method is one synchronous step.
+    """The tickets of those who wait, one for each user. All methods are synchronous.
 
-    A ticket whose door has closed is never handed out. It is dropped when it is met, and until then
-    still counted and listed: whoever closes the door should `withdraw` too. Two people who met recently wait
-    for somebody else for `apart_s` seconds, before they are offered to each other again.
+    The pool never returns a ticket whose door has closed. It drops such a ticket when it finds it; until then
+    the ticket is counted and listed, so the caller should also `withdraw` it. Two people who met recently are
+    paired again only after both have waited `apart_s` seconds for somebody else.
     """
 
     def __init__(self, apart_s: float) -> None:
@@ -136,10 +136,10 @@ class Pool(Generic[D]):
         return (place.ticket for place in self._fitting({}))
 
     def offer(self, ticket: Ticket[D], now: float) -> Ticket[D] | None:
-        """Pair `ticket` with the first in order who fits: they leave the pool and are returned.
+        """Remove and return the first ticket in order that fits `ticket`.
 
-        Somebody kept apart from it is taken only if nobody else fits and both have waited `apart_s`.
-        If there is nobody, the ticket is put in, and None returned. A closed ticket is not put in.
+        One that is kept apart from it is taken only if no other fits and both have waited `apart_s`. If none
+        fits, returns None and inserts `ticket`, unless it is closed.
 
         Raises:
             ValueError: this user, or a ticket of this id, is waiting already. Nothing has changed.
@@ -170,7 +170,8 @@ class Pool(Generic[D]):
         return place.ticket
 
     def due(self) -> float | None:
-        """When `pair_due` may next have a pair, in seconds; it may lie in the past. None: not foreseen.
+        """The time in seconds at which `pair_due` may next have a pair; it may be past. None: no pair is
+        noted.
 
         Only `offer` can bring it forward.
         """
@@ -182,9 +183,9 @@ class Pool(Generic[D]):
         return None
 
     def pair_due(self, now: float) -> list[tuple[Ticket[D], Ticket[D]]]:
-        """Take out the pairs, kept apart so far, of whom both have waited `apart_s` by `now`.
+        """Remove and return the pairs that were kept apart and have both waited `apart_s` by `now`.
 
-        The oldest chooses first, and chooses the oldest; each pair has its older ticket first.
+        The oldest ticket is paired first, with the oldest that fits; each pair has its older ticket first.
         """
         ripe = []
         while self._rematches and self._rematches[0].due <= now:
@@ -199,7 +200,7 @@ class Pool(Generic[D]):
         return pairs
 
     def _look(self, ticket: Ticket[D]) -> tuple[_Place[D] | None, list[_Place[D]]]:
-        """The first who fits and is not kept apart, and those kept apart who come before (all, if None)."""
+        """The first ticket that fits and is not kept apart, and those kept apart before it (all, if None)."""
         partner, apart, closed = None, [], []
         for place in self._fitting(ticket.criteria):
             other = place.ticket
@@ -210,7 +211,7 @@ class Pool(Generic[D]):
             else:
                 partner = place
                 break
-        for place in closed:  # only now: a shelf must not change while it is read
+        for place in closed:  # only now: a list must not change while it is iterated
             self._remove(place)
         return partner, apart
 
@@ -225,7 +226,7 @@ class Pool(Generic[D]):
         return max(one.entered, other.entered) + self._apart_s
 
     def _waits(self, place: _Place[D]) -> bool:
-        """Whether the place is still in the pool and its ticket open; a closed one is dropped."""
+        """Whether the ticket is still in the pool and open; a closed one is dropped."""
         if self._places.get(place.ticket.id) is not place:
             return False
         if not place.ticket.open:
@@ -277,6 +278,6 @@ def _labels_to_file(criteria: Mapping[str, str]) -> list[_Label]:
     return [(own_shape, part) for part in _subsets(whole)]
 
 
-# Most people name no criteria, and what they get is always the same.
+# Most people name no criteria, and the result for them is always the same.
 _FOR_ANYBODY: list[_Label] = [(shape, ()) for shape in _SHAPES]
 _OF_ANYBODY: list[_Label] = [((), ())]

@@ -1,9 +1,8 @@
 """The wire protocol, version 1: every frame that a browser and the server exchange, as types.
 
-One tagged union for each direction, encoded as JSON text with the tag in ``type``. The protocol
-reference in ``docs/protocol.md`` and the page's types in ``web/static/js/protocol.js`` are generated from
-these types, their docstrings and descriptions, so what is said here is what the world reads. This module
-is pure; it relays what people's browsers tell each other (`Signal.data`) without looking inside.
+One tagged union for each direction, encoded as JSON text with the tag in ``type``. The protocol reference
+``docs/protocol.md`` and the page's ``web/static/js/protocol.js`` are generated from these types and their
+descriptions. This module is pure. It does not decode what browsers send each other (`Signal.data`).
 
 Durations are whole milliseconds, never clock times. Unknown fields are ignored.
 """
@@ -93,13 +92,13 @@ class ClientFrame(Struct, frozen=True, tag_field="type", tag=lambda name: name.l
 
 
 class NumberedFrame(ClientFrame, frozen=True, kw_only=True):
-    """A frame that counts: with `n`, it is dealt with exactly once, however often it is said."""
+    """A frame with a number: with `n`, the server handles it exactly once, however often it is sent."""
 
     n: FrameNumber | None = None
 
 
 class ResumeRequest(Struct, frozen=True):
-    """Which actor to come back to, and the `seq` of the last frame that arrived from it."""
+    """Which actor to resume, and the `seq` of the last frame that arrived from it."""
 
     key: Annotated[str, Meta(max_length=128)]
     seq: Annotated[int, Meta(ge=0)]
@@ -149,7 +148,7 @@ class Signal(SessionFrame, frozen=True):
 
 
 class Connected(SessionFrame, frozen=True):
-    """This side's media flows; when both sides have said so, both → connected."""
+    """This side's media flows; when both sides have sent it, both → connected."""
 
 
 class Failed(SessionFrame, frozen=True):
@@ -201,7 +200,7 @@ class Identity(Struct, frozen=True):
 
 
 class Partner(Struct, frozen=True):
-    """The other one. `away`: their connection to the server dropped; the call itself may well go on."""
+    """The partner. `away`: their connection to the server dropped; the call itself may go on."""
 
     id: str
     name: str
@@ -233,9 +232,9 @@ class IceServer(Struct, frozen=True, omit_defaults=True):
 class Welcome(ServerFrame, frozen=True, omit_defaults=True):
     """The answer to `hello`, followed by `state`. `resumed`: the actor is the one asked for.
 
-    `heard`: the number `n` of the last frame that was dealt with, 0 for none. `token`: say hello with it
+    `heard`: the number `n` of the last frame that the server handled, 0 for none. `token`: use it in `hello`
     from now on; the old one is in the second half of its life, or has expired. `build`: names the page that
-    this server serves now; a page of another build is better loaded again when nothing is lost by it.
+    this server serves now; a page of another build should reload when nothing is lost by it.
     """
 
     version: int
@@ -250,7 +249,7 @@ class Welcome(ServerFrame, frozen=True, omit_defaults=True):
 
 
 class Snapshot(ServerFrame, frozen=True, tag="state"):
-    """Where this person is now, as one whole: draw this and remember nothing else."""
+    """The complete state of this person: draw this and remember nothing else."""
 
     state: Annotated[State, Meta(description="one of the five")]
     session: Annotated[
@@ -314,15 +313,16 @@ class PartnerChanged(ServerFrame, frozen=True, tag="partner"):
 
 
 class Pong(ServerFrame, frozen=True):
-    """The answer to `ping`. `heard`: the number of the last frame that was dealt with, 0 for none."""
+    """The answer to `ping`. `heard`: the number `n` of the last frame that the server handled, 0 for none."""
 
     heard: int
 
 
 class Presence(ServerFrame, frozen=True):
-    """How many people are here and how many of them search, the person included. It follows a `state` outside
-    of a session if the count is another one than was told last; apart from that it is told at most every 5 s,
-    to 1000 people a second. People without a connection count for 5 s (`--reload-grace-s`)."""
+    """How many people are here and how many of them search, the person included. The server sends it
+    outside of a session, unless it sent the same count last on this connection: after a `state`, and
+    otherwise at most every 5 s, to 1000 people a second. People without a connection count for 5 s
+    (`--reload-grace-s`)."""
 
     online: int
     searching: int
@@ -374,7 +374,7 @@ _number_decoder = msgspec.json.Decoder(_Number)
 
 
 def number_of(message: str | bytes) -> int | None:
-    """The number `n` of a frame that is refused; None if it has none that can be read."""
+    """The number `n` of a refused frame; None if it has none, or it cannot be read."""
     try:
         return _number_decoder.decode(message).n
     except (ValueError, RecursionError):
@@ -390,12 +390,12 @@ def _explain(error: Exception) -> str:
 
 
 def encode(frame: Outbound) -> bytes:
-    """The frame as JSON, still without its number: see `numbered`."""
+    """The frame as JSON, without its `seq`: see `numbered`."""
     return _encoder.encode(frame)
 
 
 def numbered(body: bytes, seq: int) -> bytes:
-    """An encoded frame with its `seq` added. Encoding is done once, numbering at the time of sending."""
+    """Add `seq` to an encoded frame. A frame is encoded once, and numbered each time it is sent."""
     return b'%b,"seq":%d}' % (body[:-1], seq)
 
 

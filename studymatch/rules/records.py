@@ -1,9 +1,8 @@
-"""What is recorded of people and sessions, and how a run of records becomes rows: pure, and repeatable.
+"""The records of people and sessions, and `fold`, which turns a sequence of records into rows. Pure.
 
-Records say what happened, in the order in which it happened, on trio's clock. `fold` brings a run of them
-down to rows: one for each person and each session that occurs, however often it occurs. It decides nothing
-that depends on what the database holds, so the same records can be folded again, in other portions, and
-writing the rows again changes nothing.
+Records are in the order in which things happened, with times of trio's clock. `fold` makes one row for each
+person and each session in them. It never depends on the content of the database, so the same records can be
+folded again, in other batches, and writing the rows again changes nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from studymatch.rules.lifecycle import SessionCause
 DONE_BY_SOMEBODY = frozenset(
     {SessionCause.SKIPPED, SessionCause.ENDED, SessionCause.LOST, SessionCause.CONNECT_FAILED}
 )
-"""The causes for which a session's end is somebody's doing; migration 1 holds the same set."""
+"""The causes for which `ended_by` is recorded; migration 1 has the same set."""
 
 
 class PersonArrived(Struct, frozen=True, tag=True):
-    """A person came. Only spill files of earlier versions hold it, since anybody can create any number of
-    guests."""
+    """A person came. Only backlog files of earlier versions contain it, since a client can create any number
+    of guests."""
 
     person: str
     name: str
@@ -32,10 +31,11 @@ class PersonArrived(Struct, frozen=True, tag=True):
 
 
 class SessionMatched(Struct, frozen=True, tag=True):
-    """Two people were matched. `session` is an id that was made for this pairing; `at` is trio's clock, as in
-    every record.
+    """Two people were matched. `session` is a new id for this pairing; `at` is trio's clock, as in every
+    record.
 
-    Rows of people are made from the names, in the same transaction. In older spill files they are None.
+    The rows of the two people are made from the names, in the same transaction. In older backlog files the
+    names are None.
     """
 
     session: str
@@ -54,7 +54,7 @@ class SessionConnected(Struct, frozen=True, tag=True):
 
 
 class SessionEnded(Struct, frozen=True, tag=True):
-    """A session is over. `by` is the person who recorded it, and counts where the cause is their doing."""
+    """A session is over. `by` is the person who left first, stored for the causes in `DONE_BY_SOMEBODY`."""
 
     session: str
     cause: SessionCause
@@ -67,11 +67,11 @@ LedgerMessage: TypeAlias = PersonArrived | SessionMatched | SessionConnected | S
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One life of a server process: `id` is a new UUID for each life.
+    """One server process, or several in a row that hand over to each other at a restart. `id` is its UUID.
 
-    `home` is the UUID of its data folder, which all lives in that folder share, and `former` the id of an
-    earlier life that has certainly ended, or None. `name` is for people and identifies nothing: cloned
-    machines and containers share it.
+    `home` is the UUID of the data folder. `former` is the id of an earlier node on that folder that has
+    certainly ended, or None. `name` is for people and identifies nothing: cloned machines and containers
+    share it.
     """
 
     id: str
@@ -89,7 +89,7 @@ class Entry(Struct, frozen=True):
 
 @dataclass(slots=True)
 class PersonRow:
-    """What a run of records says of one person. `first_seen_at` is trio's clock."""
+    """The row of one person. `first_seen_at` is trio's clock."""
 
     id: str
     name: str
@@ -98,7 +98,7 @@ class PersonRow:
 
 @dataclass(slots=True)
 class SessionRow:
-    """What a run of records says of one session. Times are trio's clock; None: the run does not say."""
+    """The row of one session. Times are trio's clock; None: no record in the sequence gives the value."""
 
     id: str
     node: str
@@ -113,7 +113,7 @@ class SessionRow:
 
 @dataclass(slots=True)
 class Rows:
-    """What a run of records says, by id, in the order of first mention."""
+    """The rows by id, in the order in which the ids first occur."""
 
     people: dict[str, PersonRow] = field(default_factory=dict)
     sessions: dict[str, SessionRow] = field(default_factory=dict)
@@ -125,10 +125,10 @@ class Rows:
 
 
 def fold(entries: Iterable[Entry]) -> Rows:
-    """Bring records down to rows.
+    """Turn records into rows.
 
-    What was said first stands: a second end, or a connection after the end, is not news. (So it is in the
-    database too, which counts where the two are in different runs.)
+    The first record counts: a second end, or a connection after the end, is ignored. (The SQL does the same
+    where the two records are in different batches.)
     """
     rows = Rows()
     for entry in entries:

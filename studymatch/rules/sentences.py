@@ -1,6 +1,6 @@
 """The sentences that people read when something is over or lost: what happened, and what to do next.
 
-Pure, and the only place with such sentences, so that they can be read together.
+Pure. All such sentences are here, so that they can be reviewed together.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def _seconds(seconds: float) -> str:
 
 
 def of_ending(cause: Cause, partner: str, *, searches_again: bool, longer: Wait | None = None) -> str:
-    """One sentence or two about the end of a session with `partner`.
+    """One or two sentences about the end of a session with `partner`.
 
-    `longer`: why the next search begins later than usual, and when.
+    `longer`: why the next search begins later than usual, and when it begins.
     """
     said = _of_ending(cause, partner, searches_again=searches_again)
     if longer is None:

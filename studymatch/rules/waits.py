@@ -1,4 +1,4 @@
-"""Why, and for how long, a person has to wait who reached a limit."""
+"""The wait of a person who has reached a limit: why, and for how long."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@
  */
 
 /**
- * Where a person is. The values go over the wire.
+ * The state of a person. The values go over the wire.
  * @typedef {"idle" | "searching" | "connecting" | "connected" | "ended"} State
  */
 
 /**
- * Why a state was left, as one person sees it. The values go over the wire. A move that the person asked for
- * and that needs no explanation (a search begins) has none.
+ * Why a state was left, as one person sees it. The values go over the wire. The cause is None for a move that
+ * the person asked for and that needs no explanation (a search begins).
  * @typedef {"matched" | "connected" | "skipped" | "partner_skipped" | "ended" | "partner_ended" |
  *   "partner_lost" | "connect_timeout" | "connect_failed" | "cancelled" | "restarting"} Cause
  */
@@ -24,7 +24,7 @@
  */
 
 /**
- * Which actor to come back to, and the `seq` of the last frame that arrived from it.
+ * Which actor to resume, and the `seq` of the last frame that arrived from it.
  * @typedef {object} ResumeRequest
  * @property {string} key
  * @property {number} seq
@@ -61,7 +61,7 @@
  */
 
 /**
- * The other one. `away`: their connection to the server dropped; the call itself may well go on.
+ * The partner. `away`: their connection to the server dropped; the call itself may go on.
  * @typedef {object} Partner
  * @property {string} id
  * @property {string} name
@@ -109,7 +109,7 @@
  */
 
 /**
- * This side's media flows; when both sides have said so, both → connected.
+ * This side's media flows; when both sides have sent it, both → connected.
  * @typedef {object} Connected
  * @property {"connected"} type
  * @property {string} session
@@ -171,9 +171,9 @@
 
 /**
  * The answer to `hello`, followed by `state`. `resumed`: the actor is the one asked for. `heard`: the number
- * `n` of the last frame that was dealt with, 0 for none. `token`: say hello with it from now on; the old one
- * is in the second half of its life, or has expired. `build`: names the page that this server serves now; a
- * page of another build is better loaded again when nothing is lost by it.
+ * `n` of the last frame that the server handled, 0 for none. `token`: use it in `hello` from now on; the old
+ * one is in the second half of its life, or has expired. `build`: names the page that this server serves now;
+ * a page of another build should reload when nothing is lost by it.
  * @typedef {object} Welcome
  * @property {"welcome"} type
  * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
@@ -190,7 +190,7 @@
  */
 
 /**
- * Where this person is now, as one whole: draw this and remember nothing else.
+ * The complete state of this person: draw this and remember nothing else.
  * @typedef {object} Snapshot
  * @property {"state"} type
  * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
@@ -244,7 +244,7 @@
  */
 
 /**
- * The answer to `ping`. `heard`: the number of the last frame that was dealt with, 0 for none.
+ * The answer to `ping`. `heard`: the number `n` of the last frame that the server handled, 0 for none.
  * @typedef {object} Pong
  * @property {"pong"} type
  * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
@@ -253,9 +253,9 @@
  */
 
 /**
- * How many people are here and how many of them search, the person included. It follows a `state` outside of
- * a session if the count is another one than was told last; apart from that it is told at most every 5 s, to
- * 1000 people a second. People without a connection count for 5 s (`--reload-grace-s`).
+ * How many people are here and how many of them search, the person included. The server sends it outside of a
+ * session, unless it sent the same count last on this connection: after a `state`, and otherwise at most
+ * every 5 s, to 1000 people a second. People without a connection count for 5 s (`--reload-grace-s`).
  * @typedef {object} Presence
  * @property {"presence"} type
  * @property {number} seq rises by one with each frame sent to this person; every server frame has it but the
