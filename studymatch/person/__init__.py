@@ -1,6 +1,6 @@
-"""One person: the actor that lives through their encounters, and what belongs to it.
+"""One person: the actor that runs their encounters, and its parts.
 
-Read `user` first (the whole story), then `session` (from the match to the end). `inbox` is where the actor
-waits, `outgoing` is how it reaches the page, `answers` and `accounts` limit what a person may do, `saved` is
-what is kept of them over a restart.
+Read `user` first (all states in order), then `session` (from the match to the end). The actor waits in
+`inbox` and sends to the page through `outgoing`. `answers` and `accounts` limit what a person may do; `saved`
+is the state of a person that is saved and restored over a restart.
 """

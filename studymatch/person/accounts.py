@@ -1,10 +1,9 @@
-"""What everybody may still do: budgets by person, by address and in all, which outlive connections.
+"""The rate limits: budgets by person, by address and for everybody, which outlive connections.
 
 The hall owns one `Accounts`. If a connection or an actor owned a budget, a client could renew it by
 reconnecting. So budgets are kept under the person's id and their address, and forgotten once they are full.
-A person who reaches a limit is told how long to wait, and why. A limit of an address, or of all together,
-delays newcomers and searches, but no call. The caller passes the time. Addresses are kept in memory only, as
-keys.
+A person who reaches a limit learns how long to wait, and why. A limit of an address, or of everybody, delays
+newcomers and searches, but no call. The caller passes the time. Addresses are kept in memory only, as keys.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Acts:
     ) -> Wait | None:
         """Count one action and return None; if a budget is used up, count nothing and return the wait.
 
-        `is_known`: the person is here already, so that only their own budget applies.
+        `is_known`: the person is here already, so only their own budget applies.
         """
         if person is not None and self._person is not None:
             if wait_s := self._person.wait_s(person, now):
@@ -83,7 +82,7 @@ class Accounts:
         self._address_wait_s = each.address_wait_s
         self._waiting: Budgets[str] = Budgets(Rate(1.0, each.address_wait_s))  # seconds that are left to wait
 
-    # Who is where
+    # Addresses of people
 
     def here(self, person: str, address: str | None) -> None:
         """A person has connected, or reconnected, from `address`."""
@@ -113,7 +112,7 @@ class Accounts:
         return waits or self._searches.take(person, self.patience.address_of(person), now)
 
     def after_skip(self, person: str, now: float) -> Wait | None:
-        """How long a person who left a partner waits for the next one. None: not longer than usual."""
+        """How much longer than usual a person who left a partner waits for the next one. None: no longer."""
         if wait_s := self.patience.wait_s(person, now):
             return Wait(wait_s, Why.SKIPS)
         if wait_s := self.patience.network_wait_s(person, now):

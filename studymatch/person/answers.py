@@ -1,10 +1,10 @@
-"""The budget for frames that a page sends in answer to its partner; they do not count against its own rate.
+"""The budget for frames that a page sends in answer to its partner. They do not count against its own rate.
 
 A page answers what its partner sends, and begins each call with a dozen signals. If those frames counted
 against the page's own rate, a partner who stays within all limits could make the server close the page's
 connection. So each signal or text of the partner, and each match, adds to the number of answers allowed.
 Answers have a rate of their own, because two pages that answer each other's answers would speed up without
-end. Answers beyond that rate are refused, and the connection stays open. This module is pure.
+limit. Answers beyond that rate are refused, and the connection stays open. This module is pure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Answers:
         self.due = 0
 
     def matched(self) -> None:
-        """A session begins: drop what is left from the one before, and allow the first answers."""
+        """A session begins: reset the count, and allow the first answers."""
         self._budget = Budget(self._rate)
         self.due = A_MATCH
 

@@ -1,9 +1,9 @@
-"""The inbox of one person's actor, with what is the same in every state.
+"""The inbox of one person's actor: its mailbox, and all handling that is the same in every state.
 
-An `Inbox` belongs to one user actor, and is shared by its parts (`user`, `session`). It owns the mailbox and
-the one place where the actor waits (`Inbox.next`), and it handles what does not depend on the state: frames
-that are late or not allowed, pings, the connection that drops and comes back. It keeps the present state of
-the person, and moves from one to the next. It decides nothing about encounters.
+An `Inbox` belongs to one user actor; its parts (`user`, `session`) share it. It owns the mailbox. The actor
+waits only in `Inbox.next`, which also handles what does not depend on the state: frames that are late or not
+allowed, pings, dropped connections and reconnections. The inbox holds the current state of the person and
+changes it on request. It decides nothing about encounters.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from studymatch.rules.protocol import (
 from studymatch.settings import PersonSettings
 
 Turn: TypeAlias = Inbound | LineUp | LineDown | PairMessage
-"""What the present state has to deal with."""
+"""A message that the current state has to handle."""
 
 InPlace: TypeAlias = Callable[[Turn], bool]
 """Handles a turn that changes no state; returns whether it has handled it (see `actors.mailbox`)."""
@@ -59,14 +59,14 @@ def nothing(_: Turn) -> bool:
 
 
 class UnexpectedError(Exception):
-    """A message that cannot arrive in this state, and did: a bug."""
+    """A message has arrived that cannot arrive in this state: a bug."""
 
 
 class Inbox:
-    """The inbox of the actor of `person`, whose page comes back with `key`.
+    """The inbox of the actor of `person`, whose page resumes with `key`.
 
-    The actor runs inside `scope`, which ends it: when it is cancelled, or at its deadline, which is when the
-    grace of a person without a connection is over. `current` is the state that the person is in.
+    The actor runs inside the cancel scope `scope`. Cancelling it ends the actor; so does its deadline, which
+    is set while the person has no connection. `current` is the state of the person.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Inbox:
         self.outgoing = Outgoing(Outbox(settings.outbox_max, settings.outbox_max_bytes))
         self.answers = Answers(Rate(settings.answers_per_s, settings.answers_burst))
         self.heard = 0
-        """The number of the last frame of the page that was dealt with; 0: none."""
+        """The number of the last frame of the page that was handled; 0: none."""
         self.leaving = False
         """Whether the last frame of the page was `leaving`."""
         self._census = census
@@ -116,11 +116,11 @@ class Inbox:
         return True
 
     async def next(self, in_place: InPlace = nothing) -> Turn:
-        """The next message that the present state has to deal with. Only here does the actor wait.
+        """Wait for the next message that the current state has to handle. The actor waits nowhere else.
 
-        What `in_place` handles, and then returns True, does not end the waiting: see `Mailbox.receive`.
-        `LineUp` and `LineDown` have been dealt with when they are returned, and are returned only when
-        somebody who was away is back, or somebody who was present is away.
+        A message for which `in_place` returns True does not end the waiting: see `Mailbox.receive`. `LineUp`
+        and `LineDown` are handled before they are returned, and are returned only if the person was away and
+        is back, or was present and is away.
         """
         self._in_place = in_place
         try:
@@ -153,7 +153,7 @@ class Inbox:
                     return message
 
     def handle_in_place(self, message: UserMessage) -> bool:
-        """Handle what changes no state and return True; for the rest, do nothing and return False."""
+        """Handle a message that changes no state and return True; for others, do nothing and return False."""
         match message:
             case FrameIn(line, said):
                 if self.outgoing.line is line:
@@ -175,18 +175,19 @@ class Inbox:
         return True
 
     def _is_repeated(self, said: Inbound | Refused) -> bool:
-        """Whether a page repeats a frame that was dealt with, since its connection dropped before it knew."""
+        """Whether the page has sent again a frame that was handled: its connection dropped before the
+        answer."""
         number = _number(said)
         return number is not None and number <= self.heard
 
     def _hear(self, said: Inbound | Refused) -> None:
-        """Note that `said` is dealt with in this step, so that a repetition is ignored."""
+        """Note that `said` is handled in this step, so that a repetition is ignored."""
         number = _number(said)
         if number is not None:
             self.heard = number
 
     def _is_meant(self, said: Inbound | Refused) -> TypeGuard[Inbound]:
-        """Whether a frame means something now; otherwise it is answered here, or dropped as late."""
+        """Whether the current state has to handle the frame. If not, answer it here, or drop it as late."""
         state = self.current.state
         if isinstance(said, Refused):
             self.outgoing.send(Error(said.code, said.message, n=said.n))
@@ -203,7 +204,8 @@ class Inbox:
         return False
 
     def _miss(self, why: str) -> None:
-        """The person has no connection any more. Unless they are back already, they have the grace for it."""
+        """The connection of the person dropped. Unless another `LineUp` waits, set the deadline to the
+        grace."""
         now = trio.current_time()
         self._away_since = now
         self._census.away(self.person.id, now)
@@ -212,7 +214,8 @@ class Inbox:
             self.scope.deadline = now + self._grace_s()
 
     def _grace_s(self) -> float:
-        """For how long the person may be away. After `leaving` only a session is kept, for a reload."""
+        """Seconds that the person may be away. After `leaving`, only a person in a session has any, to
+        reload."""
         if not self.leaving:
             return self.settings.grace_s
         return self.settings.closed_page_grace_s if self.current.state in IN_SESSION else 0.0
@@ -245,10 +248,10 @@ class Inbox:
             self.journal.info("back", session=session, lasted_ms=away_ms, frames_lost=lost or None)
 
     def enter(self, current: PersonState) -> None:
-        """Go on to the state `current`, and tell the journal and the page.
+        """Change the state to `current`, log the change and send it to the page.
 
         Raises:
-            IllegalMoveError: the table of states does not hold such a move. Nothing has changed.
+            IllegalMoveError: `lifecycle.EDGES` has no such move. Nothing has changed.
         """
         before, now = self.current, trio.current_time()
         move(before.state, current.state, current.cause)
@@ -267,15 +270,15 @@ class Inbox:
         self._count()
 
     def lacks(self, presence: Presence) -> bool:
-        """Whether the page is to be told `presence` and was told another count last.
+        """Whether to send `presence` to the page: it is not in a session, and was sent another count last.
 
-        A page in a session is told after it. If most people are in a call, telling everybody every few
-        seconds would cost as much as the calls.
+        A page in a session gets the count after it. If most people are in a call, sending the count to
+        everybody every few seconds would cost as much as the calls.
         """
         return self.current.state not in IN_SESSION and self.outgoing.lacks(presence)
 
     def _count(self) -> None:
-        """Tell the page how many people are here now, if it lacks that."""
+        """Send the number of people who are here to the page, if it lacks that."""
         presence = self._census.count(trio.current_time())
         if self.lacks(presence):
             self.outgoing.count(presence)
@@ -291,9 +294,9 @@ class Inbox:
             self.outgoing.send(PartnerChanged(self.current.session, away))
 
     def relay(self, frame: SignalFrom | ChatFrom) -> None:
-        """Pass on what the partner said. If the person is away and there is no room left, the frame is lost.
+        """Pass on a frame of the partner. If the person is away and the outbox is full, the frame is lost.
 
-        They are told so when they reconnect. They keep their place, however much the partner sends.
+        They get an error about it when they reconnect. Their actor goes on, however much the partner sends.
         """
         self.answers.heard()
         if not self.outgoing.relay(frame):
@@ -306,5 +309,5 @@ class Inbox:
 
 
 def _number(said: Inbound | Refused) -> int | None:
-    """The number that the page gave a frame; None: none."""
+    """The number that the page gave a frame; None: it has none."""
     return said.n if isinstance(said, NumberedFrame | Refused) else None

@@ -1,6 +1,6 @@
-"""What one person's actor sends to their page: on the present connection, if there is one, or kept for later.
+"""Sends frames of one person's actor to their page: on the current connection, or later if there is none.
 
-An `Outgoing` belongs to one user actor. It owns the outbox and knows the present `Line`; it decides nothing.
+An `Outgoing` belongs to one user actor. It owns the outbox and knows the current `Line`; it decides nothing.
 A person without a connection is *away*: snapshots are not sent to them (they get the latest one when they are
 back), signals and chat are kept.
 """
@@ -27,7 +27,7 @@ from studymatch.rules.protocol import (
 class Outgoing:
     """The frames that go to the page of one person.
 
-    `shown` is the number of the frame that told of the last change of state; None: nobody was told.
+    `shown` is the number of the snapshot of the last change of state; None: it was not sent.
     `line` is the present connection; None: the person is away. `counted` is the last count of people that was
     sent on it. `is_unflushed`: something was written since the last `flush`.
     """
@@ -43,18 +43,18 @@ class Outgoing:
 
     @property
     def present(self) -> bool:
-        """Whether somebody reads what is sent now."""
+        """Whether the person has a connection."""
         return self.line is not None
 
     def saw(self, seq: int | None) -> bool:
-        """Whether who has read the frames up to `seq` has read the last change of state."""
+        """Whether a page that has received the frames up to `seq` has received the last change of state."""
         return seq is not None and self.shown is not None and seq >= self.shown
 
     def up(self, line: Line, seq: int | None, welcome: Welcome, snapshot: Snapshot) -> int:
-        """Speak through `line` from now on; whoever is there already is hung up on: the newest wins.
+        """Make `line` the current one, and hang up on an earlier one: the newest wins.
 
-        Sends the welcome and the snapshot, then, in order, the kept frames that this page has not read;
-        `seq` is the number of the last frame that it has read. If frames are lost, an error follows.
+        Sends the welcome and the snapshot, then, in order, the kept frames that this page has not received;
+        `seq` is the number of the last frame that it has received. If frames are lost, an error follows.
         Returns how many are lost, at least.
         """
         if self.line is not None:
@@ -71,14 +71,14 @@ class Outgoing:
         return lost
 
     def down(self, line: Line) -> bool:
-        """`line` has dropped. Returns False if it was not the present one, so that nothing changes."""
+        """`line` has dropped. Returns False, and changes nothing, if it was not the present one."""
         if self.line is not line:
             return False
         self.line = None
         return True
 
     def flush(self) -> None:
-        """Nothing more is sent at the moment: what was written may go."""
+        """No more frames follow at the moment: send the queued ones."""
         self.is_unflushed = False
         if self.line is not None:
             self.line.flush()
@@ -88,7 +88,7 @@ class Outgoing:
         line.write(frame)
 
     def show(self, snapshot: Snapshot) -> None:
-        """A change of state: tell it at once, or when they are back."""
+        """Send a change of state now, or let `up` send it when the person is back."""
         if self.line is None:
             self.shown = None
         else:
@@ -96,12 +96,13 @@ class Outgoing:
             self.shown = self.outbox.seq
 
     def send(self, frame: Welcome | Snapshot | PartnerChanged | Pong | Presence | Error) -> None:
-        """Send what matters only to somebody who reads it now."""
+        """Send a frame that a person who is away does not need; it is not kept for them."""
         if self.line is not None:
             self._write(self.line, self.outbox.number(encode(frame)))
 
     def relay(self, frame: SignalFrom | ChatFrom) -> bool:
-        """Send what must arrive, now or when they are back. Returns False when there is no more room."""
+        """Send a frame that must arrive, now or when the person is back. Returns False if there is no
+        room."""
         body = encode(frame)
         if self.line is None:
             return self.outbox.keep(body)
@@ -109,14 +110,14 @@ class Outgoing:
         return True
 
     def lacks(self, presence: Presence) -> bool:
-        """Whether somebody reads, and has not been told this last."""
+        """Whether the person has a connection, and the last count sent on it was another."""
         return self.line is not None and presence != self.counted
 
     def count(self, presence: Presence) -> None:
-        """Say how many people are here."""
+        """Send the number of people who are here."""
         self.counted = presence
         self.send(presence)
 
     def forget(self) -> None:
-        """A session is over: what was said in it needs no repeating."""
+        """A session is over: forget its frames."""
         self.outbox.forget()

@@ -1,4 +1,4 @@
-"""Where one person was when the server stopped, as it is saved for the server that is started next."""
+"""The state of one person that a server saves when it stops, and the next process restores."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from studymatch.rules.person_state import PersonState
 
 
 class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one person was. Durations in seconds, up to the moment of the closing.
+    """The saved state of one person. Durations are seconds, up to the moment of saving.
 
     `wish` is what they search for, or will after the session; None: nothing. `seq`, `shown`, `connections`
-    and `memory` are what their browser was told, and may have to be told again. `lost` is how many frames
-    could not be kept for them; `heard` is the number of the last frame of theirs that was dealt with.
+    and `memory` are the state of `Outgoing` and its outbox. `lost` is how many frames could not be kept for
+    them; `heard` is the number of their last frame that was handled.
 
     `memory` has each frame with its numbers. Older servers saved one number, or None for a frame that was
     never sent.
 
-    `leaving`: the last frame of their page was `leaving`. They have the whole grace all the same, since a
-    reloaded page has to find the new process first. If it does not come, they have ended the session.
+    `leaving`: the last frame of their page was `leaving`. They still have the whole grace, since a reloaded
+    page has to find the new process first. If it does not come, they have ended the session.
 
-    `left`: their partner has left the session, and they have had no turn to hear of it.
+    `left`: their partner has left the session, and their actor has not yet handled the message.
     """
 
     person: Person
@@ -44,13 +44,13 @@ class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
     initiator: bool
     message: str | None
     connections: Numbers = ()
-    heard: int = 0  # servers without frame numbers saved none
+    heard: int = 0  # servers without frame numbers saved no such field
     lost: int = 0
     leaving: bool = False
     left: PartnerLeft | None = None
 
     def frames(self) -> Iterator[tuple[Numbers, str]]:
-        """The `memory`, as the outbox has it."""
+        """The `memory` in the form of the outbox."""
         for numbers, body in self.memory:
             if isinstance(numbers, tuple):
                 yield numbers, body
@@ -58,12 +58,12 @@ class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
                 yield () if numbers is None else (numbers,), body
 
     def restored(self, now: float, away_s: float, wait_s: float) -> PersonState:
-        """The state in which they begin again at the time `now`, `away_s` after they were saved.
+        """The state in which they start at the time `now`, `away_s` after they were saved.
 
-        `wait_s`: for how long who searches again after a session still has to wait.
+        `wait_s`: how long a person in `ended` waits for the next search.
 
-        A search and a match that was not yet a call are entered anew, from the state before them; a call
-        and its end go on as they were.
+        A search or a match that was not yet a call begins again, from the state before it. A call and its end
+        go on as they were.
         """
         since = now - self.lasted_s - away_s
         match self.state:
@@ -86,9 +86,9 @@ class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def agreed(people: Iterable[SavedPerson]) -> list[SavedPerson]:
-    """The same people, with the two of a session in the same state of it.
+    """The same people, with both people of a session in the same state.
 
-    The closing may have caught one of the two a turn before the other: connected is what both are then.
+    When they were saved, one of the two may not have handled `SessionBegan` yet: then both are connected.
     """
     people = list(people)
     calls = {saved.session for saved in people if saved.state is State.CONNECTED}

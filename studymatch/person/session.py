@@ -1,7 +1,7 @@
-"""A session as one of its two people lives through it: connecting, connected, and how it ends.
+"""One session from the side of one of its two people: connecting, connected, and the end.
 
-The part of a user's story from the match to the end of the session. `Pairing` holds the link with the
-partner; whatever ends the session goes through it, so that of two who leave at once one was first.
+This is the part of a user's actor from the match to the end of the session. `Pairing` holds the link with the
+partner. Everything that ends the session goes through it, so of two who leave at once, one is first.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from studymatch.rules.protocol import (
 class Ending(Struct, frozen=True):
     """How a session ended for one of the two.
 
-    `wish` is what they search for next without being asked, if anything; `stop`: they want to rest.
+    `wish`: what the server searches for next by itself; None: nothing. `stop`: they go back to idle.
     """
 
     cause: Cause
@@ -54,7 +54,7 @@ class Ending(Struct, frozen=True):
 
 
 def frame_of(words: SignalSent | ChatSent, session: str, partner: Person) -> SignalFrom | ChatFrom:
-    """What a browser is sent when the partner has said `words`."""
+    """The frame for the browser when the partner has sent `words`."""
     match words:
         case SignalSent(data):
             return SignalFrom(session, data)
@@ -65,7 +65,7 @@ def frame_of(words: SignalSent | ChatSent, session: str, partner: Person) -> Sig
 
 
 class Session:
-    """The session that `pairing` is, for the person of `inbox`, whose `wish` led to it."""
+    """The session of `pairing`, for the person of `inbox`, whose `wish` led to it."""
 
     def __init__(self, inbox: Inbox, pairing: Pairing, wish: Wish) -> None:
         self._inbox = inbox
@@ -73,7 +73,7 @@ class Session:
         self._wish = wish
 
     async def live(self) -> Ending:
-        """Everything from the match to the end; or from the middle of the call, if they are in one."""
+        """Run from the match to the end; or from the middle of the call, if they are in one."""
         self._inbox.answers.matched()
         if not self._inbox.outgoing.present:
             self._pairing.tell(PartnerAway(True))
@@ -82,9 +82,9 @@ class Session:
         return await self._connecting() or await self._connected()
 
     async def _connecting(self) -> Ending | None:
-        """Until media flows on both sides (None), or the session has ended.
+        """Wait until media flows on both sides (None), or the session has ended.
 
-        The initiator keeps the session's record: it counts both reports, and its clock is the limit.
+        The initiator's actor collects both reports of media, and ends the session at the time limit.
         """
         pairing = self._pairing
         deadline = trio.current_time() + self._inbox.settings.connect_limit_s
@@ -129,13 +129,13 @@ class Session:
         return self._over(await self._next(), Wish(self._wish.criteria))
 
     async def _next(self) -> Turn:
-        """The next thing that decides something."""
+        """The next message that is not just passed on."""
         while isinstance(turn := await self._inbox.next(self._passes_on), LineUp | LineDown):
             self._pairing.tell(PartnerAway(not self._inbox.outgoing.present))
         return turn
 
     def _passes_on(self, turn: Turn) -> bool:
-        """Pass on what the two tell each other. Anything else is left alone: False."""
+        """Pass on a message from one of the two to the other. Returns False for any other message."""
         pairing, inbox = self._pairing, self._inbox
         match turn:
             case Signal(data=data):
@@ -156,7 +156,7 @@ class Session:
         return True
 
     def _over(self, turn: Turn, wish: Wish) -> Ending:
-        """The session ends because of `turn`; `wish` is for whoever did not ask for that."""
+        """The session ends because of `turn`; `wish` is what to search for next if the partner left it."""
         match turn:
             case Skip():
                 again = Wish(self._wish.criteria)
@@ -177,10 +177,10 @@ class Session:
         partner_ready: bool = True,
         ready: bool = True,
     ) -> Ending:
-        """End the session for `cause`, unless the partner was first: then it has ended for theirs.
+        """End the session for `cause`, unless the partner was first: then it has ended for their cause.
 
-        What follows is `wish`; or, where the partner was first, `overtaken`. It waits for nothing: what was
-        heard and what it led to are saved together, if the server restarts.
+        The next search is for `wish`; or, if the partner was first, for `overtaken`. This does not await, so
+        a restart saves a frame and its effects together.
         """
         if self._pairing.leave(cause, partner_ready=partner_ready, ready=ready):
             ending = self._ending(SEEN_BY_LEAVER[cause], wish)
@@ -189,7 +189,7 @@ class Session:
         return replace(ending, stop=cause is SessionCause.ENDED)
 
     def _ring(self) -> PartnerLeft:
-        """The news that the partner was first, which is in the mailbox already."""
+        """The message that the partner has left, which is in the mailbox already."""
         return next(news for news in self._inbox.mailbox.waiting() if isinstance(news, PartnerLeft))
 
     def _left(self, left: PartnerLeft, wish: Wish | None) -> Ending:

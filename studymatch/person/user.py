@@ -1,20 +1,20 @@
-"""One person: the story of their encounters, told from top to bottom by one actor.
+"""One person: the actor that takes them through all states, from search to session and to the next search.
 
 Theory of operation
 -------------------
-`User.run` reads like what happens to somebody: idle until a wish; an encounter, which is a search and,
-when it finds somebody, a session (`person.session`: connecting, connected); then ended, and on to the
-next. What belongs to a part of the story is lexical: a timer is the cancel scope around a block, a place
-in the queue is the door of a ``with`` block, a session is the `Pairing` of another. Every way out of a
-block (an answer, a timeout, a crash, a cancellation) closes what it opened, so there is nothing to clean up.
+`User.run` follows the states in order: idle until the person searches; an encounter, which is a search and,
+if it finds somebody, a session (`person.session`: connecting, connected); then ended, and the next search.
+Each resource has the lifetime of a block: a timer is a cancel scope, a ticket in the pool is the door of a
+``with`` block, a session is the `Pairing` of another. Every exit from a block (an answer, a timeout, a crash,
+a cancellation) closes what it opened, so no other clean-up is needed.
 
-The actor awaits nothing but its own mailbox, in `Inbox.next`, which also handles what is the same in every
-state. Because doors drop late news, a message that a part of the story does not expect is a bug: it raises,
-and ends this one user.
+The actor awaits only its own mailbox, in `Inbox.next`, which also handles what is the same in every state.
+Closed doors drop late messages, so a message that the current state does not expect is a bug: the actor
+raises, and ends this one user.
 
-Being away is not a state. While nobody reads, a person keeps their state, their partner and their waiting
-time, but not their place among those who can be matched; the scope around the whole story has a deadline
-then, and when it passes, cancellation unwinds whatever is open, like any other ending.
+Being away is not a state. A person without a connection keeps their state, their partner and their waiting
+time, but has no ticket in the pool, so nobody is matched with them. The actor's cancel scope has a deadline
+then; when it passes, cancellation closes whatever is open.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ class Restored:
 
 
 class User:
-    """The actor of one person. `key` is the secret that brings their browser back to it.
+    """The actor of one person. `key` is the secret with which their browser resumes it.
 
-    `attach`, `heard` and `detach` are how a connection reaches it, `leave` is how the hall ends it; all
-    are synchronous. `run` is to be run once. Whoever runs it sets `gone` when nothing of it is left.
+    A connection calls `attach`, `heard` and `detach`, and the hall ends the actor with `leave`; all are
+    synchronous. `run` is to be run once. Its caller sets `gone` when the actor is removed from the hall.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class User:
         self._inbox = Inbox(person, key, current, settings, journal, census)
         self.answers = self._inbox.answers
         """The budget for what the person sends in answer to their partner."""
-        self._lines: dict[Line, None] = {}  # connected and not gone yet, in order; the last one is read
+        self._lines: dict[Line, None] = {}  # connected and not closed yet, in order; the last is current
         self._farewell: CloseCode | None = None
         self._met: deque[str] = deque(maxlen=settings.apart_max)
         self._ticket_numbers = count(1)
@@ -130,24 +130,24 @@ class User:
             self._inbox.restore(saved)
 
     def _state_of(self, restored: Restored, now: float) -> PersonState:
-        """The state in which they begin. Somebody who has skipped too often still has to wait."""
+        """The state in which they start. A person who has skipped too often still has to wait."""
         longer = self._longer(restored.saved.cause, now)
         return restored.saved.restored(now, restored.away_s, longer.s if longer else 0.0)
 
-    # How others reach this person
+    # Called by connections and the hall
 
     @property
     def key(self) -> str:
-        """What a browser shows to come back to this very actor."""
+        """The secret that a browser sends to resume this actor."""
         return self._inbox.key
 
     @property
     def state(self) -> State:
-        """Where the person is now."""
+        """The state of the person."""
         return self._inbox.current.state
 
     def attach(self, line: Line, seq: int | None, token: str | None = None) -> bool:
-        """Connect a browser that has read the frames up to `seq` (None: a fresh page), and give it `token`.
+        """Connect a browser that has received the frames up to `seq` (None: a new page), and send it `token`.
 
         Returns False, and does nothing, if this actor is about to end.
         """
@@ -162,32 +162,32 @@ class User:
         self._inbox.mailbox.tell(LineDown(line, why))
 
     def heard(self, line: Line, frame: Inbound | Refused) -> None:
-        """The browser at the other end of `line` said something."""
+        """A frame of the browser has arrived through `line`."""
         self._inbox.mailbox.tell(FrameIn(line, frame))
 
     def lacks(self, presence: Presence) -> bool:
-        """Whether the person is to be told `presence` and was told another count last."""
+        """Whether to send `presence` to the person: see `Inbox.lacks`."""
         return self._inbox.lacks(presence)
 
     def count(self) -> None:
-        """Tell the person how many are here now; if they are in a session, after it.
+        """Send the person the number of people who are here; if they are in a session, after it.
 
-        The actor sends the frame itself, in a turn of its own. So after it was told to leave it sends no
-        frame and uses no number, since the server that is started next goes on from what was saved.
+        The actor sends the frame itself, in its own turn. So after `leave` it sends no frame and uses no
+        number, since the next server process continues from the saved numbers.
         """
         self._inbox.mailbox.tell(PeopleCounted())
 
     def leave(self, code: CloseCode) -> None:
-        """End this actor; a connected browser is hung up on with `code`. `gone` says when it is done."""
+        """End this actor, and close its connections with `code`. `gone` is set when that is done."""
         self._farewell = code
         self._inbox.scope.cancel()
 
     # Saved and restored over a restart of the server
 
     def save(self) -> SavedPerson:
-        """This person as they are now, for the server that is started next."""
+        """The current state of this person, for the next server process."""
         inbox, current = self._inbox, self._inbox.current
-        if self._restored is not None:  # no turn since the restart: as they were saved, but later
+        if self._restored is not None:  # no turn since the restart: only the time has changed
             return replace(self._restored.saved, lasted_s=trio.current_time() - current.since)
         return SavedPerson(
             person=self.person,
@@ -212,25 +212,25 @@ class User:
         )
 
     def _unheard(self) -> Iterator[tuple[Numbers, str]]:
-        """What the partner said and the browser was not sent, because this actor has not had its turn."""
+        """Frames of the partner that the browser was not sent, because this actor has not had its turn."""
         current = self._inbox.current
         for message in self._inbox.mailbox.waiting():
             if isinstance(message, SignalSent | ChatSent) and current.session and current.partner:
                 yield (), encode(frame_of(message, current.session, current.partner)).decode()
 
     def reunite(self, match: Matched, door: Door[PairMessage]) -> None:
-        """Be in a session from the beginning, with whom `door`, one that `open_door` gave, is bound to."""
+        """Start in the session `match`; `door`, from `open_door`, is linked with the partner's."""
         assert self._restored is not None
         self._restored.match, self._restored.door = match, door
 
     def open_door(self) -> Door[PairMessage]:
-        """An address of this actor, for `reunite`."""
+        """A new door of this actor, for `reunite`."""
         return Door(self._inbox.mailbox)
 
-    # The story
+    # The actor
 
     async def run(self) -> None:
-        """Live until told to leave, or until nobody could be reached for the grace."""
+        """Run until `leave` is called, or until the person had no connection for the whole grace."""
         inbox = self._inbox
         inbox.journal.info("arrived" if self._restored is None else "restored")
         cause = "crashed"
@@ -260,7 +260,7 @@ class User:
             wish = await self._idle()
 
     async def _go_on(self, restored: Restored) -> Wish | None:
-        """Begin in the middle. Returns what to search for next, if anything."""
+        """Continue a restored person. Returns what to search for next; None: nothing."""
         self._restored, wish = None, restored.saved.wish
         if restored.match is not None and restored.door is not None:
             with restored.door as door:
@@ -286,7 +286,7 @@ class User:
                     raise self._inbox.unexpected(other)
 
     async def _encounter(self, wish: Wish) -> Ending | None:
-        """Search until there is a partner, and meet them. None: the search was cancelled, back in idle."""
+        """Search for a partner, and run the session. None: the search was cancelled, back in idle."""
         inbox, now = self._inbox, trio.current_time()
         self._wish = wish
         inbox.enter(PersonState(State.SEARCHING, since=now - wish.waited_s))
@@ -302,7 +302,7 @@ class User:
                         self._back_in_idle(Cause.CANCELLED)
                         return None
                     case LineUp() | LineDown() | MatcherLost():
-                        pass  # this door closes, which withdraws the ticket; the next has its waiting time
+                        pass  # closing the door withdraws the ticket; the next one keeps the waiting time
                     case other:
                         raise inbox.unexpected(other)
 
@@ -316,7 +316,7 @@ class User:
         return ending
 
     async def _ended(self, ending: Ending) -> Wish | None:
-        """Say why; then search again after a moment, or when asked to. None: back in idle."""
+        """Show why; then return the next wish, after a pause or when they search. None: back in idle."""
         inbox, now, wish = self._inbox, trio.current_time(), ending.wish
         self._wish = wish
         longer = self._longer(ending.cause, now)
@@ -341,11 +341,11 @@ class User:
         return None
 
     def _longer(self, cause: Cause | None, now: float) -> Wait | None:
-        """How long they wait for the next partner beyond the usual, if they have skipped this one."""
+        """How much longer than usual they wait for the next partner, if they have skipped this one."""
         return self._accounts.after_skip(self.person.id, now) if cause is Cause.SKIPPED else None
 
     async def _rest(self, wish: Wish | None, again_at: float | None) -> Wish | None:
-        """What follows the end: `wish` at the time `again_at`, unless the person says otherwise."""
+        """Wait in `ended`. Returns `wish` at the time `again_at`, unless the person decides before."""
         with trio.move_on_at(inf if again_at is None else again_at):
             while True:
                 match await self._inbox.next():
@@ -362,7 +362,7 @@ class User:
         return wish
 
     def _may_search(self, search: Search) -> bool:
-        """Whether a search may begin now. If not, the person is told how long to wait, and why."""
+        """Whether a search may begin now. If not, send the person an error with the wait and its reason."""
         wait = self._accounts.search(self.person.id, trio.current_time())
         if wait is None:
             return True
@@ -375,7 +375,7 @@ class User:
         self._inbox.enter(PersonState(State.IDLE, since=trio.current_time(), cause=cause))
 
     def _cut_short(self) -> SessionCause | None:
-        """Why a session ends that is cut short now; None: it goes on after the restart."""
+        """The cause for a session that this actor's end cuts short; None: it goes on after the restart."""
         if self._farewell is CloseCode.RESTARTING:
             return None
         has_gone = self._inbox.leaving and not self._inbox.outgoing.present
