@@ -1,6 +1,6 @@
-"""The product: people, the matcher that pairs them, and the hall in which they are.
+"""The product: people, the matcher that pairs them, and the hall that holds their actors.
 
-`rules` says what may happen, `person` is one user's actor, `matcher` decides who meets whom, `pairing` is one
-session between two actors, `recording` writes down what came of it. `hall` puts them together. Nothing here
-knows of Quart, sockets or HTML.
+`rules` says what may happen, `person` is one user's actor, `matcher` pairs people, `pairing` is one session
+between two actors, `recording` stores sessions in PostgreSQL. `hall` starts and owns all actors. Nothing here
+depends on Quart, sockets or HTML.
 """

@@ -1,7 +1,7 @@
-"""The hall: everybody who is here, and the actors that serve them, started in order.
+"""The hall: starts ledger, matcher and the actors of people, and holds the actor of each person.
 
-Nested blocks are the supervision tree: ledger, then matcher, then users; they stop in reverse. The hall
-knows each person's actor by the person's id, and that there is at most one; it decides nothing else.
+Nested blocks are the supervision tree: ledger, then matcher, then users; they stop in reverse order. The hall
+ensures that each person, by their id, has at most one actor; it decides nothing else.
 """
 
 from __future__ import annotations
@@ -32,35 +32,36 @@ from studymatch.rules.records import SessionEnded
 from studymatch.settings import Settings
 
 INTENSITY = Intensity(restarts=3, period_s=30.0)
-"""How many crashes of matcher or ledger are forgiven: more is not bad luck, and the process ends."""
+"""How many crashes of matcher or ledger are restarted. After more in the period, the process ends."""
 
 
 TOLD_AT_ONCE, TOLD_EVERY_S = 10, 0.01
-"""How many are told at once how many are here, and the pause in between: 1000 a second, a few percent of a
-core. In a hall of twenty thousand the number on the page is up to half a minute old, and as good as new."""
+"""How many people are sent the count in one step, and the pause between steps: 1000 people a second, a few
+percent of a core. With twenty thousand people the number on a page is up to half a minute old."""
 
 ANSWER_LIMIT_S = 1.0
-"""How long the matcher may take to say that it is there; a turn of its takes microseconds."""
+"""How long the matcher may take to answer a health check; one of its turns takes microseconds."""
 
 
 class HallClosedError(Exception):
-    """Nobody is let in any more: the server is stopping."""
+    """The hall accepts nobody any more: the server is stopping."""
 
 
 class ExpiredError(Exception):
-    """The token has expired, and the hello does not resume a living actor, which would need its key."""
+    """The token has expired, and the hello does not resume a living actor with its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Where what must not be guessed or repeated comes from, so that a test can make it repeat."""
+    """The sources of ids and keys, which a test replaces with deterministic ones."""
 
     new_id: Callable[[], str] = new_id
     new_key: Callable[[], str] = secrets.token_urlsafe
 
 
 class Hall:
-    """The people who are here. Made by `open_hall`. `crew`: whoever works for one of them only."""
+    """The people who are here. Made by `open_hall`. `crew` runs the tasks whose failure affects one
+    person."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Hall:
         self._census = Census(settings.closed_page_grace_s)
 
     def __len__(self) -> int:
-        """How many people are here, those who are away included."""
+        """The number of people who have an actor, including those who are away."""
         return len(self._users)
 
     def user(self, person_id: str) -> User | None:
@@ -101,10 +102,10 @@ class Hall:
     ) -> User:
         """Connect `line` to the actor of `guest`: the one that `resume` asks for, or a new one.
 
-        Besides their id, their budgets are kept under `address`; None: under their id only.
+        Budgets are kept under the id of the guest and under `address`; None: under the id only.
 
-        Without the right key, an actor that the person still has is ended first: a page that knows
-        nothing of a session cannot go on with it. Cancelling this is safe before it returns.
+        Without the right key, the hall first ends an actor that the person still has: a page without the key
+        cannot go on with its session. Cancelling is safe until this returns.
 
         Raises:
             HallClosedError: the server is stopping.
@@ -117,7 +118,7 @@ class Hall:
     def meet(
         self, guest: Guest, line: Line, resume: ResumeRequest | None, address: str | None = None
     ) -> User | trio.Event:
-        """As `arrive`, if it needs no waiting; otherwise what to wait for before asking again."""
+        """As `arrive`, if that needs no waiting; otherwise the event to wait for before calling again."""
         if self._closed:
             raise HallClosedError
         user = self._users.get(guest.person.id)
@@ -157,10 +158,10 @@ class Hall:
         return user
 
     def restore(self, people: Iterable[SavedPerson], away_s: float, debts: Iterable[Debt] = ()) -> None:
-        """Go on with the people whom the server saved when it stopped, `away_s` ago.
+        """Restore the people whom the last process saved when it stopped, `away_s` seconds ago.
 
-        `debts` are what they, and others, had left open. All of them are away at first. Where of two in a
-        session one is missing, the other is told.
+        `debts` are the counts of matches that they, and others, left (`Patience`). All people are away at
+        first. If one of the two people of a session is missing, the session ends for the other.
         """
         patience, now = self.accounts.patience, trio.current_time()
         patience.restore(debts, now - away_s)
@@ -189,9 +190,10 @@ class Hall:
             users[person].reunite(Matched(saved.session, mate, saved.initiator), seeker.door)
 
     def _nobody(self, session: str, partner: Person, alone: Seeker, news: PartnerLeft | None) -> Seeker:
-        """The partner who did not come through the restart: their session is over.
+        """A stand-in for a partner who is missing after the restart: the session is over.
 
-        `news`: they had left it before the restart, which is recorded.
+        `news`: the partner had left before the restart, and that end is recorded already. None: record it
+        here.
         """
         if news is None:
             now = trio.current_time()
@@ -213,20 +215,20 @@ class Hall:
             user.gone.set()
 
     def presence(self) -> Presence:
-        """How many people are here, and how many of them search. Nobody has to be counted for it."""
+        """How many people are here, and how many of them search, in constant time."""
         return self._census.count(trio.current_time())
 
     async def count_people(self) -> None:
-        """Tell everybody how many are here, every `presence_every_s`, if they were told another count last.
+        """Send everybody the count every `presence_every_s`, if they were sent another one last.
 
-        People who come, or whose state changes, are told in between by their own actors.
+        In between, the actors of people who come, or whose state changes, send it themselves.
         """
         while True:
             await trio.sleep(self._settings.presence_every_s)
             await self._tell_all()
 
     async def _tell_all(self) -> None:
-        """Tell a few at a time, so that nobody's call waits behind a count."""
+        """Send the count to a few people at a time, so that it delays no frame of a call."""
         presence, told = self.presence(), 0
         for user in list(self._users.values()):
             if user.lacks(presence):
@@ -236,7 +238,7 @@ class Hall:
                     await trio.sleep(TOLD_EVERY_S)
 
     async def not_ready_because(self) -> str | None:
-        """Why people could not be matched or sessions not be recorded right now; None: they can."""
+        """Why people cannot be matched, or sessions not recorded, right now; None: both work."""
         answer: Mailbox[int] = Mailbox()
         self._matcher.tell(Asked(answer))
         with trio.move_on_after(ANSWER_LIMIT_S) as asking:
@@ -246,13 +248,13 @@ class Hall:
         return self._ledger.not_ready_because()
 
     def debts(self) -> tuple[Debt, ...]:
-        """What people owe for skips at this moment, to `restore` after a restart."""
+        """The current counts of matches that people left, to `restore` after a restart."""
         return self.accounts.patience.debts(trio.current_time())
 
     def hand_over(self) -> tuple[SavedPerson, ...]:
-        """Let nobody in any more, and tell everybody that the server restarts: one synchronous step.
+        """Accept nobody any more, and end all actors with the code for a restart, in one synchronous step.
 
-        Returns everybody as they are, to `restore` after a restart. Sessions stay open.
+        Returns the state of everybody, to `restore` after a restart. Sessions stay open.
         """
         self._closed = True
         users = list(self._users.values())
@@ -262,7 +264,7 @@ class Hall:
         return saved_people
 
     async def deserted(self) -> None:
-        """Wait until everybody has gone."""
+        """Wait until all actors have ended."""
         for user in list(self._users.values()):
             await user.gone.wait()
 
@@ -279,10 +281,10 @@ async def open_hall(
     chance: Chance = Chance(),
     journal_for: Callable[[str], Journal] = Journal,
 ) -> AsyncIterator[Hall]:
-    """A hall for as long as the block is open; `ledger` is one that is not running yet.
+    """A hall for as long as the block is open. It runs `ledger`, which must not run yet.
 
-    Leaving the block ends all that is still going on (`Hall.hand_over` is the gentle way), then lets the
-    ledger write down what it still has.
+    Leaving the block cancels all actors that are left (`Hall.hand_over` saves them first), then the ledger
+    writes its last records.
 
     Raises:
         TooManyRestartsError: matcher or ledger crash again and again; it cancels the block.
@@ -307,4 +309,4 @@ async def open_hall(
             crew.hire(hall.count_people, journal_for("presence"))
             yield hall
     finally:
-        mailbox.discard()  # of a matcher that crashed last, and had no turn for what its desk heard
+        mailbox.discard()  # a matcher that crashed last did not handle the messages of its desk

@@ -1,12 +1,12 @@
-"""What a server saves when it stops, and restores when it is started again: a restart only drops connections.
+"""The handover: what a server saves when it stops and restores at the next start, so that calls survive it.
 
-When the hall closes, it saves everybody as a `SavedPerson`, in one synchronous step. The server that is
-started next begins with the same people, all of them away: their pages come back with the keys that they
-have, as after any dropped connection, and a person whose page does not come back is lost after the grace.
-Sessions stay open in the database meanwhile; the new process goes on under the same node, which has them.
+When the server stops, the hall saves everybody as a `SavedPerson`, in one synchronous step. The next process
+starts with the same people, all of them away: their pages resume with their keys, as after any dropped
+connection, and a person whose page does not come back is lost after the grace. Sessions stay open in the
+database; the new process uses the same node id, so it owns them.
 
-The file holds keys, so it is for its owner alone; it is deleted when it has been read, and too old a one
-is not used: its sessions count as abandoned then.
+The file holds keys, so only its owner may read it. It is deleted once it has been read. A file that is too
+old is not used: its sessions count as abandoned.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from studymatch.rules.records import Node
 from studymatch.state_files import Tell, decode, read_or_set_aside, set_aside, write_whole
 
 LIFE_S = 120.0
-"""How long after the end of one life the next may still go on with it. Pages that find no server try again
-for longer than that, but nobody waits at a picture that stands still."""
+"""How long after a process ended the next may still use its handover. Pages try to reconnect for longer, but
+people do not wait that long at a frozen picture."""
 
 LEEWAY_S = 60.0
-"""How far in the future the time of saving may lie, since clocks are sometimes set back."""
+"""How far in the future the time of saving may be, since clocks are sometimes set back."""
 
 
 class Handover(msgspec.Struct, frozen=True):
-    """What one life leaves: who it was, when it ended (Unix time), and everybody who was there.
+    """The state of one process: its node, when it ended (Unix time), and everybody who was there.
 
-    `debts` are also of people who were not there.
+    `debts` also has people who were not there.
     """
 
     node: Node
     left_at: float
     people: tuple[SavedPerson, ...]
-    debts: tuple[Debt, ...] = ()  # a server of before they were kept did not say
+    debts: tuple[Debt, ...] = ()  # older versions saved none
 
 
 def save(handover: Handover, path: Path) -> None:
-    """Write it to `path`, as a whole or not at all.
+    """Write `handover` to `path` atomically.
 
     Raises:
         OSError: it could not be written.
@@ -52,11 +52,10 @@ def save(handover: Handover, path: Path) -> None:
 
 
 def take(path: Path, now: float, tell: Tell) -> Handover | None:
-    """What was saved at `path`, if there is something, and it is not too old at `now` (Unix time).
+    """Read and remove the handover at `path`. None: no usable one, or too old at `now` (Unix time).
 
-    The file is removed, so that it is used once. If it cannot be used, it is set aside, or `tell` gets a
-    warning. In the result, `left_at` is at most `now`: a clock that was set back within `LEEWAY_S` loses
-    nobody.
+    A file that cannot be used is set aside, and `tell` gets a warning. In the result `left_at` is at most
+    `now`: people survive a clock that was set back by at most `LEEWAY_S`.
     """
     data = read_or_set_aside(path, tell)
     if data is None:
@@ -68,7 +67,7 @@ def take(path: Path, now: float, tell: Tell) -> Handover | None:
     path.unlink()
     age_s = now - handover.left_at
     if age_s < 0:
-        tell("the clock was set back", by_s=round(-age_s, 1), since="the former life of the server ended")
+        tell("the clock was set back", by_s=round(-age_s, 1), since="the server stopped")
     if not -LEEWAY_S <= age_s <= LIFE_S:
         why = f"it is {age_s:.0f} s old; {LIFE_S:.0f} s at most, and {LEEWAY_S:.0f} s ahead of the clock"
         tell("nobody taken up", people=len(handover.people), why=why)
@@ -77,7 +76,7 @@ def take(path: Path, now: float, tell: Tell) -> Handover | None:
 
 
 def _is_sound(handover: Handover) -> bool:
-    """Whether a server can go on with it: the database must take the node, and a session needs two."""
+    """Whether the handover is usable: its node id is a UUID, and each session has its id and a partner."""
     try:
         UUID(handover.node.id)
     except ValueError:

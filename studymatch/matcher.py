@@ -1,14 +1,13 @@
 """The matcher: the one actor that decides who meets whom.
 
-It owns the `Pool`, and takes its turn in the step in which it is told something. Whether two people
-fit is decided in one synchronous step, in which their doors are linked too: so at every moment the
-partner of my partner is me, and whoever leaves from then on rings the other, even if neither has heard
-of the match yet.
+It owns the `Pool`, and handles each message in the step in which it is sent. It pairs two people and links
+their doors in one synchronous step. So "partner of" is symmetric at every moment, and when one of the two
+leaves, the other is notified, even if neither has handled the match yet.
 
-While a ticket waits, its door is linked with the *desk*, a door of this incarnation of the matcher. A
-user who leaves the search closes their door, which rings the desk: the ticket is withdrawn. A matcher
-that crashes closes the desk, which rings everybody who waits: they offer their tickets again, to the
-mailbox, which outlives the crash. No ticket can be lost, and none can be left behind.
+While a ticket waits, its door is linked with the *desk*, a door of this run of the matcher. When a user
+leaves the search, their door closes, which rings the desk: the matcher withdraws the ticket. When the matcher
+crashes, the desk closes, which rings everybody who waits: they offer their tickets again, to the mailbox,
+which outlives the crash. So no ticket is lost, and none stays behind.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Matcher:
         self._journal = journal
 
     async def run(self) -> None:
-        """One incarnation: match until cancelled. Run it again after a crash; nothing is carried over."""
+        """Match until cancelled. Run it again after a crash; it starts with an empty pool."""
         pool: Pool[Seeker] = Pool(self._apart_s)
         with Door(self._mailbox) as desk:
             while True:
@@ -64,7 +63,7 @@ class Matcher:
                 self._pair_due(pool, desk)
 
     async def _take_turns(self, pool: Pool[Seeker], desk: Door[MatcherMessage]) -> None:
-        """Deal with what comes, in the step in which it is told, until two who were kept apart may meet."""
+        """Handle messages in the step in which they are sent, until two who were kept apart may meet."""
         with trio.CancelScope(deadline=_when(pool.due())) as alarm:
 
             def handle_in_place(message: MatcherMessage) -> bool:
@@ -76,7 +75,7 @@ class Matcher:
             await self._mailbox.receive(handle_in_place)
 
     def _turn(self, pool: Pool[Seeker], desk: Door[MatcherMessage], message: MatcherMessage) -> None:
-        """One synchronous step."""
+        """Handle one message, in one synchronous step."""
         match message:
             case Offer(ticket):
                 self._offer(pool, desk, ticket)
@@ -88,7 +87,7 @@ class Matcher:
                 assert_never(message)
 
     def _pair_due(self, pool: Pool[Seeker], desk: Door[MatcherMessage]) -> None:
-        """A turn of its own. (And a method, so that nobody in it outlives it.)"""
+        """Pair those who were kept apart. (A method, so that no local variable keeps a ticket alive.)"""
         for first, second in pool.pair_due(trio.current_time()):
             self._pair(desk, first, second)
 

@@ -1,7 +1,7 @@
-"""What the actors tell each other: every message, frozen, on one screen.
+"""Every message that actors send each other. All are immutable.
 
-Commands are imperatives, news is in the past participle. Messages that concern one encounter travel
-through doors and die with it; the others go to a mailbox and are always meant.
+Commands are named in the imperative, events in the past participle. Messages about one encounter go through
+doors and are dropped once it is over; the others go straight to a mailbox and are always handled.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Guest(Struct, frozen=True):
 
 
 class Line(Protocol):
-    """One live connection to a browser, as a user sees it. All calls are synchronous and never fail.
+    """One live connection to a browser, as a user's actor uses it. All calls are synchronous and never fail.
 
-    `build` names the build of the page that browsers get now; None: nobody knows.
+    `build` names the build of the page that browsers get now; None: unknown.
     """
 
     @property
@@ -41,20 +41,20 @@ class Line(Protocol):
         """Queue a frame. A line whose browser does not read hangs up by itself."""
 
     def flush(self) -> None:
-        """Nothing more follows at the moment: what is queued may go, all at once."""
+        """No more frames follow at the moment: send the queued ones in one write."""
 
     def credit(self) -> None:
-        """A frame that came through this line was handled: its reader may take another."""
+        """A frame that came through this line was handled: its reader may read another."""
 
     def hang_up(self, code: CloseCode) -> None:
-        """Close after what is queued has been written. The first code given counts."""
+        """Close after the queued frames have been written. The first code given counts."""
 
 
 # To a user, from the edge
 
 
 class LineUp(Struct, frozen=True):
-    """A browser is connected through `line`; it has seen frames up to `seq`, or None: a fresh page.
+    """A browser is connected through `line`; it has received frames up to `seq`, or None: a new page.
 
     `token`: the new token for the next hello, if the present one is to be replaced.
     """
@@ -83,7 +83,7 @@ class Refused(Struct, frozen=True):
 
 
 class FrameIn(Struct, frozen=True):
-    """What came from the browser at the other end of `line`."""
+    """A frame of the browser, received through `line`."""
 
     line: Line
     frame: Inbound | Refused
@@ -93,7 +93,7 @@ class FrameIn(Struct, frozen=True):
 
 
 class PeopleCounted(Struct, frozen=True):
-    """The number of people who are here, or who search, is another one: tell the person what it is now."""
+    """The number of people who are here, or who search, has changed: send the person the current one."""
 
 
 # To a user, through the door of an encounter
@@ -107,7 +107,7 @@ class Seeker(Struct, frozen=True):
 
     @property
     def open(self) -> bool:
-        """Whether they still do."""
+        """Whether they still search."""
         return self.door.open
 
 
@@ -124,11 +124,11 @@ class MatcherLost(Struct, frozen=True):
 
 
 class MediaFlowed(Struct, frozen=True):
-    """The partner's browser reported `connected`. Told to the initiator, who keeps the session's record."""
+    """The partner's browser reported `connected`. Sent to the initiator, which collects both reports."""
 
 
 class SessionBegan(Struct, frozen=True):
-    """Media flows on both sides. Told by the initiator."""
+    """Media flows on both sides. Sent by the initiator."""
 
 
 class SignalSent(Struct, frozen=True):
@@ -138,7 +138,7 @@ class SignalSent(Struct, frozen=True):
 
 
 class ChatSent(Struct, frozen=True):
-    """The partner said something."""
+    """The partner sent a text."""
 
     text: str
 
@@ -152,8 +152,8 @@ class PartnerAway(Struct, frozen=True):
 class PartnerLeft(Struct, frozen=True):
     """The session is over because the partner left it.
 
-    `ready`: you did your part, so you search again without being asked. `leaver_ready`: they did theirs.
-    `unanswered`: they had nobody to connect with, since your connection was down or your page gave no answer.
+    `ready`: you did your part, so the server searches again for you. `leaver_ready`: they did theirs.
+    `unanswered`: they could not connect, since your connection was down or your page did not answer.
     """
 
     cause: SessionCause = SessionCause.LOST
@@ -172,7 +172,7 @@ UserMessage: TypeAlias = LineUp | LineDown | FrameIn | PeopleCounted | PairMessa
 
 
 class Offer(Struct, frozen=True):
-    """Pair this ticket, or keep it until somebody comes who fits."""
+    """Pair this ticket, or keep it until one comes that fits."""
 
     ticket: Ticket[Seeker]
 
@@ -184,7 +184,7 @@ class Withdrawn(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """Somebody wants to know whether the matcher still takes its turns: tell `answer` how many wait."""
+    """A health check: send the number of waiting tickets to `answer`."""
 
     answer: Mailbox[int]
 

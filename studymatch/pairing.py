@@ -1,10 +1,11 @@
-"""One session, as one of its two people holds it: the linked doors, and the record of its beginning.
+"""One session from the side of one of its two people: the link of their doors, and the records of the
+session.
 
-A session *is* the link between the doors of two encounters, which the matcher makes in the step in which
-it pairs them. From there on, breaking the link is how a session ends: on purpose (`Pairing.leave`), or
-because a door closes (a crash, a cancellation, a grace that ran out). It is one synchronous step that
-succeeds for one of the two only, and `bind` has given the link what records the end. So a session ends
-once, for one cause, and is recorded once, even if one of the two has not yet heard of the match.
+A session *is* the link between the doors of two encounters. The matcher makes the link in the step in which
+it pairs them, and the session ends when the link breaks: on purpose (`Pairing.leave`), or because a door
+closes (a crash, a cancellation, the end of the grace). Breaking a link is one synchronous step that succeeds
+for one of the two only, and runs the callback of `bind` that records the end. So a session ends once, for one
+cause, and is recorded once, even if one of the two has not yet handled the match.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from studymatch.rules.records import LedgerMessage, SessionConnected, SessionEnd
 def bind(
     session: str, one: Seeker, other: Seeker, ledger: Mailbox[LedgerMessage], patience: Patience
 ) -> bool:
-    """Link two people into a session. However the link breaks, its end is recorded, once, in that step.
+    """Link two people into a session. The step that breaks the link, for any reason, records the end once.
 
-    If no call came about before that, the match counts against those who caused the end.
+    If the match had not become a call, it counts against those who caused the end.
 
     Returns False, and links nothing, if one of the doors is closed.
     """
@@ -45,9 +46,9 @@ def bind(
 
 
 def _to_blame(by: str, mate: str, left: PartnerLeft) -> tuple[str, ...]:
-    """Those who caused the end when `by` left `mate`; at a timeout, those who did not do their part.
+    """The people who caused the end when `by` left `mate`; at a timeout, those who did not do their part.
 
-    Nobody, if `mate` was away or their page did not answer.
+    Empty if `mate` was away or their page did not answer.
     """
     if left.cause is not SessionCause.CONNECT_TIMEOUT:
         return () if left.unanswered else (by,)
@@ -57,7 +58,7 @@ def _to_blame(by: str, mate: str, left: PartnerLeft) -> tuple[str, ...]:
 
 
 ANSWER_LIMIT_S = 5.0
-"""How long a partner's page may take to say something. One that is there does so at once."""
+"""How long a partner's page may take to send its first signal. A page that works sends it at once."""
 
 
 class Pairing:
@@ -66,8 +67,9 @@ class Pairing:
     `spoke_here` and `spoke_there`: whether each has sent signals; `partner_away`: the partner's connection is
     down.
 
-    A context manager: leaving the block leaves the session, if nobody has left it yet, for the cause that
-    `cut_short` gives then. If it gives None, nobody is told, since the session goes on after the restart.
+    A context manager: leaving the block ends the session, if it has not ended yet, for the cause that
+    `cut_short` returns. If that is None, the partner gets no message, since the session goes on after the
+    restart.
     """
 
     def __init__(
@@ -101,11 +103,11 @@ class Pairing:
             self.leave(cause)
 
     def tell(self, message: PairMessage) -> None:
-        """Tell the partner; once they have left the session, nobody hears it."""
+        """Send a message to the partner; once they have left the session, it is dropped."""
         self._partners_door.tell(message)
 
     def begin(self) -> bool:
-        """Media flows on both sides: record it and tell the partner.
+        """Media flows on both sides: record that and notify the partner.
 
         Returns False, and does nothing, if the partner has left; their `PartnerLeft` is in the mailbox.
         """
@@ -118,7 +120,7 @@ class Pairing:
         return True
 
     def leave(self, cause: SessionCause, *, partner_ready: bool = True, ready: bool = True) -> bool:
-        """End the session: the partner hears it and it is recorded, in this very step.
+        """End the session: notify the partner and record the end, in this step.
 
         `partner_ready` and `ready`: whether each had done their part at the timeout.
 
@@ -128,7 +130,7 @@ class Pairing:
         return self._door.sever(self._partners_door, left)
 
     def _is_unanswered(self) -> bool:
-        """Whether the partner is away, or their page is silent though it is its turn to say something."""
+        """Whether the partner is away, or it is their page's turn to send a signal and it has sent none."""
         is_their_turn = (self.spoke_here or not self.initiator) and not self.spoke_there
         is_late = trio.current_time() - self._began_at >= ANSWER_LIMIT_S
         return self.partner_away or (is_their_turn and is_late)

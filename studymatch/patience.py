@@ -1,13 +1,12 @@
 """Counts the matches that people leave before they become calls, and makes those people wait longer.
 
 A match that ends before media flow has wasted a partner's time, however it ended: a skip, an end, a failure,
-a page that was closed or loaded again, a cancel at the moment of the match. All of these break the link
-between two doors, so they are counted there (`studymatch.pairing`): once, for the person who broke it, and
-never for the other, and not at all if the other was away or did not answer. A burst is free. Beyond it each
-further match doubles the wait, up to a bound. The count falls with time, and with each call that comes about.
-A new guest has no count yet, so addresses are counted too; that count delays only people who have not been in
-a call. The counts of people, not those of addresses, are handed over in a restart. The caller passes the
-time; memory is bounded.
+a page that was closed or reloaded, a cancel at the moment of the match. All of these break the link between
+two doors, so `studymatch.pairing` counts them there: once, for the person who broke it, never for the other,
+and not at all if the other was away or did not answer. A burst is free. Beyond it each further match doubles
+the wait, up to a limit. The count falls with time, and with each match that becomes a call. A new guest has
+no count yet, so addresses are counted too; that count delays only people who have not been in a call. The
+counts of people, not those of addresses, survive a restart. The caller passes the time; memory is bounded.
 """
 
 from __future__ import annotations
@@ -28,11 +27,12 @@ TINY = 1e-6
 """Tolerance for sums of floats."""
 
 SAVED_MAX = 10_000
-"""Debts that are saved over a restart; if there are more, those who wait longest."""
+"""The most debts that are saved over a restart: those with the longest waits."""
 
 
 class Debt(Struct, frozen=True):
-    """What `person` has left open: `left` matches lately, for which they wait another `wait_s` seconds."""
+    """The count of one person: `left` matches left recently, and another `wait_s` seconds to wait for
+    them."""
 
     person: str
     left: float
@@ -52,7 +52,7 @@ class Debts:
         self._most_s = most_s
         levels = 1 + max(0, ceil(log2(most_s / first_s)))
         self._left: Budgets[str] = Budgets(Rate(per_s, free + levels))
-        self._waits: Budgets[str] = Budgets(Rate(1.0, most_s))  # in the bucket: seconds that need no waiting
+        self._waits: Budgets[str] = Budgets(Rate(1.0, most_s))  # tokens: seconds that need no waiting
 
     def add(self, key: str, now: float) -> None:
         """Count one more match that was left."""
@@ -64,7 +64,7 @@ class Debts:
             self._waits.take(key, now, max(0.0, wait_s - self.wait_s(key, now)))
 
     def saved(self, now: float) -> list[Debt]:
-        """What is open at `now`, of at most `SAVED_MAX` keys."""
+        """The counts above zero at `now`, of at most `SAVED_MAX` keys."""
         burst, per_s = self._left.rate.burst, self._left.rate.per_s
         all_of_them = (
             Debt(key, self._left.wait_s(key, now, burst) * per_s, self.wait_s(key, now)) for key in self._left
@@ -73,7 +73,7 @@ class Debts:
         return nlargest(SAVED_MAX, open_ones, key=lambda debt: (debt.wait_s, debt.left))
 
     def restore(self, debt: Debt, now: float) -> None:
-        """Go on with what was saved; nothing of it is more than could be open at a time."""
+        """Restore a saved count, within the limits of the buckets."""
         self._left.take(debt.person, now, min(max(0.0, debt.left), self._left.rate.burst))
         self._waits.take(debt.person, now, min(max(0.0, debt.wait_s), self._most_s))
 
@@ -143,11 +143,11 @@ class Patience:
                 self._by_address.add(address, now)
 
     def debts(self, now: float) -> tuple[Debt, ...]:
-        """What people owe, to `restore` after a restart."""
+        """The counts of people, to `restore` after a restart."""
         return tuple(self._by_person.saved(now))
 
     def restore(self, debts: Iterable[Debt], now: float) -> None:
-        """Go on with what was saved before a restart. To be called before anything else."""
+        """Restore counts saved before a restart. Call it before any other method."""
         for debt in debts:
             self._by_person.restore(debt, now)
 

@@ -1,8 +1,8 @@
-"""The identity of a server on its database: its data folder, its life in it, and the life before.
+"""The identity of a server in its database: its data folder, its node, and the node before it.
 
 The file ``node.json`` in the folder keeps them. A folder can be copied together with its machine while its
-server runs. So the file also holds the boot of the machine and the inode of the folder. If these still match,
-the process that holds the lock on the folder knows that the life before has ended.
+server runs. So the file also holds the boot id of the machine and the inode of the folder. If these still
+match, the process that holds the lock on the folder knows that the node before it has ended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Residence(msgspec.Struct, frozen=True):
-    """The file: the UUID of the folder, that of the last life in it, and the place of that life."""
+    """The file: the UUID of the folder, the id of the last node (`life`) on it, and where it ran: see
+    `_place`."""
 
     home: UUID
     life: UUID
@@ -30,14 +31,14 @@ class Residence(msgspec.Struct, frozen=True):
 
 
 def move_in(folder: Path, life: str, name: str, tell: Tell) -> Node:
-    """The node of the life with this id, in a folder that this process owns. `name` is for people.
+    """The node with the id `life`, on a folder that this process has locked. `name` is for people.
 
-    If the file is lost or cannot be written, other servers only take longer to see that a life has ended.
+    If the file is lost or cannot be written, other servers only take longer to see that a node has ended.
     """
     path, place = folder / FILE, _place(folder)
     before = decode(data, _decoder) if (data := read_or_set_aside(path, tell)) is not None else None
     if before is None and data is not None:
-        set_aside(path, "it does not say who lived here", tell)
+        set_aside(path, "it does not identify a server", tell)
     home = new_id() if before is None else str(before.home)
     try:
         write_whole(path, msgspec.json.encode(Residence(UUID(home), UUID(life), place)))
@@ -51,7 +52,7 @@ _decoder = msgspec.json.Decoder(Residence)
 
 
 def _place(folder: Path) -> str | None:
-    """What a copy of the folder does not share: the boot of the machine, the file system, the inode."""
+    """What a copy of the folder does not share: the boot id of the machine, the file system, the inode."""
     with suppress(OSError):
         status = folder.stat()
         return f"{BOOT_ID.read_text().strip()} {status.st_dev} {status.st_ino}"

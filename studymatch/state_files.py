@@ -1,9 +1,9 @@
-"""Files of the data folder that outlive the process: written atomically, and read without trust.
+"""Files of the data folder that outlive the process: written atomically, and validated when read.
 
 Disks fill up, power fails, people copy folders and edit files. So a file is written under a temporary name,
 synced and renamed. A file that is read may be empty, truncated, garbled, a folder, a pipe, owned by another
 user, or not text. If it cannot be used, it is renamed, with a warning, and never deleted. The callers decide
-how to go on without it; this module does not interpret the contents.
+how to continue without it; this module does not interpret the contents.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_plainly(path: Path) -> bytes:
-    """What the ordinary file `path` holds.
+    """The bytes of the ordinary file `path`.
 
     Raises:
         FileNotFoundError: it does not exist.
@@ -86,7 +86,7 @@ def read_plainly(path: Path) -> bytes:
 
 
 def read_or_set_aside(path: Path, tell: Tell) -> bytes | None:
-    """What the file `path` holds; None if it is missing, or cannot be read and was set aside."""
+    """The bytes of the file `path`; None if it is missing, or cannot be read and was set aside."""
     try:
         return read_plainly(path)
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def set_aside(path: Path, why: str, tell: Tell) -> None:
 
 
 def make_way(path: Path, tell: Tell) -> None:
-    """Set aside what is at `path` unless it is an ordinary file that this process may read and write."""
+    """Set aside the file at `path` unless it is an ordinary one that this process may read and write."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode):
             set_aside(path, "it is no ordinary file", tell)
