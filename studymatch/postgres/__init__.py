@@ -1,5 +1,6 @@
-"""PostgreSQL, as any program could use it: a private server, and one connection in worker threads.
+"""PostgreSQL for any program: a private server, and connections in worker threads.
 
-Nothing here knows of people or sessions. `private` starts and stops a server of one's own in a data folder
-(`folders`, `programs`, `leftover`); `database` reaches any server from trio; `conninfo` reads its address.
+Nothing here depends on people or sessions. `private` starts and stops a private server in a data folder
+(`folders`, `programs`, `leftover`); `database` connects to any server from trio; `conninfo` parses its
+address.
 """

@@ -1,7 +1,7 @@
-"""How the address of a database is read: a URL or key=value pairs, as libpq takes them.
+"""Parses the address of a database: a URL or key=value pairs, as libpq accepts them.
 
-An address that was cut in the wrong place may show a piece of the password in any of its parts, so no error
-repeats anything of it.
+If an address is malformed, any of its parsed parts may contain a piece of the password, so no error quotes
+it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ _WHOLE_NUMBERS = (
     "keepalives_count",
     "tcp_user_timeout",
 )
-"""Parameters that libpq reads only when somebody answers."""
+"""Parameters that libpq checks only once a server answers."""
 
 _NOWHERE = "/nowhere"
-"""A folder without a socket in it: libpq looks at every parameter, and then finds nobody there."""
+"""A folder without a socket in it: libpq checks every parameter, and then finds no server there."""
 
 
 def read_conninfo(text: str) -> dict[str, Any]:
-    """The parameters that an address names. Nothing is connected to.
+    """The parameters of an address. This does not connect.
 
     Raises:
-        ValueError: it is none, or libpq knows no such parameter or value. Says what was expected.
+        ValueError: the address is malformed, or libpq knows no such parameter or value. Says what was
+        expected.
     """
     try:
         params: dict[str, Any] = dict(conninfo_to_dict(text))
@@ -64,7 +65,7 @@ def _listed(params: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _complaint(params: Mapping[str, Any]) -> str | None:
-    """What libpq says of the parameters, with only their names in it; None: it would connect with them."""
+    """The error of libpq about the parameters, with only their names in it; None: it accepts them."""
     hosts = max(len(_listed(params, name)) for name in ("host", "hostaddr"))
     elsewhere = {"host": ",".join([_NOWHERE] * hosts), "hostaddr": None, "password": "none"}
     connection = PGconn.connect_start(make_conninfo(**{**params, **elsewhere}).encode())

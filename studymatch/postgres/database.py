@@ -1,11 +1,11 @@
-"""One PostgreSQL database, reached from trio: connections, worker threads, limits, and errors for people.
+"""One PostgreSQL database, used from trio: connections, worker threads, time limits, and readable errors.
 
-psycopg has no trio of its own, so its synchronous connections are used in trio's worker threads, under a
-limiter of their own. A thread cannot be cancelled: a cancelled call leaves its thread behind, and the limits
-in `Limits` bound how long that thread goes on. What it was doing may or may not be committed, so whatever is
-run here must be such that it can be run again.
+psycopg does not support trio, so its synchronous connections run in trio's worker threads, under a limiter of
+their own. A thread cannot be cancelled: a cancelled call leaves its thread behind, and `Limits` bounds how
+long that thread goes on. Its transaction may or may not be committed, so everything run here must be
+repeatable.
 
-No statement of the product is here, nothing is tried twice, and no error text holds the password.
+This module has no SQL of the product, it does not retry, and no error text contains the password.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ TURNED_AWAY = (
     "not allowed in statement pooling mode",
 )
 """Messages of a server that is reachable and refuses these credentials. Before authentication psycopg gets no
-error code, only the text; a text in another language is not recognised, and the database counts as away."""
+error code, only the text. A text in another language is not recognised: the database counts as
+unavailable."""
 
-# While the database is away psycopg and its pool would write a line for each attempt; what there is to say is
-# in the errors that are raised here.
+# While the database is unavailable, psycopg and its pool would log a line for each attempt. The errors that
+# are raised here say the same.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 logging.getLogger("psycopg").propagate = False
 
@@ -58,15 +59,15 @@ class StoreError(Exception):
 
 
 class DatabaseSettingError(StoreError):
-    """The database can never be used as it is configured: trying again is no use."""
+    """The database cannot be used as it is configured: a retry cannot succeed."""
 
 
 class DatabaseUnavailableError(StoreError):
-    """The database did not do what it was asked, and may do it later: it is away, slow or not set up."""
+    """The operation failed and may succeed later: the database is unreachable, slow or not set up."""
 
 
 class RecordRefusedError(StoreError):
-    """The database refuses this data, now and for ever; nothing of the transaction was written."""
+    """The database refuses this data, and always will; nothing of the transaction was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Limits:
     """How long the database may keep a thread waiting."""
 
     connect_s: float = 5.0
-    """To open one connection; libpq takes whole seconds, two at least."""
+    """To open one connection; libpq accepts whole seconds, two at least."""
     acquire_s: float = 5.0
     """To get a connection from the pool, opened if need be."""
     network_s: float = 10.0
@@ -82,14 +83,14 @@ class Limits:
     statement_s: float = 10.0
     """For one statement, and between two statements of a transaction."""
     lock_s: float = 5.0
-    """To wait for a lock that somebody else holds."""
+    """To wait for a lock that another transaction holds."""
 
 
 class Database:
     """The database that `conninfo` (a URI or key=value pairs) names.
 
-    A context manager: the pool of connections lives as long as the block, which can be entered and used
-    while the database is away.
+    A context manager: the pool of connections lives as long as the block. The block can be entered and used
+    while the database is unavailable.
 
     Raises:
         DatabaseSettingError: `conninfo` cannot be understood.
@@ -123,7 +124,7 @@ class Database:
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction of a connection of the pool, in a thread; returns what it returns.
 
-        Cancelling leaves the thread behind, and whether it commits is not known.
+        Cancelling leaves the thread behind; it may still commit.
 
         Raises:
             RecordRefusedError, DatabaseUnavailableError: nothing was written, or (if the connection was
@@ -138,9 +139,9 @@ class Database:
         return await self._in_thread(run)
 
     async def transact_alone(self, work: Callable[[Connection], T]) -> T:
-        """As `transact`, on a connection that is made for it and says at once why it cannot be made.
+        """As `transact`, on a new connection, whose failure is reported at once with its cause.
 
-        The limits on statements and locks are not set there: `work` sets its own.
+        `work` sets its own limits on statements and locks.
 
         Raises:
             DatabaseSettingError: the server is reachable, and refuses this user or this database.
@@ -169,7 +170,7 @@ class Database:
         return await trio.to_thread.run_sync(explain, limiter=self._limiter, abandon_on_cancel=True)
 
     def _begin(self, connection: Connection) -> None:
-        """Set the limits of the transaction that begins here, and that null is null in arrays.
+        """Set the limits of this transaction, and `array_nulls`, so that null in an array is NULL.
 
         PgBouncer does not forward start-up options, and settings of a session would reach other clients.
         """
@@ -182,7 +183,7 @@ class Database:
         )
 
     def __str__(self) -> str:
-        """The database in words: where it is, its name, the user; never the password."""
+        """The database in words: host, port, name and user; never the password."""
         params = self._params
         host = params.get("host") or params.get("hostaddr") or "this machine"
         port = f", port {params['port']}" if params.get("port") else ""
@@ -191,7 +192,7 @@ class Database:
         return f"database at {host}{port}{name}{user}"
 
     def _why_no_connection(self) -> StoreError:
-        """Ask once more, outside the pool, which does not say why it has no connection."""
+        """Connect once more, outside the pool, because the pool does not report why it has no connection."""
         try:
             psycopg.connect(**self._params).close()
         except psycopg.Error as error:
@@ -199,7 +200,7 @@ class Database:
         return DatabaseUnavailableError(f"No connection to the {self} was free in time.")
 
     def _explained(self, error: Exception) -> StoreError:
-        """What an error of psycopg means, in words that name what to check."""
+        """The error of this module for an error of psycopg, with a text that says what to check."""
         said = first_line(error)
         if password := self._params.get("password"):
             said = said.replace(str(password), "***")
@@ -207,7 +208,7 @@ class Database:
             case psycopg.IntegrityError() | psycopg.DataError() | psycopg.NotSupportedError():
                 return RecordRefusedError(said)
             case psycopg.ProgrammingError(sqlstate=None) | ValueError() | OverflowError() | struct.error():
-                return RecordRefusedError(said)  # psycopg has no form for it, so it was never sent
+                return RecordRefusedError(said)  # psycopg cannot encode it, so it was never sent
             case psycopg.errors.QueryCanceled() | psycopg.errors.LockNotAvailable():
                 return DatabaseUnavailableError(
                     f"The {self} is too slow: {said}. Check its load, and what holds locks in it."
@@ -224,7 +225,7 @@ class Database:
 
 
 def _parse(conninfo: str) -> dict[str, Any]:
-    """The parts of a connection string, none of which is shown."""
+    """The parts of a connection string. An error quotes none of them."""
     try:
         return read_conninfo(conninfo)
     except ValueError as error:
@@ -232,9 +233,9 @@ def _parse(conninfo: str) -> dict[str, Any]:
 
 
 def _with_defaults(params: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """The parameters to connect with: what the address does not say itself is set here.
+    """The parameters to connect with: those of the address, and defaults for the others.
 
-    It has no say in the encoding, because only UTF8 has every name.
+    The address cannot change the encoding, because only UTF8 can encode every name.
     """
     return {
         "application_name": "studymatch",
@@ -252,12 +253,12 @@ def _with_defaults(params: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
 
 
 def milliseconds(seconds: float) -> str:
-    """A limit as PostgreSQL takes it: whole milliseconds, and never zero, which would mean no limit."""
+    """A limit for PostgreSQL: whole milliseconds, and never zero, which would mean no limit."""
     return str(max(1, round(seconds * 1000)))
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the lines of detail, which hold the values of the row."""
+    """The text of an error without the detail lines, which contain the values of the row."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary.rstrip(".")
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,6 +1,6 @@
 """Finds and makes the data folder, and the folders in it that PostgreSQL's account must be able to enter.
 
-Each path is either made to work here or refused with an error for people. No process is started here.
+This module makes each path usable or raises an error for people. It starts no process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SOCKET_PATH_MAX = 107 if sys.platform == "linux" else 103
 SHORT_PREFIX = "studymatch-"
 
 PLAIN = re.compile(r"[A-Za-z0-9_./+=~-]*")
-"""Paths that mean themselves in PostgreSQL's settings and libpq's addresses: both read lists with commas."""
+"""Paths that PostgreSQL's settings and libpq's addresses take literally: both split at commas."""
 
 
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
@@ -51,7 +51,7 @@ class DataFolderError(Exception):
 
 @contextmanager
 def own_data_folder(said: str | None, tell: Tell) -> Iterator[Path]:
-    """The folder that was chosen, or the default one; made if it is missing, and locked within the block.
+    """The chosen folder, or the default one; created if it is missing, and locked within the block.
 
     Raises:
         DataFolderError: there is no default one, the folder cannot be used, or another process uses it.
@@ -68,10 +68,10 @@ def own_data_folder(said: str | None, tell: Tell) -> Iterator[Path]:
 
 
 def data_folder(said: str | None) -> Path:
-    """The folder that was chosen, or the default one; made if it is missing.
+    """The chosen folder, or the default one; created if it is missing.
 
     Raises:
-        DataFolderError: there is no default one, or this one cannot be made or used.
+        DataFolderError: there is no default one, or the folder cannot be created or used.
     """
     folder = Path(said).absolute() if said else default_data_dir()
     if any(unicodedata.category(character) in NO_TEXT for character in str(folder)):
@@ -113,8 +113,8 @@ def default_data_dir() -> Path:
 
 
 def make_data_dir(folder: Path) -> Path:
-    """Make `folder` and its parents; those of root may be entered by the account that PostgreSQL runs as,
-    whatever the umask is. Returns it.
+    """Create `folder` and its parents, and return it. For root, PostgreSQL's account can enter them, whatever
+    the umask is.
 
     Raises:
         OSError: it cannot be made, or is no folder.
@@ -133,8 +133,8 @@ def place_for_postgres(folder: Path, tell: Tell) -> Path:
     """The folder for PostgreSQL's data: `folder` or a substitute.
 
     PostgreSQL never runs as root, and its account may not be allowed to enter `folder`. Then its data are
-    kept in a new folder below `ELSEWHERE`, and a link named ``elsewhere`` in `folder` leads the next start
-    there. Data that are in `folder` already stay there.
+    kept in a new folder below `ELSEWHERE`, and a link named ``elsewhere`` in `folder` points to it for the
+    next start. Data that are in `folder` already stay there.
 
     Raises:
         EmbeddedPostgresError: the link leads nowhere, or there is no account.
@@ -169,10 +169,11 @@ def place_for_postgres(folder: Path, tell: Tell) -> Path:
 
 
 def socket_folder(data_dir: Path, name: str) -> Path:
-    """A new folder for a socket named `name`, with a path that PostgreSQL and libpq take as it is.
+    """A new folder for a socket named `name`, with a path that PostgreSQL and libpq take literally.
 
-    It is ``run`` in the data folder, or else the target of the link ``run`` there. So the folder of a killed
-    process is found and removed; PostgreSQL could take a lock file in it for that of a living server.
+    It is ``run`` in the data folder, or else the target of the link ``run`` there. So the next start finds
+    and removes the folder of a killed process; PostgreSQL could mistake a lock file in it for a running
+    server's.
 
     Raises:
         OSError: it cannot be made.
@@ -196,7 +197,7 @@ def socket_folder(data_dir: Path, name: str) -> Path:
 
 
 def _short_folder() -> Path:
-    """A new folder with a short path, for its owner alone."""
+    """A new folder with a short path that only its owner can enter."""
     *others, last = SHORT_FOLDERS
     for parent in others:
         with suppress(OSError):

