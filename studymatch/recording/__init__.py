@@ -1,5 +1,5 @@
-"""Recording people and sessions in PostgreSQL: the ledger, its backlog, and the SQL.
+"""Records people and sessions in PostgreSQL: the ledger, its backlog, and the SQL.
 
-`ledger` is the actor that everybody tells; `backlog` keeps in order, in memory and then in a file, what the
-database has not taken yet; `store` has the SQL that writes, `schema` the tables and their migrations.
+`ledger` is the actor that receives all records; `backlog` keeps them in order, in memory and then in a file,
+until they are in the database; `store` has the SQL that writes, `schema` the migrations of the tables.
 """

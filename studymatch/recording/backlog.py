@@ -2,17 +2,17 @@
 
 Theory of operation
 -------------------
-The backlog is one queue in two parts. Its head is the spill file, its tail is memory: new records go to
-memory, and when that grows too large, or the process stops, all of it moves to the end of the file. What was
-written to the database is dropped from the head. When the whole file has been dropped it is emptied.
+The backlog is one queue in two parts. Its head is a file, its tail is memory. New records go to memory. If
+there are too many, or the process stops, the ledger moves all of them to the end of the file. Records that
+are in the database are dropped from the head. The file is emptied once all its records are dropped.
 
-The file is only ever appended to (one JSON object a line, flushed to the disk) or emptied. How much of its
-head was dropped is kept in memory alone, so after a crash some records are read again; the database does not
-mind that (`Store.write`). A line that the process was killed in the middle of was promised to nobody, and is
-cut off when the file is opened.
+The file is only appended to (one JSON object per line, synced to the disk) or emptied. Only memory keeps how
+much of its head was dropped, so after a crash some records are read again; writing them again changes nothing
+(`Store.write`). If the process was killed while it wrote a line, that line was never acknowledged; it is cut
+off when the file is opened.
 
-Trio's clock ends with the process. So a record goes to the file with the wall clock's time, and comes out
-with the time that trio's clock would have shown; only differences of the wall clock ever count.
+Trio's clock ends with the process. So the file holds wall clock times, which are converted to trio's clock
+when they are read; only differences of the wall clock matter.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from studymatch.state_files import Tell, decode, make_way, sync_folder
 
 
 class BacklogError(Exception):
-    """The spill file cannot be used; the text is for people and says what to do."""
+    """The file cannot be used; the text is for people and says what to do."""
 
 
 class BacklogLine(Struct, frozen=True):
@@ -60,27 +60,27 @@ _encode = msgspec.json.Encoder().encode
 class Backlog:
     """Records on their way to the database, the oldest first.
 
-    A context manager that holds the file at `path` open; leaving it moves what is in memory to the file.
-    Records can be appended, and stay, while it is not entered too.
+    A context manager that holds the file at `path` open; leaving it moves the records in memory to the file.
+    Records can also be appended before and after; they stay in memory.
 
     Raises:
-        BacklogError: on entering: the file cannot be used, or another process has it; on leaving: what is in
-            memory cannot be written. It stays in memory.
+        BacklogError: on entering: the file cannot be used, or another process has it; on leaving: the records
+            in memory cannot be written. They stay in memory.
     """
 
     def __init__(self, path: Path, tell: Tell, *, wall_clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self._tell = tell
         self.damaged: list[bytes] = []
-        """The first lines that could not be read when the file was opened; they are passed over."""
+        """The first lines that could not be read when the file was opened; `peek` skips them."""
         self.damaged_more = 0
         """The number of further lines that could not be read."""
         self._wall_clock = wall_clock
         self._memory: deque[Entry] = deque()
         self._file: BinaryIO | None = None
-        self._lines = 0  # how many records of the file are not dropped yet
+        self._lines = 0  # records in the file that are not dropped yet
         self._head = 0  # where they begin, in bytes
-        self._ends: list[int] = []  # where each record ends that was read last
+        self._ends: list[int] = []  # where each record ends that `peek` read last
 
     def __len__(self) -> int:
         return self._lines + len(self._memory)
@@ -123,7 +123,7 @@ class Backlog:
         return entries
 
     def drop(self, count: int) -> None:
-        """Forget the first `count` records of those that `peek` gave last."""
+        """Remove the first `count` of the records that `peek` returned last."""
         if not self._lines:
             for _ in range(count):
                 self._memory.popleft()
@@ -135,10 +135,10 @@ class Backlog:
             self._head = 0
 
     async def move_to_file(self) -> None:
-        """Move all that is in memory to the end of the file, in a worker thread. It cannot be cancelled.
+        """Move all records in memory to the end of the file, in a worker thread. It cannot be cancelled.
 
         Raises:
-            BacklogError: it cannot be written, and stays in memory.
+            BacklogError: they cannot be written, and stay in memory.
         """
         entries = list(self._memory)
         await trio.to_thread.run_sync(self._append_to_file, self._as_lines(entries))
@@ -182,7 +182,8 @@ class Backlog:
             self._file = None
 
     def _survey(self) -> None:
-        """Count what a former process left, note what cannot be read, and cut off an unfinished last line."""
+        """Count the records of an earlier process, note damaged lines, and cut off an unfinished last
+        line."""
         self.damaged, self.damaged_more, self._lines, self._head = [], 0, 0, 0
         end = 0
         with self.path.open("rb") as file:
@@ -202,7 +203,7 @@ class Backlog:
         return b"".join(_encode(line) + b"\n" for line in lines)
 
     def _append_to_file(self, data: bytes) -> None:
-        """Write all of `data` and flush it to the disk, or nothing."""
+        """Append all of `data` and sync it to the disk; on an error, append nothing."""
         if not data:
             return
         file = self._open_file
@@ -219,14 +220,14 @@ class Backlog:
             ) from error
 
     def _forget(self, count: int) -> None:
-        """The first `count` records in memory are in the file now."""
+        """Remove the first `count` records from memory, which are in the file now."""
         for _ in range(count):
             self._memory.popleft()
         self._lines += count
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """The lines from the position of `file`, each with its length; of a line that is too long the beginning.
+    """The lines from the position of `file`, each with its length in bytes. Long lines are cut to `LINE_MAX`.
 
     A last line without a line feed is left out.
     """

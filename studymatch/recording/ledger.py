@@ -1,23 +1,26 @@
-"""The ledger: the one actor that owns the database, and writes down what the others tell it.
+"""The ledger: the one actor that writes the records of the other actors to the database.
 
 Theory of operation
 -------------------
-Telling the ledger never blocks and never fails: what it is told goes to its mailbox, and from there to the
-backlog (`recording.backlog`), in order. One task takes the head of the backlog, a batch at a time, and gives
-it to the store; what the database took is dropped. Everything in a batch can be written again, so when it is
-not known whether the database took it, it is simply written again: nothing is lost, nothing is doubled.
+Sending a record to the ledger never blocks and never fails. The ledger moves records from its mailbox to the
+backlog (`recording.backlog`), in order. One task writes the head of the backlog to the store, one batch at a
+time, and then drops it. Every batch can be written again. So if it is unknown whether the database committed
+a batch, the ledger writes it again: no record is lost, and none is stored twice.
 
-* The database was away when the process started: its tables are brought up to date (`prepare`) before
-  anything is written.
-* The database is away or slow: the backlog grows, is spilled to a file when it is large, and writing is tried
-  again with growing pauses.
-* The database refuses a record for good: the batch is made smaller until that record is alone; then it is set
-  aside in a file of its own, loudly, and the others go on.
-* On stopping (the mailbox is closed) the backlog is written within a limit, and what is left is spilled. The
-  process that is started next replays it before anything newer.
+* The database was unavailable when the process started: the ledger migrates the tables (`prepare`) before it
+  writes anything.
+* The database is unavailable or slow: the backlog grows. The ledger moves it to a file when it is large, and
+  tries to write again after growing pauses.
+* The database refuses a record for good: the ledger makes the batch smaller until that record is alone,
+writes
+  the record to a file of its own with a warning, and goes on with the others.
+* On stopping (the mailbox is closed) the ledger writes the backlog within a time limit, and leaves the rest
+in
+  the file. The next process writes it before anything newer.
 
-A second task renews this node's lease. Sessions that are open without a lease were left by a process that was
-killed, and are closed: first after the replay, which may know better how they ended, then with each renewal.
+A second task renews this node's lease. An open session without a lease belonged to a process that was killed,
+and the ledger closes it: first after it has written the file, which may hold the true end, then with each
+renewal.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ from studymatch.rules.records import (
 
 
 class SessionStore(Protocol):
-    """What the ledger needs of a database. Every call can be repeated, and raises what `Store` says."""
+    """What the ledger needs of a database. Every call can be repeated; the errors are those of `Store`."""
 
     async def write(self, batch: Sequence[Entry]) -> None: ...
     async def renew_lease(self, node: Node, lease_s: float) -> None: ...
@@ -54,31 +57,31 @@ class SessionStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How the ledger goes about it."""
+    """The batch sizes and times of a ledger."""
 
     batch_max: int = 1000
-    """Records in one transaction: enough to make its cost small, and still tens of milliseconds."""
+    """Records in one transaction: enough to share its cost, and still only tens of milliseconds of work."""
     linger_s: float = 0.2
-    """Wait after the first record for others to come along: at most 5 transactions a second, each of which
-    costs about as much CPU as a call. So much is not recorded if the process is killed outright."""
+    """Pause after the first record to collect others: at most 5 transactions a second, each of which costs
+    about as much CPU as a call. A process that is killed loses the records of such a pause."""
     memory_max: int = 20_000
-    """Records that are kept in memory (about 500 bytes each) before they are spilled."""
+    """Records that are kept in memory (about 500 bytes each) before they are moved to the file."""
     retry_first_s: float = 0.2
     retry_most_s: float = 5.0
     """The pause after a failure doubles, from the first to the most."""
     lease_s: float = 30.0
-    """How long after its last sign of life this node's open sessions count as abandoned."""
+    """How long after the last renewal this node's open sessions count as abandoned."""
     renew_every_s: float = 5.0
     stop_limit_s: float = 5.0
-    """How long stopping may take before what is left is spilled."""
+    """How long stopping may take before the rest of the backlog is left in the file."""
 
 
 class Ledger:
-    """The actor round `store`, on behalf of `node`. What happened is told to `mailbox`.
+    """The actor that writes to `store` for `node`. Other actors send records to `mailbox`.
 
-    `node` is made once for each life of the process, and stays the same when `run` is run again after a
-    crash: sessions go on meanwhile. `prepare` brings the tables up to date, before the first write; None:
-    they are. `jitter` gives a factor for each pause.
+    `node` stays the same when `run` is run again after a crash, since the sessions of the process go on.
+    `prepare` migrates the tables before the first write; None: they are up to date. `jitter` returns a factor
+    for each pause.
     """
 
     def __init__(
@@ -113,14 +116,14 @@ class Ledger:
         self._last_good: float | None = None
 
     async def run(self) -> None:
-        """Write down what is told until the mailbox is closed and all is written, or spilled after
+        """Write records until the mailbox is closed and all are written, or left in the file after
         `Pace.stop_limit_s`.
 
-        Cancelling counts as closing: what is told while everybody unwinds is still taken in, within the
-        same limit. Can be run again.
+        Cancelling counts as closing: records that other actors send while they end are still accepted, within
+        the same limit. Can be run again.
 
         Raises:
-            BacklogError: the spill file cannot be used, and the mailbox is open.
+            BacklogError: the file of the backlog cannot be used, and the mailbox is open.
         """
         try:
             await self._run()
@@ -143,7 +146,7 @@ class Ledger:
                     await self._live(life)
 
     def not_ready_because(self) -> str | None:
-        """Why sessions cannot be recorded right now; None: they can. They are not lost either way."""
+        """Why sessions cannot be recorded right now; None: they can. No record is lost either way."""
         limit_s = 3 * self._pace.renew_every_s
         waiting = f"{len(self._backlog)} records wait"
         if self._troubles and self._is_unusable:
@@ -178,7 +181,8 @@ class Ledger:
                 self._journal.warning("spilling", records=left, file=str(self._backlog.path))
 
     async def _take_in(self, life: trio.CancelScope) -> None:
-        """Move records from the mailbox to the backlog until the mailbox is closed; then limit the life."""
+        """Move records from the mailbox to the backlog until the mailbox is closed; then set the stop
+        limit."""
         with suppress(trio.EndOfChannel):
             while True:
                 first = await self.mailbox.receive()
@@ -190,7 +194,7 @@ class Ledger:
         self._news.set()
 
     async def _prepare_database(self) -> None:
-        """Take this node's place: claim it, replay what was spilled, then close what was abandoned."""
+        """Claim the node's lease, write the records in the file, then close abandoned sessions."""
         if self._prepare is not None:
             await self._insist(self._prepare)
             self._prepare = None
@@ -213,7 +217,8 @@ class Ledger:
             await self._insist(self._write_batch)
 
     async def _write_batch(self) -> None:
-        """Write the head of the backlog. A batch that is refused is made smaller, down to the one record."""
+        """Write the head of the backlog. A refused batch is halved, down to the one record that is
+        refused."""
         if self._backlog.in_memory > self._pace.memory_max:
             await self._move_to_file()
         batch = self._backlog.peek(self._batch_size)
@@ -228,12 +233,12 @@ class Ledger:
         self._backlog.drop(len(batch))
 
     async def _insist(self, step: Callable[[], Awaitable[object]]) -> None:
-        """Do `step` until the database has done it, with growing pauses."""
+        """Repeat `step` until it succeeds, with growing pauses."""
         pause_s = self._pace.retry_first_s
         while True:
             try:
                 await step()
-            except StoreError as error:  # somebody may put it right
+            except StoreError as error:  # also a wrong setting: an operator may fix the database
                 self._note_trouble("write", error)
             else:
                 self._note_good("write")
@@ -242,7 +247,7 @@ class Ledger:
             pause_s = min(pause_s * 2, self._pace.retry_most_s)
 
     async def _pause(self, pause_s: float) -> None:
-        """Sleep, but not into the stop: that begins with another attempt."""
+        """Sleep, or until the mailbox is closed, since the stop begins with another attempt."""
         if self._closing.is_set():
             await trio.sleep(pause_s)
         else:
@@ -258,7 +263,7 @@ class Ledger:
             self._journal.warning("spilled", records=self._backlog.in_file, file=str(self._backlog.path))
 
     async def _keep_lease(self) -> None:
-        """Renew the lease, and close what other nodes abandoned, every now and then."""
+        """Renew the lease and close abandoned sessions, every `Pace.renew_every_s`."""
         while True:
             await trio.sleep(self._pace.renew_every_s)
             if self._prepare is not None:
@@ -280,14 +285,15 @@ class Ledger:
             self._journal.info("closed abandoned sessions", sessions=closed)
 
     def _note_trouble(self, task: str, error: StoreError) -> None:
-        """Write one line when an outage begins, and remember the others."""
+        """Log a warning when an outage begins; log later failures as notes."""
         tell = self._journal.note if self._troubles else self._journal.warning
         tell("database unavailable", why=str(error), backlog=len(self._backlog))
         self._is_unusable = isinstance(error, DatabaseSettingError)
         self._troubles.add(task)
 
     def _note_good(self, task: str) -> None:
-        """A renewed lease says nothing of writing, which may wait for a lock; a write speaks for both."""
+        """Note a success. A write ends both troubles; a lease ends only its own, since a write may wait for a
+        lock."""
         self._last_good = trio.current_time()
         if not self._troubles:
             return
@@ -296,7 +302,7 @@ class Ledger:
             self._journal.info("database available", backlog=len(self._backlog))
 
     def _set_aside(self, why: str, **what: Any) -> None:
-        """Keep what can never be written in a file of its own, for somebody to look at."""
+        """Append a record that can never be written to a file of its own, for the operator."""
         line = msgspec.json.encode({"why": why, "unix_time": self._wall_clock(), **what})
         try:
             with open(self.refused_path, "ab", opener=_for_owner_only) as file:

@@ -1,13 +1,13 @@
 """The tables of studymatch: numbered migrations, each applied once, in order.
 
-A migration is a file `migrations/NNNN_what_it_does.sql`. Once it was released it never changes; a later one
-changes what it made. All that are pending are applied in one transaction, under an advisory lock, so that
-several processes can start at once. The table `schema_migration` has a row for each that was applied, with
-the checksum of its file.
+A migration is a file `migrations/NNNN_what_it_does.sql`. A released migration never changes; a later one
+changes the tables. All pending ones are applied in one transaction, under an advisory lock, so that several
+processes can start at once. The table `schema_migration` has a row for each applied migration, with the
+checksum of its file.
 
-Migration 1 is the schema of the time before there were migrations. It can be run on a database of that time,
-and changes no data in it. The table `schema_version` is of that time, too: it keeps older programs from a
-newer schema.
+Migration 1 is the schema from before there were migrations. It can be run on a database of that time, and
+changes no data in it. The table `schema_version` is of that time, too: it makes older programs refuse a newer
+schema.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ OLDEST_SERVER = 14
 """`create or replace trigger` came with PostgreSQL 14."""
 
 MIGRATION_LOCK = 0x73747564796D6174
-"""The key of the advisory lock under which migrations are applied: the bytes of "studymat"."""
+"""The key of the advisory lock for migrations: the bytes of "studymat"."""
 
 MIGRATION_LIMIT_S = 300.0
-"""For each statement of a migration: long enough to build an index on millions of rows."""
+"""The time limit of each statement of a migration: enough to build an index on millions of rows."""
 
 FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
@@ -59,7 +59,7 @@ def all_migrations() -> tuple[Migration, ...]:
     """The migrations that this program knows, in order.
 
     Raises:
-        ValueError: a file is not named as it must be, or a number is missing or taken twice.
+        ValueError: a file has a malformed name, or a number is missing or used twice.
     """
     folder = resources.files("studymatch.recording").joinpath("migrations")
     return in_order((file.name, file.read_text(encoding="utf-8")) for file in folder.iterdir())
@@ -86,9 +86,9 @@ def in_order(files: Iterable[tuple[str, str]]) -> tuple[Migration, ...]:
 def apply_pending(
     connection: Connection, where: str, migrations: tuple[Migration, ...] | None = None
 ) -> list[str]:
-    """Apply what is pending, in the open transaction of `connection`. Returns the names of what was applied.
+    """Apply pending migrations in the open transaction of `connection`. Returns their names.
 
-    `where` is the database in words. Another process that does the same is waited for.
+    `where` is the database in words. This waits for another process that does the same.
 
     Raises:
         DatabaseSettingError: the database is too old, has a newer schema, or does not permit it.
@@ -115,7 +115,7 @@ def apply_pending(
 
 
 def find_pending(connection: Connection, where: str) -> list[str]:
-    """The names of the migrations that `apply_pending` would apply. Nothing is changed, and no lock is taken.
+    """The names of the migrations that `apply_pending` would apply. Changes nothing and takes no lock.
 
     Raises:
         DatabaseSettingError, DatabaseUnavailableError: as `apply_pending`.
@@ -183,7 +183,7 @@ def _applied(connection: Connection) -> dict[int, str]:
 
 
 def _version(connection: Connection) -> int:
-    """The version that older programs look at; 0: there are no tables yet."""
+    """The version that older programs read; 0: there are no tables yet."""
     if not _exists(connection, "schema_version"):
         return 0
     row = connection.execute("select version from schema_version").fetchone()
@@ -196,7 +196,7 @@ def _exists(connection: Connection, table: str) -> bool:
 
 
 def _check_server(connection: Connection, where: str) -> None:
-    """Check that the tables can be in the database that `where` describes, but for the user's permissions."""
+    """Check that the database that `where` describes can hold the tables; permissions are not checked."""
     if connection.info.server_version < OLDEST_SERVER * 10_000:
         raise DatabaseSettingError(
             f"studymatch needs PostgreSQL {OLDEST_SERVER} or later; the {where} runs"

@@ -1,6 +1,6 @@
-"""The store: every SQL statement with which the ledger writes, and the way to the migrations (`schema`).
+"""The store: every SQL statement with which the ledger writes, and the calls of the migrations (`schema`).
 
-Nothing here waits, retries or remembers: that is the ledger's. Every statement can be repeated.
+It does not pause, retry or keep records; the ledger does. Every statement can be repeated.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from studymatch.recording.schema import apply_pending, find_pending
 from studymatch.rules.records import Entry, Node, Rows, fold
 
 FORMER_SILENT_S = 12.0
-"""An earlier life in the same data folder counts as over if it has not renewed its lease for so long. A
+"""Another node on the same data folder counts as ended if it has not renewed its lease for so many seconds. A
 living one renews it every 5 s (`Pace.renew_every_s`); waiting for the end of the lease would take 30 s."""
 
 
 class Store:
     """The tables of studymatch in the database that `conninfo` (a URI or key=value pairs) names.
 
-    A context manager, which can be entered and used while the database is away. All methods run in worker
-    threads, and may be called by two tasks at once.
+    A context manager, which can be entered and used while the database is unavailable. All methods run in
+    worker threads, and two tasks may call them at once.
 
     Raises:
         DatabaseSettingError: `conninfo` cannot be understood.
@@ -68,28 +68,28 @@ class Store:
     async def write(self, batch: Sequence[Entry]) -> None:
         """Write records, in one transaction. The times in them are trio's clock; the rows get database time.
 
-        Writing the same records again, in whatever portions, changes nothing. Cancelling does not take back
-        what is on its way.
+        Writing the same records again, in any batches, changes nothing. A cancelled write may still be
+        committed.
 
         Raises:
-            RecordRefusedError: something in the batch breaks a rule of the schema. Nothing was written.
-            DatabaseUnavailableError: nothing is known of the batch; write it again.
+            RecordRefusedError: a record in the batch breaks a rule of the schema. Nothing was written.
+            DatabaseUnavailableError: the batch may or may not be written; write it again.
         """
         rows = fold(batch)
         now, asked = trio.current_time(), time.monotonic()
 
         def work(connection: Connection) -> None:
             # The transaction has just begun, and with it the database's `now()`.
-            waited = time.monotonic() - asked  # for a thread, a connection, and a database that was silent
+            waited = time.monotonic() - asked  # for a thread, a connection, and a slow database
             _write(connection, rows, now + waited)
 
         await self._database.transact(work)
 
     async def renew_lease(self, node: Node, lease_s: float) -> None:
-        """Say that `node` lives, and will be heard of again within `lease_s`. The first renewal claims it.
+        """Renew the lease of `node` for `lease_s` seconds. The first call creates the node's row.
 
         Raises:
-            DatabaseUnavailableError: it was not renewed, as far as is known.
+            DatabaseUnavailableError: it is unknown whether the lease was renewed.
         """
         await self._database.transact(
             lambda connection: connection.execute(RENEW_LEASE, (node.id, node.name, node.home, lease_s))
@@ -98,12 +98,12 @@ class Store:
     async def close_abandoned(self, node: Node) -> int:
         """End the open sessions that no living node will end, and return their number.
 
-        These are the sessions of nodes whose lease ran out, of the node that `node` follows, and of other
-        processes in its data folder that have not renewed their lease for `FORMER_SILENT_S`. Each ends when
-        its node was last heard of.
+        These are the sessions of nodes whose lease has expired, of the node before `node` (`Node.former`),
+        and of other nodes on its data folder that have not renewed their lease for `FORMER_SILENT_S`. The end
+        of each is the last renewal of its node.
 
         Raises:
-            DatabaseUnavailableError: nothing is known of it; do it again.
+            DatabaseUnavailableError: it is unknown whether they were ended; call it again.
         """
         return await self._database.transact(
             lambda connection: (
@@ -117,7 +117,7 @@ class Store:
 def _write(connection: Connection, rows: Rows, now: float) -> None:
     """Write folded records; `now` is trio's clock at the beginning of the transaction.
 
-    What is over is ended before anything new is opened, so a seat is free when the next session takes it.
+    Ends are written before new sessions, so a person's seat is free when their next session takes it.
     """
 
     def age(at: float | None) -> float | None:
@@ -177,11 +177,11 @@ order by id
 on conflict (id) do nothing
 """
 
-# Only what is open changes, so nothing is written twice. `greatest` ignores nulls: it keeps match, connection
-# and end in order where two batches measured the database's clock a moment apart.
-# "num_nulls(...) <> 0" is "is null" in words that PostgreSQL keeps no statistics of. If nothing was open when
-# it last analyzed the table, it would take all that is open for one row, and read all of it, here and below
-# over again for each row of the batch.
+# Only open sessions change, so nothing is written twice. `greatest` ignores nulls: it keeps match, connection
+# and end in order if two batches measured the database's clock a moment apart.
+# "num_nulls(...) <> 0" means "is null", but PostgreSQL has no statistics for it. With "is null", if no
+# session was open when it last analyzed the table, the planner would expect one open session and choose a
+# plan that reads all open sessions for each row of the batch, here and below.
 UPDATE_OPEN = """
 update session set
     connected_at = case when connected_age is not null and connected_at is null
@@ -196,8 +196,8 @@ from unnest(%s::uuid[], %s::float8[], %s::float8[], %s::text[], %s::uuid[])
 where session.id = said.id and num_nulls(session.ended_at) <> 0
 """
 
-# Who is matched here has left the session that they were in on another node, which may be dead or slow to
-# say so; without this the rule of one seat would refuse them until that node's lease runs out.
+# A person who is matched here has left their session on another node, which may be dead or slow to record
+# that. Without this statement the primary key of `seat` would refuse them until that node's lease expires.
 END_ELSEWHERE = """
 update session set
     ended_at = greatest(matched_at, connected_at, now() - make_interval(secs => said.age)),
@@ -235,8 +235,8 @@ on conflict (id) do update set
     renewed_at = excluded.renewed_at, lease_until = excluded.lease_until
 """
 
-# The data folder may have been copied with the machine that it is on, so another life with the same one
-# counts as over only when it does not renew its lease. Where nothing is known (null) the lease alone counts.
+# The data folder may have been copied together with its machine, so another node with the same folder counts
+# as ended only if it does not renew its lease. For unknown values (null) only the lease counts.
 CLOSE_ABANDONED = """
 update session set
     ended_at = greatest(matched_at, connected_at, (select renewed_at from node where node.id = session.node)),
