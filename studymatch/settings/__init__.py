@@ -1,9 +1,9 @@
-"""Every setting there is, with its default, its unit and what it is for.
+"""Every setting with its default, its unit and its purpose.
 
-The fields are in one class for each part of the program that needs them: `person`, `limits`, `edge`,
-`storage`. `Settings` has them all. The command line is made from its fields: ``grace_s`` is the option
-``--grace-s`` and the environment variable ``STUDYMATCH_GRACE_S``. What two settings must be to each other is
-in `relations`; `kinds` checks single values, and `readings`, `origins` and `ice` read them.
+Each part of the program has a class with the settings that it needs: `person`, `limits`, `edge`, `storage`.
+`Settings` has them all. The command line is generated from its fields: ``grace_s`` is the option
+``--grace-s`` and the environment variable ``STUDYMATCH_GRACE_S``. `relations` has the constraints between two
+settings; `kinds` checks single values, and `readings`, `origins` and `ice` parse them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(LimitSettings, PersonSettings, StorageSettings, EdgeSettings):
-    """How one process of studymatch behaves.
+    """The settings of one process of studymatch.
 
     Raises:
         SettingError: a value is out of its range, or contradicts another.
@@ -73,7 +73,7 @@ def _check_relation(relation: Relation, value: float, other: float) -> None:
 
 
 def unknown_variables(environment: Iterable[str]) -> dict[str, str | None]:
-    """The variables that look like settings but are not, each with the one that was probably meant."""
+    """The variables that look like settings but are none, each with the setting that was probably meant."""
     known = [f"STUDYMATCH_{setting.name.upper()}" for setting in fields(Settings)]
     ours = [name for name in environment if name.upper().startswith("STUDYMATCH_") and name not in known]
     return {

@@ -1,4 +1,4 @@
-"""Which STUN and TURN servers every browser accepts: RFC 7064 and 7065, and what W3C WebRTC adds to them.
+"""Parses STUN and TURN servers, and accepts those that every browser does: RFC 7064, RFC 7065, W3C WebRTC.
 
 If a browser does not accept a server, its RTCPeerConnection throws, and no call can begin.
 Firefox does not accept the scheme `stuns`.
@@ -26,7 +26,7 @@ USERNAME_MAX_BYTES = 508
 
 
 class _Given(msgspec.Struct, forbid_unknown_fields=True):
-    """An ICE server as RTCConfiguration has it, where `urls` may be one text."""
+    """An ICE server as in RTCConfiguration, where `urls` may be a single string."""
 
     urls: list[str] | str
     username: str | None = None

@@ -1,7 +1,7 @@
-"""One setting: its default, its help and what values it takes, kept in the metadata of a dataclass field.
+"""One setting: its default, its help and the values it accepts, in the metadata of a dataclass field.
 
-A unit is the last part of the name (`_s`: seconds), or said in the help. Values are checked here, so that a
-bad one is refused in the same words wherever it came from.
+The unit is the last part of the name (`_s`: seconds), or in the help. This module checks values, so the error
+is the same for the command line, the environment and a test.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ MOST = 1e12
 """The largest number that is accepted: as many bytes, frames or seconds are as good as no limit."""
 
 TEXT_MOST = 4096
-"""Characters of a text: as many as a path can have."""
+"""The most characters of a text: as many as a path can have."""
 
 CONFIDENTIAL = ("secret", "database_url")
-"""Settings of which no error repeats anything."""
+"""Settings whose values no error quotes."""
 
 SECRET_LEAST = 16
 """The least characters of a secret: 16 of base64 are 96 bits. Generated secrets have 43."""
@@ -34,7 +34,7 @@ def setting(
     choices: tuple[str, ...] = (),
     read: Callable[[str], str] | None = None,
 ) -> Any:
-    """A field of a settings class: its default, its help, and the values that it takes."""
+    """A field of a settings class: its default, its help, and the values that it accepts."""
     metadata = {"help": help, "least": least, "most": most, "choices": choices, "read": read}
     if isinstance(default, tuple):
         return field(default_factory=lambda: default, metadata=metadata)
@@ -42,11 +42,11 @@ def setting(
 
 
 class SettingError(ValueError):
-    """A setting that cannot be used. The text names it, and says what was expected and what came."""
+    """A setting that cannot be used. The text names it, the expected values and the given one."""
 
 
 def expected(setting: Field[Any]) -> str:
-    """What values a setting takes, in words that follow "expects"."""
+    """The values that a setting accepts, in words that follow "expects"."""
     least, most, choices = (setting.metadata[key] for key in ("least", "most", "choices"))
     if choices:
         return f"one of {', '.join(choices)}"
@@ -57,7 +57,7 @@ def expected(setting: Field[Any]) -> str:
 
 
 def check(setting: Field[Any], value: Any) -> None:
-    """Check a value, or each of several, for what its kind needs."""
+    """Check a value, or each of several, against the limits and choices of the setting."""
     least, most, choices = (setting.metadata[key] for key in ("least", "most", "choices"))
     if least is not None and not least <= value <= most:
         raise _not_expected(setting, value)
@@ -69,7 +69,7 @@ def check(setting: Field[Any], value: Any) -> None:
 
 
 def read(setting: Field[Any], value: Any) -> Any:
-    """What a text means, or each of several."""
+    """Parse a text, or each of several, with the parser of the setting."""
     read_one = setting.metadata["read"]
     try:
         return tuple(map(read_one, value)) if isinstance(value, tuple) else read_one(value)
@@ -87,7 +87,7 @@ def _not_expected(setting: Field[Any], value: object) -> SettingError:
 
 
 def plain(number: float) -> str:
-    """A number in digits, as far as it has any that matter."""
+    """A number in at most 13 significant digits."""
     return f"{number:.13g}"
 
 

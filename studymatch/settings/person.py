@@ -1,4 +1,4 @@
-"""What a person's actor needs."""
+"""Settings of a person's actor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from studymatch.settings.kinds import setting
 
 @dataclass(frozen=True, kw_only=True)
 class PersonSettings:
-    """What a person's actor needs. Durations are seconds."""
+    """Settings of a person's actor. Durations are seconds."""
 
     ice_server: tuple[IceServer, ...] = setting(
         (),
@@ -28,15 +28,14 @@ class PersonSettings:
     )
     reload_grace_s: float = setting(
         5.0,
-        "Seconds within which a page that is reloaded in a session can come back; a page that is closed has "
-        "ended the session then. For as long, people without a connection count as being here. At most "
-        "--grace-s: more counts as that.",
+        "Seconds within which a page that is reloaded in a session can come back; after them a closed page "
+        "has ended the session. People without a connection count as being here for as long. Values above "
+        "--grace-s have no effect.",
         least=0.0,
     )
     apart_s: float = setting(
         5.0,
-        "Seconds that two people who met recently wait for somebody else, before they are offered to each "
-        "other again.",
+        "Seconds that two people who met recently wait for somebody else before they are matched again.",
         least=0.0,
     )
     apart_max: int = setting(16, "How many of their last partners a person is kept apart from.", least=0)
@@ -51,8 +50,8 @@ class PersonSettings:
     )
     answers_per_s: float = setting(
         60.0,
-        "Signals and texts a second that a person may send in answer to their partner's; they do not count "
-        "as their own, so that no partner can use those up.",
+        "Signals and texts per second that a person may send in answer to their partner; they do not count "
+        "as --frames-per-s, so a partner cannot use that up.",
         least=1,
     )
     answers_burst: int = setting(400, "Such answers at once beyond that.", least=10)
@@ -63,5 +62,5 @@ class PersonSettings:
 
     @property
     def closed_page_grace_s(self) -> float:
-        """Seconds that a page which said that it goes is waited for: never longer than one that is lost."""
+        """Seconds that the server waits for a page after `leaving`: at most as long as for a lost one."""
         return min(self.reload_grace_s, self.grace_s)

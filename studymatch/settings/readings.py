@@ -1,7 +1,7 @@
-"""How the texts of settings are read, each in the one form in which it is used later.
+"""Parsers for the texts of settings.
 
-Every function returns what its text means and raises a ValueError that says what was expected, in words that
-follow "expects". Nothing is looked up and nothing is connected to. `shown` is how an error repeats a value.
+Every function returns the parsed value in its canonical form, and raises a ValueError that says what was
+expected, in words that follow "expects". None of them uses the network. `shown` formats a value for an error.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from studymatch.postgres.conninfo import read_conninfo
 from studymatch.settings import origins
 
 SHOWN = 100
-"""Characters of a value that an error repeats."""
+"""The most characters of a value that an error quotes."""
 
 
 def shown(value: object) -> str:
-    """A value as an error repeats it: visible, on one line and not too long."""
+    """A value as an error quotes it: printable, on one line and not too long."""
     try:
         text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     except ValueError:  # an integer of thousands of digits

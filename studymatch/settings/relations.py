@@ -1,7 +1,7 @@
-"""Which settings make sense only together: a table of pairs, of which one bounds the other.
+"""Constraints between settings: a table of pairs, of which one bounds the other.
 
-Each setting of a pair may be fine alone. Together they would lock out people who do nothing wrong, or leave a
-limit that is never reached. The table knows names and numbers only; `studymatch.settings` checks and tells.
+Each value of a pair may be valid alone. Together they would lock out people who do nothing wrong, or make a
+limit unreachable. This module has only the table; `studymatch.settings` checks it and raises the error.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def same(value: float) -> float:
 
 
 def pings_per_s(heartbeat_s: float) -> float:
-    """How often a page pings that has nothing else to say."""
+    """How often a page pings that sends nothing else."""
     return 1 / heartbeat_s
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """The setting `name` expects at least `bound` of the value of the setting `other`, and this is `why`."""
+    """The setting `name` must be at least `bound` of the value of `other`; `why` is the reason."""
 
     name: str
     other: str
@@ -34,7 +34,7 @@ class Relation:
 
 
 def _shared(name: str, other: str, why: str) -> list[Relation]:
-    """A limit that many share, and that of one of them: in the long run, and at once."""
+    """A shared limit must be at least that of each one who shares it: in the long run, and at once."""
     return [Relation(f"{name}_{kind}", f"{other}_{kind}", why) for kind in ("per_s", "burst")]
 
 
@@ -51,7 +51,7 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         "outbox_max",
         "signals_burst",
-        "a partner may send as many at once, and whoever gets them is hung up on",
+        "a partner may send as many at once, and the server would close the connection that receives them",
     ),
     Relation("skip_wait_max_s", "skip_wait_s", "no wait is longer than the longest"),
 )

@@ -1,4 +1,4 @@
-"""Where things are kept, what signs tokens, and how the log is written."""
+"""Settings of the database, the data folder, the secrets that sign tokens, and the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from studymatch.settings.readings import read_database_url
 
 @dataclass(frozen=True, kw_only=True)
 class StorageSettings:
-    """Where things are kept."""
+    """Settings of the database, the data folder, the secrets and the log."""
 
     database_url: str | None = setting(
         None,
@@ -20,19 +20,19 @@ class StorageSettings:
     )
     data_dir: str | None = setting(
         None,
-        "Folder for the private PostgreSQL, the signing key, and what waits for an unreachable database. "
+        "Folder for the private PostgreSQL, the signing key, and records for an unreachable database. "
         "Without it, ~/.local/share/studymatch, or /var/lib/studymatch for root.",
     )
     secret: tuple[str, ...] = setting(
         (),
         "Secret that signs the tokens of guests, at least 16 characters without blanks, the same on every "
         "machine behind one address; may be given several times (in the environment with blanks between): "
-        "the first signs, and what any of them signed is valid. Others on this machine can see a command "
-        "line. Without one, a secret is made and kept in the data folder.",
+        "the first signs, and tokens signed by any of them are valid. Other users of this machine can see a "
+        "command line. Without one, a secret is generated and kept in the data folder.",
     )
     secret_file: tuple[str, ...] = setting(
         (),
-        "File with such secrets, one in each line, after those of --secret; may be given several times (in "
+        "File with such secrets, one per line, used after those of --secret; may be given several times (in "
         "the environment with : between).",
     )
     log_level: str = setting(
