@@ -164,6 +164,7 @@ class Server:
 
     async def _try_to_start(self) -> bool:
         """One attempt. Returns False if processes of a killed server are still ending."""
+        self._remove_broken_locks()
         with _open_log(self._log) as log:
             before = log.tell()
             self._process = await trio.lowlevel.open_process(
@@ -184,6 +185,17 @@ class Server:
                 raise EmbeddedPostgresError(f"PostgreSQL does not start. Its log ({self._log}) says:\n{last}")
             await trio.sleep(POLL_S)
         return True
+
+    def _remove_broken_locks(self) -> None:
+        """Remove what a server leaves that is killed while it writes its lock files.
+
+        PostgreSQL never starts with an empty one. A complete pid file stays: by it PostgreSQL sees whether
+        processes of the killed server still use the data.
+        """
+        pid_file = self.pgdata / "postmaster.pid"
+        if pid_file.is_file() and pid_file.stat().st_size == 0:
+            pid_file.unlink()
+        (self._sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def _greet(self) -> bool:
         """Whether the server accepts connections; creates the database, the first time."""

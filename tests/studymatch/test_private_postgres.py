@@ -292,6 +292,26 @@ async def test_programs_that_do_not_run_any_more_end_nothing(
         await eventually(lambda: answers(conninfo))
 
 
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "lock", ["$2/postmaster.pid", "$4/.s.PGSQL.5432.lock"], ids=["pid file", "socket lock"]
+)
+async def test_a_server_that_is_killed_while_it_writes_a_lock_file_is_started_again(
+    data_dir: Path, used_dir: Path, lock: str
+) -> None:
+    """It leaves an empty file, with which PostgreSQL refuses to start."""
+    real, folder, lines = installations()[0], data_dir / "bin", Lines()
+    folder.mkdir(parents=True)
+    works = f'exec {real.postgres} "$@"\n'
+    overwrite(folder / "postgres", f"#!/bin/sh\n{works}", mode=0o755)
+    private = partial(quick, candidates=lambda: [Programs(folder, real.major, from_wheel=False)])
+    async with private(used_dir, journal=lines.journal("postgres")) as conninfo:
+        dies_once = f'[ -e "$2/died" ] || {{ : > "{lock}"; : > "$2/died"; kill -9 $$; }}\n'
+        overwrite(folder / "postgres", f"#!/bin/sh\n{dies_once}{works}", mode=0o755)
+        os.kill(server_pid(used_dir), signal.SIGKILL)
+        await eventually(lambda: (used_dir / "pgdata" / "died").exists() and answers(conninfo))
+
+
 def answers(conninfo: str) -> bool:
     try:
         return query(conninfo, "select 1 as one") == [{"one": 1}]
