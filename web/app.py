@@ -1,6 +1,6 @@
-"""The Quart-trio app: the page, guests, the count of people, health, and the door to the WebSocket.
+"""The Quart-trio app: the routes for the page, guests, the count of people, health and the WebSocket.
 
-It is a thin edge: it checks who asks and from where, and hands over to `web.reception` and the hall.
+It checks the origin and the limits of a request, and passes it to `web.reception` and the hall.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 """Statuses that are logged, so that an operator can see why a client was refused."""
 
 BODY_MAX_BYTES = 4096
-"""The largest request body: a guest's name is all that is ever posted."""
+"""The largest request body: the only POST request has a guest's name."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -57,14 +57,14 @@ PAGE_HEADERS = SECURITY_HEADERS | {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), display-capture=()",
 }
-"""Permissions are those of a document: no other answer asks for a device, and a visit has dozens of them."""
+"""Only the document has `Permissions-Policy`: the dozens of other responses of a visit do not need it."""
 
 
 class QuartSocket:
     """The WebSocket of the present Quart context, as `web.reception.Socket`."""
 
     async def receive(self) -> str | bytes | None:
-        """The next message; when the browser has gone, Quart cancels the handler."""
+        """The next message. When the browser has disconnected, Quart cancels the handler."""
         message: str | bytes | None = await websocket.receive()
         return message
 
@@ -78,7 +78,7 @@ class QuartSocket:
 
 
 def create_app(reception: Reception, identities: Identities) -> QuartTrio:
-    """The app that lets people into the hall of `reception`."""
+    """The app whose WebSockets lead to `reception` and its hall."""
     app = App("web", this_build())
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     _add_page(app, reception)
@@ -157,7 +157,7 @@ def _add_signaling(app: App, reception: Reception) -> None:
 
 
 def _add_headers(app: App) -> None:
-    """Give every answer its headers, and log the refused requests."""
+    """Add the security headers to every response, and log refused requests."""
     journal = Journal("web")
 
     @app.after_websocket  # type: ignore[type-var]  # there is no answer once it has been accepted
@@ -186,7 +186,7 @@ def read_json(body: str | bytes) -> Any:
 
 
 def _address(scope: HTTPScope | WebsocketScope) -> str | None:
-    """The key under which the budgets of a client are kept besides their id; None: no such key."""
+    """The address of a client for the rate limits; None: no limit by address applies."""
     client = scope.get("client")
     return budget_key(client[0]) if client else None
 
@@ -194,20 +194,20 @@ def _address(scope: HTTPScope | WebsocketScope) -> str | None:
 def may_connect(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
     """Whether a page of `origin` may open a WebSocket to `host`.
 
-    A program that is not a browser sends no origin, and cannot be misused by a page either. Otherwise
-    the origin must be one of `allowed`, or, without any, have exactly this host and port.
+    A client that is not a browser sends no origin, and no page can misuse it. Otherwise the origin must be
+    one of `allowed`, or, if that is empty, have exactly this host and port.
     """
     if origin is None:
         return True
     try:
         came = read_origin(origin)
         return came in (allowed or (read_origin(f"{urlsplit(came).scheme}://{host}"),))
-    except ValueError:  # such as `null`, or half an address
+    except ValueError:  # such as `null`, or an incomplete address
         return False
 
 
 class RefusedOrigins:
-    """Logs each refused origin once, so that the operator sees what to set."""
+    """Logs each refused origin once, so that the operator sees which to allow."""
 
     MAX = 100
     """The most origins that are logged, since a client can send any number of them."""

@@ -1,7 +1,7 @@
-"""Which build of the page this process serves: its files, and the digest that names all of them together.
+"""The build of the page that this process serves: its files, and a digest of all of them.
 
-The digest is part of each file's path, so a path names one content for ever, and browsers keep it. It is made
-of nothing but names and bytes: servers that run the same release agree on it.
+The digest is part of each file's path, so the content of a path never changes and browsers cache it. It
+depends only on names and bytes of files, so servers that run the same release have the same digest.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from web.static_files import StaticFiles, read_folder
 
 HERE = Path(__file__).parent
 BOOT_SCRIPT = "js/boot.js"
-"""The one script that is no module: it tells people when the modules do not run."""
+"""The only script that is not a module: it shows an error when the modules do not run."""
 
 
 class Build:
-    """One build: `contents` are its files by their paths below the folder `static`, `templates` its page."""
+    """One build: `contents` are its files by path below the folder `static`, `templates` its page."""
 
     def __init__(self, contents: Mapping[str, bytes], templates: Mapping[str, bytes]) -> None:
         self.digest = digest_of(contents, templates)
@@ -28,18 +28,18 @@ class Build:
         self.modules = [name for name in contents if name.endswith(".js") and name != BOOT_SCRIPT]
 
     def path_of(self, name: str) -> str:
-        """Where a file is served."""
+        """The URL path of a file."""
         return f"{self.path}/{name}"
 
 
 @cache
 def this_build() -> Build:
-    """The one that is installed here: read and compressed once."""
+    """The installed build, read and compressed once."""
     return Build(read_folder(HERE / "static"), read_folder(HERE / "templates"))
 
 
 def digest_of(*folders: Mapping[str, bytes]) -> str:
-    """Sixteen hexadecimal digits for all names and bytes in these folders."""
+    """Sixteen hexadecimal digits that depend on all names and bytes in these folders."""
     total = sha256()
     for folder in folders:
         for name, content in sorted(folder.items()):

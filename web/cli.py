@@ -1,7 +1,7 @@
 """The command line: `studymatch serve`, `studymatch migrate` and `studymatch crowd`, with their options.
 
-The options of the first two are made from `studymatch.settings`. A refusal is one sentence on standard
-error and exit code 2.
+The options of the first two are generated from `studymatch.settings`. An invalid command line ends with one
+sentence on standard error and exit code 2.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from web.refusals import RefusedToStartError, refuse
 from web.streams import detached
 
 COMMON = ("database_url", "data_dir", "log_level", "log_format")
-"""The settings that `migrate` has use for."""
+"""The settings that `migrate` uses."""
 
 CROWD = "crowd"
 
@@ -32,12 +32,12 @@ CROWD = "crowd"
 class _Commands(click.Group):
     """Runs the commands, even if their output streams block, fail or are closed.
 
-    The crowd is left out, since it draws on the terminal of a person. Its code is imported only when it is
-    asked for.
+    The streams of `crowd` stay as they are, since it draws on a terminal. Its code is imported only on
+    demand.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands, in the order of their help."""
+        """The names of the commands, in the order of the help."""
         return sorted((*super().list_commands(ctx), CROWD))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -54,12 +54,12 @@ class _Commands(click.Group):
             return super().main(given, *more, **others)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Read the part of the command line before the command."""
+        """Parse the command line up to the command."""
         with refused_by(refuse):
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Read the rest, and run the command."""
+        """Parse the rest, and run the command."""
         with refused_by(refuse):
             return super().invoke(ctx)
 
@@ -69,7 +69,7 @@ class _Commands(click.Group):
 def main() -> None:
     """Press Find Partner, and sit face to face with someone to study with.
 
-    Every option can also be given in the environment, as the name that its help shows.
+    Every option can also be set by the environment variable that its help shows.
     """
 
 
@@ -78,22 +78,22 @@ def main() -> None:
 def serve(**options: Any) -> None:
     """Serve the page and match people, until interrupted.
 
-    Without further options it listens on http://127.0.0.1:8000 and keeps its records in a private
-    PostgreSQL, so that it runs on a machine with nothing else installed.
+    Without options it listens on http://127.0.0.1:8000 and keeps its records in a private PostgreSQL, so it
+    runs on a machine with nothing else installed.
     """
     _run(run.serve, options)
 
 
 @main.command(cls=Command)
 @settings_options(*COMMON)
-@click.option("--check", is_flag=True, help="Only print what is to be applied. Exit code 1: something is.")
+@click.option("--check", is_flag=True, help="Only print pending migrations. Exit code 1: there are some.")
 @click.option(
-    "--print", "prints", is_flag=True, help="Only print the SQL that makes everything from nothing."
+    "--print", "prints", is_flag=True, help="Only print the SQL that creates all tables from nothing."
 )
 def migrate(*, check: bool, prints: bool, **options: Any) -> None:
-    """Bring the tables in the database up to date, and say what was done.
+    """Bring the tables in the database up to date, and print what was done.
 
-    Safe at any time and any number of times, also while servers run; every start does it too.
+    Safe at any time and any number of times, also while servers run. A server also does it when it starts.
     """
     if check and prints:
         refuse("--check and --print exclude each other: give one of them")

@@ -1,10 +1,10 @@
-"""What is said on one WebSocket: the first words, then frames to and from a user, then why it closes.
+"""One WebSocket connection: the hello, then frames to and from a user's actor, then the close code.
 
-A `Conversation` is the line between a browser and its user actor. It does no I/O: it stands between a user
-and a `Wire`, which may be a socket on the direct path or the ordinary one (`web.reception`), and behaves the
-same on both. It owns the connection's limits: the time for the first frame, silence, credit, and how much
-may wait for a browser that does not read. What its person and their address may do is the `Gate`'s to say
-(`web.gate`). It knows nothing of states.
+A `Conversation` is the `Line` between a browser and its user actor. It does no I/O: it passes frames between
+the user and a `Wire`, which is a socket on the direct path or the ordinary one (`web.reception`), and behaves
+the same on both. It owns the limits of the connection: the time for the first frame, silence, credit, and the
+unsent bytes for a browser that does not read. The `Gate` (`web.gate`) applies the limits of the person and
+their address. A conversation does not depend on the states of people.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from studymatch.settings import Settings
 from web.gate import Gate, Message, read
 
 GOING_AWAY = 1001
-"""The close code of a browser whose page goes (RFC 6455, 7.4.1). What such a page sends may never arrive."""
+"""The close code of a browser whose page is closed (RFC 6455, 7.4.1). A last `leaving` may not arrive."""
 
 CREDIT = 8
-"""Frames of one browser that may be unhandled at a time; then it is not read, and TCP slows it down."""
+"""Frames of one browser that may be unhandled at a time. Beyond that the server stops reading, and TCP slows
+the browser down."""
 
 SILENCE_IN_HEARTBEATS = 2.5
-"""Silence after which a browser counts as away: it missed two pings, and some jitter is forgiven."""
+"""Silence after which a browser counts as away: two missed pings, and some tolerance for jitter."""
 
 REFUSALS = (CloseCode.NO_HELLO, CloseCode.BAD_TOKEN, CloseCode.HELLO_TIMEOUT, CloseCode.TOO_MANY)
 """The close codes for connections that are closed because of what the client sent, or failed to send."""
@@ -47,7 +48,7 @@ REFUSALS = (CloseCode.NO_HELLO, CloseCode.BAD_TOKEN, CloseCode.HELLO_TIMEOUT, Cl
 class Wire(Protocol):
     """What a conversation needs of a WebSocket that has been accepted. All calls are synchronous.
 
-    `unsent_frames` and `unsent_bytes` wait for a browser that does not read.
+    `unsent_frames` and `unsent_bytes` count what a browser that does not read has not taken yet.
     """
 
     @property
@@ -63,7 +64,7 @@ class Wire(Protocol):
 
 
 class ReceptionView(Protocol):
-    """What a conversation needs of the reception it takes place at."""
+    """What a conversation needs of its reception."""
 
     hall: Hall
     settings: Settings
@@ -78,9 +79,9 @@ class ReceptionView(Protocol):
 
 
 class Conversation:
-    """One connection, as its user (a `Line`) and its wire (a `Receiver`) see it.
+    """One connection: a `Line` for its user, and a `Receiver` for its wire.
 
-    `deadline` is when, on trio's clock, `overdue` is to be called, unless something is heard before.
+    `deadline` is when, on trio's clock, the wire must call `overdue`, unless a message arrives before.
     Budgets are kept under `address`; None: the connection has no budget by address.
     """
 
@@ -115,7 +116,7 @@ class Conversation:
         """Whether the hello has been accepted, so that the user is known."""
         return self._user is not None
 
-    # As the wire sees it
+    # Called by the wire
 
     def opened(self, wire: Wire) -> None:
         """The connection has been accepted. Called once, before anything else."""
@@ -124,7 +125,7 @@ class Conversation:
             self.hang_up(code)
 
     def heard(self, message: Message, now: float) -> None:
-        """The browser said something. `now` is trio's clock."""
+        """A message of the browser has arrived. `now` is trio's clock."""
         self.deadline = now + self._silence_limit_s
         if (user := self._user) is None:
             self._greet(message, now)
@@ -147,19 +148,20 @@ class Conversation:
             user.heard(self, Refused("too_fast", "Too much at once; it is read later. Please slow down."))
 
     def flooding(self) -> None:
-        """The browser went on exceeding the budget: close the connection."""
+        """The browser keeps exceeding the budget: close the connection."""
         self._reception.gate.flooded(self.address, trio.current_time())
         self.hang_up(CloseCode.TOO_MANY)
 
     def closed(self, code: int) -> None:
-        """The browser closes: with 1001 when its page is closed or loaded again, which says `leaving`."""
+        """The browser closes the connection. 1001 means that the page is closed or reloaded, like
+        `leaving`."""
         user = self._user
         if code == GOING_AWAY and user is not None and self._code is None:
             self._unhandled += 1
             user.heard(self, Leaving())
 
     def overdue(self) -> None:
-        """The browser was silent for too long; before its first words, that has a code of its own."""
+        """The browser was silent for too long. Before its hello, that has a close code of its own."""
         if self._user is None and self._arriving is None:
             self.hang_up(CloseCode.HELLO_TIMEOUT)
         else:
@@ -167,20 +169,20 @@ class Conversation:
             self._wire.close(1001, "nothing was heard for too long")
 
     def gone(self) -> None:
-        """The connection is lost, or closed and all has been written. Called once, last."""
+        """The connection is lost, or closed with everything written. Called once, last."""
         self._is_over = True
         self._leave()
         self._reception.over(self)
 
-    # As the user sees it
+    # Called by the user's actor
 
     @property
     def build(self) -> str | None:
-        """The build of the page that is served now; None: nobody knows."""
+        """The build of the page that is served now; None: unknown."""
         return self._reception.build
 
     def write(self, frame: bytes) -> None:
-        """Queue a frame; with too much unread, give up on this connection instead."""
+        """Queue a frame. If too much is unsent then, drop the queue and close the connection."""
         if self._code is not None or self._is_over:
             return
         wire, settings = self._wire, self._reception.settings
@@ -190,7 +192,7 @@ class Conversation:
             self.hang_up(CloseCode.TOO_MANY)
 
     def flush(self) -> None:
-        """Nothing more follows at the moment: what was written may go."""
+        """No more frames follow at the moment: send the queued ones."""
         if not self._is_over:
             self._wire.flush()
 
@@ -201,7 +203,7 @@ class Conversation:
             self._wire.resume()
 
     def hang_up(self, code: CloseCode) -> None:
-        """Close once what is queued has been written. The first code given counts."""
+        """Close once the queued frames have been written. The first code given counts."""
         if self._code is None and not self._is_over:
             self._code = code
             if code in REFUSALS:
@@ -209,7 +211,7 @@ class Conversation:
             self._leave(code.name.lower())
             self._wire.close(code, CLOSE_MEANINGS[code][0])
 
-    # First words, and last
+    # Hello and end
 
     def _greet(self, message: Message, now: float) -> None:
         if self._code is not None:
@@ -227,12 +229,12 @@ class Conversation:
             self._arrive(guest, hello)
 
     def _may_come(self, guest: Guest | None, hello: Hello, now: float) -> bool:
-        """Whether the hello is within the budgets. If not, send the reason and close the connection.
+        """Whether the hello is within the budgets. If not, send an error with the reason and close.
 
-        The error has no sequence number, because there is no actor yet.
+        The error has no `seq`, because there is no actor yet.
         """
         resumes = guest is not None and self._reception.hall.resumes(guest.person, hello.resume)
-        # An expired token alone identifies nobody, so it must not use up a person's budget.
+        # An expired token without a resume proves no identity, so it must not use up a person's budget.
         person = guest.person if guest is not None and (resumes or not guest.expired) else None
         wait = self._reception.gate.hello(person, self.address, now, resumes=resumes)
         if wait is None:
@@ -242,7 +244,7 @@ class Conversation:
         return False
 
     def _arrive(self, guest: Guest, hello: Hello) -> None:
-        """Come to the person's actor: at once, or when the one that they must not come back to has ended."""
+        """Connect to the person's actor: at once, or once an old actor that cannot be resumed has ended."""
         try:
             user = self._reception.hall.meet(guest, self, hello.resume, self.address)
         except HallClosedError:
@@ -264,7 +266,7 @@ class Conversation:
             with self._arriving:
                 user = await self._reception.hall.arrive(guest, self, hello.resume, self.address)
                 if self._is_over or self._code is not None:
-                    user.detach(self)  # too late to cancel: it ended in the moment in which the way was free
+                    user.detach(self)  # closed in the same step in which the actor became ready
                 else:
                     self._met(user)
         except HallClosedError:
@@ -280,7 +282,7 @@ class Conversation:
         self._user = user
 
     def _leave(self, why: str = "dropped") -> None:
-        """Tell the user, if there is one, that this line is down, and why."""
+        """Detach from the user, if there is one; `why` is one word for the journal."""
         if self._arriving is not None:
             self._arriving.cancel()
         user, self._user = self._user, None

@@ -1,7 +1,7 @@
-"""The command `studymatch crowd`: checks what it was asked for, makes the run, and tells what came of it.
+"""The command `studymatch crowd`: checks the options, makes the run, and prints the result.
 
-The crowd itself imports nothing of the server. Here it is handed what only the server's code can do: tokens
-for its guests, made with the server's key.
+The crowd itself imports nothing of the server. This module passes it a function that needs the server's code:
+it creates tokens for guests with the server's key.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from web.server import open_files
 _SPARE_HANDLES = 64
 TOKEN_LIFE_S = 3600.0
 PLAIN_EVERY_S = 5.0
-"""Between two lines of progress where they cannot be written over each other."""
+"""Seconds between two lines of progress where the output is no terminal."""
 
 
 class CrowdError(Exception):
-    """A run that cannot be made. The text says why, and what to do about it."""
+    """The run cannot be made. The text says why, and what to do about it."""
 
 
 @click.command(cls=Command)
@@ -55,9 +55,9 @@ def crowd(
 ) -> None:
     """Send a crowd of simulated people to a server, and measure it.
 
-    They connect as browsers do, and leave records as people do: send them to a server of your own. The
-    exit code is 0 if nothing went wrong (every counter at the end of the table is 0), 1 if something did, and
-    2 if the crowd could not do what it was asked.
+    They connect as browsers do, and the server records their sessions: use a server of your own. The exit
+    code is 0 if nothing went wrong (every counter at the end of the table is 0), 1 if something did, and 2 if
+    the crowd could not run.
     """
     try:
         target = find(url, ca_file=ca_file, origin=_read_origin(origin))
@@ -79,7 +79,7 @@ def _read_origin(origin: str | None) -> str | None:
 
 
 def made_with(secret: str, names: Iterable[str]) -> Iterator[Guest]:
-    """A guest for each name, made with the key of the server, which is asked for nothing."""
+    """A guest for each name, made with the server's secret and without a request to the server."""
     identities = Identities((secret,), TOKEN_LIFE_S)
     for name in names:
         person, token = identities.new_guest(name)
@@ -87,10 +87,10 @@ def made_with(secret: str, names: Iterable[str]) -> Iterator[Guest]:
 
 
 def make_run(plan: Plan, server_pid: int | None, show: Callable[[str, Sample, int], None]) -> Run:
-    """Make one run; nothing is printed.
+    """Make one run, and print nothing.
 
     Raises:
-        CrowdError: this system does not allow so many connections, or no crowd at all.
+        CrowdError: this system does not allow so many connections, or cannot run a crowd.
         RunFailedError: the server or the crowd has failed.
     """
     if sys.platform == "win32":
@@ -100,10 +100,10 @@ def make_run(plan: Plan, server_pid: int | None, show: Callable[[str, Sample, in
 
 
 def run_crowd(plan: Plan, server_pid: int | None, json: Path | None, report: Path | None) -> bool:
-    """Make one run, print it, and write what was asked for. Returns whether nothing went wrong.
+    """Make one run, print it, and write the files asked for. Returns whether nothing went wrong.
 
     Raises:
-        CrowdError: it is asked for what this machine does not allow.
+        CrowdError: this machine does not allow the run, or a file cannot be written where it is wanted.
         RunFailedError: the server or the crowd has failed.
     """
     for path in (json, report):
@@ -113,7 +113,7 @@ def run_crowd(plan: Plan, server_pid: int | None, json: Path | None, report: Pat
         server_pid = listener(plan.target.port)
     if server_pid is None:
         click.echo(
-            "The server's process is not to be seen from here: its CPU and memory are not measured.", err=True
+            "The server's process is not visible from here: its CPU and memory are not measured.", err=True
         )
     line = ProgressLine(plan.people)
     try:
@@ -130,12 +130,12 @@ def run_crowd(plan: Plan, server_pid: int | None, json: Path | None, report: Pat
 
 
 def write_json(result: Document, path: Path) -> None:
-    """The result as a JSON file that is also good to read."""
+    """Write the result as indented JSON."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
 
 
 def raise_open_files_limit(needed: int) -> None:
-    """Let this process, and those it starts, open `needed` files and sockets.
+    """Raise the limit of open files for this process, and those it starts, to `needed`.
 
     Raises:
         CrowdError: the system does not allow as many.
@@ -149,7 +149,7 @@ def raise_open_files_limit(needed: int) -> None:
 
 
 class ProgressLine:
-    """On a terminal one line that is written over and over; else a line now and then. On standard error."""
+    """Progress on standard error: one line that is rewritten on a terminal, else a line every few seconds."""
 
     def __init__(self, people: int) -> None:
         self._people = people
@@ -158,7 +158,7 @@ class ProgressLine:
         self._next_plain_s: dict[str, float] = {}
 
     def show(self, phase: str, sample: Sample, enrolled: int) -> None:
-        """Tell how things stand."""
+        """Show the progress in `sample`."""
         text = progress(phase, sample, self._before, enrolled, self._people)
         self._before = sample
         if self._on_terminal:
@@ -168,6 +168,6 @@ class ProgressLine:
             click.echo(text, err=True)
 
     def end(self) -> None:
-        """Leave the line."""
+        """Clear the line."""
         if self._on_terminal:
             click.echo("\r\x1b[2K", err=True, nl=False)

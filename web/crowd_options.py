@@ -28,7 +28,7 @@ _SERVER: tuple[tuple[str, Any, Any, str], ...] = (
         "--ca-file",
         CERTIFICATES,
         None,
-        "Certificates (PEM) of those who may vouch for an https server. Without it, those that this system "
+        "Certificates (PEM) of authorities to trust for an https server. Without it, those that this system "
         "trusts.",
     ),
 )
@@ -38,38 +38,38 @@ _OUTPUT: tuple[tuple[str, Any, Any, str], ...] = (
         "--server-pid",
         click.IntRange(min=1),
         None,
-        "The server's process, to measure its CPU and memory. Without it, whoever listens there.",
+        "The server's process, to measure its CPU and memory. Without it, the process that listens there.",
     ),
     ("--json", FILE, None, "Write the result to this file, as JSON."),
-    ("--report", FILE, None, "Write it to this file, as a page with plots."),
+    ("--report", FILE, None, "Write the result to this file, as a page with plots."),
 )
 
 _PLAN: tuple[tuple[str, Any, Any, str], ...] = (
-    ("--people", click.IntRange(min=2), 1000, "How many people there are."),
+    ("--people", click.IntRange(min=2), 1000, "The number of people."),
     (
         "--arrive",
         click.Choice((RAMP, HERD)),
         RAMP,
-        "Ramp: they come one after another and press at once. Herd: all are connected first, then all press "
-        "at the same moment.",
+        "Ramp: they connect one after another, and each searches at once. Herd: all connect first, then all "
+        "search at the same moment.",
     ),
     ("--ramp-s", SECONDS, 20.0, "Seconds over which a ramp arrives."),
-    ("--run-s", FiniteRange(min=1), 60.0, "Seconds from the first press to the last."),
-    ("--calls", click.IntRange(min=1), None, "End earlier, when so many calls have ended."),
-    ("--dwell-s", SECONDS, 30.0, "Seconds that a call lasts, in the mean."),
-    ("--dwell", click.Choice((EXPONENTIAL, FIXED)), EXPONENTIAL, "How the length of calls is distributed."),
+    ("--run-s", FiniteRange(min=1), 60.0, "Seconds from the first search to the last."),
+    ("--calls", click.IntRange(min=1), None, "End earlier, after this many calls."),
+    ("--dwell-s", SECONDS, 30.0, "Mean length of a call, in seconds."),
+    ("--dwell", click.Choice((EXPONENTIAL, FIXED)), EXPONENTIAL, "Distribution of the length of calls."),
     (
         "--skip-share",
         SHARE,
         1.0,
-        "Share of calls that end with a skip; in the others, somebody stops and presses anew.",
+        "Share of calls that end with a skip; in the others, one of the two ends and then searches again.",
     ),
-    ("--vanish-share", SHARE, 0.0, "Share of calls that end because a connection drops, without a goodbye."),
+    ("--vanish-share", SHARE, 0.0, "Share of calls that end because a connection drops without `end`."),
     (
         "--return-share",
         SHARE,
         0.5,
-        "Share of those who vanished that come back to their call, within 3 s; the others start afresh.",
+        "Share of those who vanished that resume their call, within 3 s; the others start anew.",
     ),
     (
         "--stalled-share",
@@ -93,29 +93,29 @@ _PLAN: tuple[tuple[str, Any, Any, str], ...] = (
         "--subjects",
         click.IntRange(0, 65_535),
         0,
-        "How many subjects there are, of which each person asks for one, so that they have to wait for each "
-        "other; with 0, everybody fits everybody.",
+        "The number of subjects. Each person asks for one of them, so people have to wait for each other; "
+        "with 0, everybody fits everybody.",
     ),
     (
         "--storm-share",
         SHARE,
         0.0,
-        "Share of people who all lose their connection at one moment, and come back at once.",
+        "Share of people who all lose their connection at one moment, and reconnect at once.",
     ),
-    ("--storm-at-s", SECONDS, 30.0, "Seconds after the first press at which they do."),
+    ("--storm-at-s", SECONDS, 30.0, "Seconds from the first search to that moment."),
     (
         "--processes",
         click.IntRange(min=1),
         1,
-        "Processes of the crowd. One spends 25 to 50 µs on a frame: it drives 20,000 frames a second, or 900 "
-        "calls, or 50,000 people in calls of 30 s.",
+        "Processes of the crowd. One spends 25 to 50 µs on a frame: it drives 20,000 frames per second, or "
+        "900 calls, or 50,000 people in calls of 30 s.",
     ),
-    ("--seed", int, 1, "Repeats who leaves, and when, as far as real sockets can be repeated."),
+    ("--seed", int, 1, "Makes the choice of who leaves, and when, repeatable, as far as real sockets allow."),
     (
         "--secret",
         str,
         None,
-        "The server's --secret. With it the crowd makes its guests itself, and asks the server for none.",
+        "The server's --secret. With it the crowd creates its guests itself, without requests to the server.",
     ),
 )
 

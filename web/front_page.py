@@ -1,6 +1,6 @@
-"""The page itself, as everybody gets it: it says nothing of whoever asks, and how many people are here.
+"""The HTML page, the same for everybody, with the number of people who are here.
 
-Who comes for the first time has no connection that could tell them, so the page brings the count along.
+A visitor has no connection yet that could bring the count, so the page contains it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from web.static_files import File, make_file
 
 NAME = "index.html"
 COUNT_MAX_AGE_S = 1.0
-"""Compressing the page takes about two milliseconds: once a second that harms nobody."""
+"""Compressing the page takes about two milliseconds; once a second that does not matter."""
 
 
 class FrontPage:
-    """The page of `app`, with what `count` says."""
+    """The page of `app`, with the result of `count`."""
 
     def __init__(self, app: App, count: Callable[[], Presence]) -> None:
         self._template = app.jinja_env.overlay(enable_async=False).get_template(NAME)

@@ -1,9 +1,9 @@
 """Decides which hellos and frames of the protocol a reception accepts, by rate and by form.
 
 A reception has one `Gate`. It counts in the accounts of the hall (`person.accounts`), by person and by
-address, so a client cannot renew its limits by reconnecting. A client beyond a limit first gets an error; if
-it goes on, its connection is closed, and newcomers from its address wait a while. The gate does no I/O and
-does not know the states of people.
+address, so a client cannot renew its limits by reconnecting. A client beyond a limit first gets an error. If
+it goes on, the server closes its connection, and newcomers from its address have to wait. The gate does no
+I/O and does not depend on the states of people.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Gate:
         self._accounts = accounts
 
     def hello(self, person: Person | None, address: str | None, now: float, *, resumes: bool) -> Wait | None:
-        """Count a hello of `who` (None: the token is not valid). Returns the wait; None: accepted."""
+        """Count a hello of `person` (None: the token is not valid). Returns the wait; None: accepted."""
         who = None if person is None else person.id
         wait = self._accounts.hello(who, address, now, resumes=resumes)
         if wait is not None and wait.why is not Why.FULL:
@@ -42,7 +42,7 @@ class Gate:
     def check(
         self, message: Message, user: User, address: str | None, now: float
     ) -> Inbound | Refused | CloseCode:
-        """The frame in `message`; or its refusal; or the code with which the connection has to be closed.
+        """The frame in `message`; or its refusal; or the code with which to close the connection.
 
         A frame is counted before it is decoded, unless it may be an answer to the partner (see `Answers`).
         """

@@ -1,8 +1,8 @@
-"""Who somebody is: signed tokens for guests.
+"""Creates and verifies the signed tokens of guests.
 
-A guest is one browser tab. The token says who it is and when it was made; it is signed, so that nobody
-can be somebody else, and it goes in no URL and no log. What it says is looked at like anything else that
-comes from outside: a former version may have signed what this one would not.
+A guest is one browser tab. The token contains its identity and the time of its creation. It is signed, so
+nobody can impersonate a guest, and it never appears in a URL or a log. Its content is validated like any
+input, because an earlier version may have signed what this one would not.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ class Identities:
     def __init__(self, secrets: tuple[str, ...], life_s: float, new_id: Callable[[], str] = new_id) -> None:
         oldest_first = secrets[::-1]  # the order that itsdangerous expects
         self._serializer = URLSafeTimedSerializer(oldest_first, salt=SALT)
-        # The serializer would make one for each token: 6 of 16 µs.
+        # The serializer would create one for each token: 6 of 16 µs.
         self._signer = TimestampSigner(oldest_first, salt=SALT)
         self._life_s = life_s
         self._new_id = new_id
 
     def new_guest(self, name: str) -> tuple[Person, str]:
-        """A person who was not here before, and their token. `name` is one that `accept_name` returned."""
+        """A new person, and their token. `name` is a result of `accept_name`."""
         person = Person(self._new_id(), name)
         return person, self._token(person)
 
     def recognise(self, token: str) -> Guest | None:
         """The guest that a token identifies; None if no secret signed it, or it names no person.
 
-        In the second half of its life, the result has a new token. So it has if the token has expired or is
-        not valid yet; the hall decides what such a token may still do.
+        The result has a new token if this one is in the second half of its life, has expired, or is not valid
+        yet. The hall decides what an expired token may still do.
         """
         try:
             payload, made_at = self._signer.unsign(token, return_timestamp=True)
@@ -69,7 +69,7 @@ def _person(said: Any) -> Person:
     """The person that the payload of a token names.
 
     Raises:
-        ValueError: it names no person that could be recorded.
+        ValueError: it names no person that the database could record.
     """
     match said:
         case [str(person_id), str(name)] if str(UUID(person_id)) == person_id:

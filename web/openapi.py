@@ -1,7 +1,7 @@
 """The description of the HTTP API, as an OpenAPI 3.1 document, served at `/openapi.json`.
 
 A test checks that it has exactly the routes and methods of the app, and sends each request that it describes.
-The WebSocket has a reference of its own: docs/protocol.md.
+The reference for the WebSocket is docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -109,4 +109,4 @@ DESCRIPTION: dict[str, Any] = {
         },
     },
 }
-"""The document."""
+"""The OpenAPI document."""

@@ -1,8 +1,7 @@
-"""Options of commands that come from the environment too, and are refused in one sentence.
+"""Command line options that can also be set in the environment, with errors of one sentence.
 
-An `Option` names its variable itself, so that no other variable (STUDYMATCH_VERSION) is taken for an option.
-A variable that is set and empty does not count as one that is not set: it is the trace of a value that went
-missing on its way.
+An `Option` names its variable itself, so that no other variable (STUDYMATCH_VERSION) counts as an option. An
+empty variable is an error, since it usually means that a value was lost on the way.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ F = Callable[..., None]
 
 
 class Option(click.Option):
-    """An option with its variable. `expects` completes the sentence for a value of another kind.
+    """An option with its variable. `expects` completes the error sentence for an invalid value.
 
     Raises:
-        SettingError: the value is none, or the variable is set and empty.
+        SettingError: the value is invalid, or the variable is set and empty.
     """
 
     def __init__(
@@ -39,14 +38,14 @@ class Option(click.Option):
         self._confidential = confidential
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """The value of the variable, None if it is not set."""
+        """The value of the variable; None if it is not set."""
         value = os.environ.get(str(self.envvar))
         if value is not None and not value.strip():
             raise SettingError(f"{self.envvar} is set, and empty; expected a value, or no such variable")
         return value
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """The value in its type."""
+        """The value converted to its type."""
         try:
             return super().type_cast_value(ctx, value)
         except click.BadParameter as error:
@@ -59,7 +58,7 @@ class Option(click.Option):
 
 
 class FiniteRange(click.FloatRange):
-    """A range of which nan and inf are no part."""
+    """A range without nan and inf."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number."""
@@ -83,14 +82,14 @@ class _IceServerType(click.ParamType[IceServer]):
 
 
 class _PathsType(click.ParamType[str]):
-    """A path. In the environment there may be several, with : between them. Nothing is looked at here."""
+    """A path, not checked here. In the environment there may be several, with : between them."""
 
     name = "path"
     envvar_list_splitter = os.path.pathsep
 
 
 def settings_options(*names: str) -> Callable[[F], F]:
-    """A decorator that adds an option for each setting named (all, if none is) to a command."""
+    """A decorator that adds an option for each named setting (for all, if none is named) to a command."""
 
     def decorate(command: F) -> F:
         for setting in reversed(fields(Settings)):
@@ -127,7 +126,7 @@ def _type(setting: Field[Any]) -> Any:
 
 
 class Command(click.Command):
-    """A command that takes options and nothing else, and repeats nothing that it does not know."""
+    """A command that accepts only options. An error does not quote other arguments."""
 
     allow_extra_args = True
 
@@ -142,7 +141,7 @@ class Command(click.Command):
 
 @contextmanager
 def refused_by(refuse: Callable[[str], NoReturn]) -> Iterator[None]:
-    """Hand what is wrong with a command line to `refuse`, as one sentence."""
+    """Call `refuse` with one sentence for an error of the command line."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:

@@ -1,8 +1,8 @@
-"""Where WebSockets come in: a `Reception` brings each to a conversation, on either of two paths.
+"""Connects WebSockets to conversations, on two paths. A `Reception` has a `Conversation` per connection.
 
-On the direct path the server moves the frames itself (`web.server.direct`), and a conversation is all there
-is to a connection. On the ordinary one, for any other server and for tests, `converse` carries frames between
-the conversation and whatever offers a `Socket`, with a reader and a writer. What is said is the same on both.
+On the direct path the server passes the frames itself (`web.server.direct`), without a task for the
+connection. On the ordinary path, for any other server and for tests, `converse` passes frames between the
+conversation and a `Socket`, with a reader and a writer task. The frames are the same on both paths.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from web.gate import Gate
 
 
 class Socket(Protocol):
-    """What is needed of a WebSocket that has been accepted, on the ordinary path.
+    """What a reception needs of an accepted WebSocket on the ordinary path.
 
-    When the other side has gone, `receive` raises `trio.EndOfChannel` or is cancelled.
+    When the browser has disconnected, `receive` raises `trio.EndOfChannel` or is cancelled.
     """
 
     async def receive(self) -> str | bytes | None: ...
@@ -35,9 +35,9 @@ class Socket(Protocol):
 
 
 class Reception:
-    """Where connections come in. It knows which are open.
+    """The open connections of a hall.
 
-    `build` names the build of the page that is served beside it; None: there is none.
+    `recognise` verifies tokens. `build` names the build of the page that the same server serves; None: none.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class Reception:
         self._journal = journal_for("reception")
 
     def conversation(self, address: str | None = None) -> Conversation:
-        """A new one, for a connection from `address` (see `Accounts`) that is about to be accepted."""
+        """A new conversation for a connection from `address` (see `Accounts`) that is about to be
+        accepted."""
         return Conversation(self, address)
 
     async def converse(self, socket: Socket, address: str | None = None) -> None:
@@ -69,9 +70,9 @@ class Reception:
         await self.carry(socket, self.conversation(address))
 
     async def carry(self, socket: Socket, conversation: Conversation) -> None:
-        """Carry the frames of one accepted WebSocket until either side closes it.
+        """Pass the frames of one accepted WebSocket until either side closes it.
 
-        Being cancelled means that the other side has gone: the user is told so, and nothing is awaited.
+        Cancellation means that the browser has disconnected: the user's actor is detached without waiting.
         """
         try:
             await _carry(socket, conversation)
@@ -79,9 +80,9 @@ class Reception:
             conversation.gone()
 
     async def deserted(self) -> None:
-        """After `Hall.hand_over`: hang up on whoever is still there, and wait until they have been told.
+        """After `Hall.hand_over`: close all connections, and wait until their close frames are sent.
 
-        Who comes from now on is told the same, but not waited for, since they come again and again.
+        Later connections are closed with the same code, but not waited for, since clients keep reconnecting.
         """
         self._is_closed = True
         await self.hall.deserted()
@@ -99,11 +100,11 @@ class Reception:
         return self._recognise(token)
 
     def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Run `task` beside everybody else."""
+        """Run `task` in the crew of the hall."""
         self.hall.crew.hire(task, self._journal)
 
     def begun(self, conversation: Conversation) -> CloseCode | None:
-        """Its connection has been accepted. Returns why it must be closed at once; None: it may stay."""
+        """A connection has been accepted. Returns the code to close it with at once; None: it may stay."""
         self._open[conversation] = None
         address = conversation.address
         if address is not None:
@@ -120,7 +121,7 @@ class Reception:
         journal.info("hung up", cause=code.name.lower(), code=int(code), why=CLOSE_MEANINGS[code][0])
 
     def over(self, conversation: Conversation) -> None:
-        """It has ended."""
+        """A connection has ended."""
         del self._open[conversation]
         if (address := conversation.address) is not None:
             self._of_address[address] -= 1
@@ -130,7 +131,7 @@ class Reception:
 
 
 class QueueWire:
-    """The wire of the ordinary path: what waits for the writer, and whether the reader may read."""
+    """The wire of the ordinary path: a queue for the writer, and whether the reader may read."""
 
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
@@ -156,27 +157,27 @@ class QueueWire:
         """Nothing to do: the writer has been woken."""
 
     def drop(self) -> None:
-        """Forget what is queued, and wait no longer for whom it was for."""
+        """Drop the queued frames, and stop a write that waits for the browser."""
         self._frames.clear()
         self.unsent_bytes = 0
         self.stalled.cancel()
 
     def close(self, code: int, reason: str) -> None:
-        """Close once what is queued has been written. The first close counts."""
+        """Close once the queued frames have been written. The first close counts."""
         if self._closing is None:
             self._closing = (code, reason)
             self._news.set()
 
     def pause(self) -> None:
-        """Read no more, until `resume`."""
+        """Stop reading, until `resume`."""
         self._may_read = trio.Event()
 
     def resume(self) -> None:
-        """Go on reading."""
+        """Read again."""
         self._may_read.set()
 
     async def read_from(self, socket: Socket, conversation: Conversation) -> None:
-        """Hand in what comes, until the other side has gone."""
+        """Pass incoming messages to the conversation, until the browser has disconnected."""
         while True:
             with trio.CancelScope(deadline=conversation.deadline) as limit:
                 await self._may_read.wait()
@@ -187,10 +188,10 @@ class QueueWire:
                 conversation.heard(message, trio.current_time())
             if limit.cancelled_caught:
                 conversation.overdue()
-                await trio.sleep_forever()  # the writer has the last word
+                await trio.sleep_forever()  # the writer closes the socket and cancels this
 
     async def write_to(self, socket: Socket) -> tuple[int, str]:
-        """Write what is queued, as it comes, until the conversation closes; returns its last word."""
+        """Write queued frames until the conversation closes; returns the close code and its reason."""
         with self.stalled:
             while True:
                 while self._frames:
@@ -206,7 +207,7 @@ class QueueWire:
 
 
 async def _carry(socket: Socket, conversation: Conversation) -> None:
-    """Carry frames both ways, until somebody hangs up, falls silent, or has gone."""
+    """Pass frames both ways, until one side closes the connection or the browser is silent for too long."""
     wire = QueueWire()
     conversation.opened(wire)
 

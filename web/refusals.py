@@ -25,7 +25,7 @@ class RefusedToStartError(Exception):
 
 
 SENTENCE_MOST = 1000
-"""Characters of a sentence. What is longer repeats something endless."""
+"""The most characters of a sentence; a longer one quotes something that is too long."""
 
 REFUSED = (
     RefusedToStartError,
@@ -82,7 +82,7 @@ def _sentence(error: BaseException) -> str:
 
 
 def one_line(sentence: str) -> str:
-    """A sentence as a terminal and a log can show it: on one line, visible, and of a length one reads."""
+    """A sentence in a form for terminals and logs: on one line, printable, and cut to `SENTENCE_MOST`."""
     words = " ".join(sentence.split())
     seen = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
     return seen if len(seen) <= SENTENCE_MOST else f"{seen[:SENTENCE_MOST]}…"

@@ -1,7 +1,7 @@
-"""Puts everything together: database, ledger, hall, app and server, started in order, stopped in reverse.
+"""Starts database, ledger, hall, app and server in order, and stops them in reverse order.
 
-The composition root. The hall runs beside the server and not inside the app, so that a hall that fails
-ends the process: a server that still lets people in, with nobody to match them, would be worse than none.
+The composition root. The hall runs beside the server and not inside the app, so a hall that fails ends the
+process: a server that accepts people and cannot match them would be worse than none.
 """
 
 from __future__ import annotations
@@ -46,28 +46,28 @@ from web.signals import obey_signals
 from web.signing import signing_secrets
 
 CONNECTIONS_MIN = 100
-"""Fewer connections than that are no server, but a mistake in how it was started."""
+"""A limit of open files with room for fewer connections is a mistake in how the server was started."""
 
 SWITCH_INTERVAL_S = 0.0002
-"""How long a worker thread may keep Python's lock while the loop wants it, in seconds. A batch of records
-takes some ten milliseconds of it, and any system call of the loop lets it in; with Python's own 5 ms that
-would be a pause for everybody each time. Two thousand people on a busy machine: the 99th of a relay is a
-third of what it was with that."""
+"""How long a worker thread may keep the GIL while the event loop waits for it, in seconds. A batch of records
+takes about ten milliseconds of work in a thread, which can take the GIL at any system call of the loop. With
+Python's default of 5 ms the loop would pause so long each time. With two thousand people on a busy machine,
+the 99th percentile of a relay is a third of the one with the default."""
 
 MIGRATION_LIMIT_S = 10.0
 """How long a start waits for the database. Creating the tables takes a tenth of a second; a longer migration
 goes on in the background while people are matched."""
 
 WIRE_MARGIN = 3
-"""How many times the frames of the protocol a connection may send in frames of every kind: in the long run,
-at once, and with the words for those that are refused (as many again as may be sent at once)."""
+"""The server's budget of WebSocket frames of every kind, as a multiple of the budget for frames of the
+protocol. It leaves room for frames that the gate refuses, which may be as many again as the burst."""
 
 BACKLOG_FILE = "unwritten.jsonl"
 HANDOVER_FILE = "handover.json"
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until a signal asks for the end (`web.signals`). A second one ends everything by force.
+    """Serve until a signal stops the process (`web.signals`). A second signal stops it by force.
 
     Raises:
         RefusedToStartError: a port in use, a database that can never be used, and the like.
@@ -144,7 +144,8 @@ async def _serve(settings: Settings, data_dir: Path, stop: trio.Event, ready: tr
                 await stop.wait()
                 left = Handover(node, time.time(), hall.hand_over(), hall.debts())
                 _save_handover(left, data_dir / HANDOVER_FILE)
-                # For all of it: whoever does not read must not be waited for twice, here and by the server.
+                # One limit for reception and server, so that a client that does not read delays the stop
+                # once.
                 nursery.cancel_scope.deadline = trio.current_time() + settings.stop_limit_s
                 await reception.deserted()
                 end.set()
@@ -154,7 +155,7 @@ async def _migrated(store: Store) -> bool:
     """Bring the tables up to date. False: the database does not answer, so the ledger does it later.
 
     Raises:
-        DatabaseSettingError: it can never be used with these settings, so the start is refused.
+        DatabaseSettingError: the database cannot be used with these settings, so the server does not start.
     """
     try:
         with trio.fail_after(MIGRATION_LIMIT_S):
@@ -200,7 +201,8 @@ def _limits(settings: Settings) -> ServerLimits:
 
 
 def _connections_max() -> int | None:
-    """How many connections this process has room for; whoever comes beyond is told that it is full (503)."""
+    """The most connections of this process. Each uses one file descriptor; beyond it new ones get HTTP
+    503."""
     limit = open_files.allow()
     if limit is None:
         return None
@@ -214,7 +216,7 @@ def _connections_max() -> int | None:
 
 
 def _save_handover(what: Handover, path: Path) -> None:
-    """Save it; if that fails people start afresh after the restart, which is no reason not to stop."""
+    """Save the handover. If that fails, log it and stop anyway: people start anew after the restart."""
     try:
         handover.save(what, path)
     except OSError as error:
@@ -229,8 +231,8 @@ def _configure_journal(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _database(settings: Settings, data_dir: Path | None = None) -> AsyncIterator[Store]:
-    """The database that the settings name, or a private one. Without `data_dir` its folder is looked up if
-    it is needed, as it is not to bring the tables of somebody else's PostgreSQL up to date.
+    """The database that the settings name, or a private one. Without `data_dir`, the data folder is
+    determined only for a private one.
     """
     if settings.database_url is not None:
         async with Store(settings.database_url) as store:

@@ -1,4 +1,4 @@
-"""The secrets that sign the tokens of guests: given, in files, or made once and kept in the data folder.
+"""The secrets that sign the tokens of guests: from options, from files, or generated in the data folder.
 
 Several secrets allow rotation: the first signs, and tokens signed with any of them are valid. Somebody who
 guesses a secret can impersonate everybody, so a file that a full disk or a power failure has left empty,
@@ -28,7 +28,7 @@ def signing_secrets(settings: StorageSettings, data_dir: Path) -> tuple[str, ...
 
 
 def kept_secrets(folder: Path) -> tuple[str, ...]:
-    """The secrets kept in `folder`, of which one is made at the first call.
+    """The secrets kept in `folder`. The first call generates one.
 
     Raises:
         SettingError: the file exists and cannot be used. A new secret would invalidate all tokens, so the

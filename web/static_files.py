@@ -1,6 +1,6 @@
 """The files of the page, read and compressed once, and served from memory; code without its comments.
 
-What a client names is looked up among what there is, so no name, however odd, ever reaches the file system.
+A requested name is looked up in a dictionary, so no name from a client reaches the file system.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ KINDS = {
     ".wav": "audio/wav",
     ".woff2": "font/woff2",
 }
-"""What a file is, by its suffix. The table of the operating system differs from machine to machine."""
+"""The media types by suffix. The table of the operating system differs between machines."""
 
 COMMENTED = {KINDS[".css"], KINDS[".js"]}
 COMMENT = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
-"""A block comment that has its lines to itself: a third of a module, and of no use to a browser."""
+"""A block comment on lines of its own. Such comments are a third of a module, and browsers do not need
+them."""
 
 FOR_EVER = "public, max-age=31536000, immutable"
-"""For a file whose path names its content: nobody needs to ask for it twice."""
+"""For a file whose path contains the digest of its content: a browser never requests it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,14 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file: its media type, and its bytes by coding, as they are in any case."""
+    """One file: its media type, and its bytes by coding, always including `IDENTITY`."""
 
     kind: str
     bodies: Mapping[str, Body]
 
 
 def make_file(name: str, content: bytes, *, slow: bool = True) -> File:
-    """The file called `name`; text is compressed (`slow`: see `in_all_codings`), code loses comments."""
+    """The file called `name`: text compressed (`slow`: see `in_all_codings`), code without comments."""
     kind = KINDS.get(PurePath(name).suffix, "application/octet-stream")
     if kind in COMMENTED:
         content = without_comments(content)
@@ -67,12 +68,12 @@ def make_file(name: str, content: bytes, *, slow: bool = True) -> File:
 
 
 def without_comments(code: bytes) -> bytes:
-    """A script or a style sheet without the block comments that have their lines to themselves."""
+    """A script or a style sheet without the block comments on lines of their own."""
     return COMMENT.sub(b"", code)
 
 
 def begin_answer(file: File, headers: Headers) -> tuple[Response, Body]:
-    """The whole of `file` in the coding that suits a request with these headers, and what is sent of it."""
+    """A response with all of `file` in the best coding for a request with these headers, and its body."""
     coding = choose(headers.get("Accept-Encoding", ""), file.bodies)
     body = file.bodies[coding]
     answer = Response(body.content, mimetype=None, content_type=file.kind)
@@ -90,11 +91,11 @@ class StaticFiles:
         self._files = {name: make_file(name, content) for name, content in contents.items()}
 
     def answer(self, name: str, method: str, headers: Headers) -> Response:
-        """The file called `name`, or what of it a request with these headers asks for (RFC 9110, 13 and 14).
+        """The response to a request for the file `name` with these headers (RFC 9110, 13 and 14).
 
         Raises:
-            NotFound: there is none.
-            PreconditionFailed: it is not the one that was asked for.
+            NotFound: there is no such file.
+            PreconditionFailed: If-Match names another version.
         """
         file = self._files.get(name)
         if file is None:
@@ -127,7 +128,8 @@ def _is_modified(body: Body, headers: Headers) -> bool:
 
 
 def _part(answer: Response, body: Body, headers: Headers) -> Response:
-    """The range that is asked for; all, if it is several, or makes no sense, or is of another version."""
+    """The response with the requested range; with all of the file if there are several ranges or an invalid
+    one, or if If-Range names another version."""
     size = len(body.content)
     if_range = headers.get("If-Range")
     if if_range is not None and if_range != quote_etag(body.etag):
@@ -147,7 +149,8 @@ def _part(answer: Response, body: Body, headers: Headers) -> Response:
 
 
 def _span(text: str, size: int) -> tuple[int, int] | None:
-    """Where the range in a header begins and ends, of `size` bytes; empty: beyond them. None: see `_part`."""
+    """The begin and end of the range in a header, of `size` bytes; empty if beyond them. None: see
+    `_part`."""
     asked = parse_range_header(text)
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None

@@ -16,7 +16,7 @@ from typing import TextIO, cast
 from actors.outlet import Outlet
 
 FINISH_LIMIT_S = 2.0
-"""How long writing the last lines may take at the end. A working stream needs milliseconds."""
+"""How long writing the last lines may take. A working stream needs milliseconds."""
 
 
 @contextmanager
@@ -38,8 +38,8 @@ def detached() -> Iterator[None]:
 def _fill_gaps() -> None:
     """Open the descriptors 0 to 2 that this process was started without.
 
-    Otherwise the next file that is opened would get such a number, and a library that writes to standard
-    error would write to a database's socket, for example.
+    Otherwise the next opened file would get such a number, and a library that writes to standard error would
+    write to a database's socket, for example.
     """
     for number in range(3):
         try:
