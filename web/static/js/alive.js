@@ -1,6 +1,6 @@
-/** The moment from which the page does what people ask of it. Until then it submits nothing: see boot.js. */
+/** Marks the page as ready. Until then its submit buttons are disabled: see boot.js. */
 
-/** Every handler is in place: people may press now, and a note that the page is not there yet goes away. */
+/** Call it once every handler is attached: enables the buttons, and hides the note that the page is loading. */
 export function comeAlive() {
   for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (
     document.querySelectorAll("button[type=submit]")

@@ -1,16 +1,16 @@
 /**
- * Tells people what is wrong when the page does not come alive, and never leaves them with buttons that do nothing.
+ * Shows an error when the page does not start, so that nobody is left with buttons that do nothing.
  *
- * It is no module, and is written in ECMAScript 5, because it has to run where modules do not. It is deferred, so it runs
- * when the page has been read and before any module. The page is alive when `alive.js` has marked it with `data-alive`.
- * Where this script does not load either, the style sheet shows the note after a while.
+ * It is not a module, and is written in ECMAScript 5, because it has to run where modules do not. It is deferred, so it
+ * runs once the page is parsed and before any module. The page has started when `alive.js` has set `data-alive`. If this
+ * script does not load either, the style sheet shows the note after a while.
  */
 (function () {
   "use strict";
 
-  /** Counted from the first moment: the event `load` does not come while a script is on its way. */
+  /** Counted from the start of this script: the browser does not fire `load` while a script is loading. */
   var LATE_MS = 15000;
-  /** When everything has been fetched, coming alive takes a moment. */
+  /** Once everything has loaded, starting takes a moment. */
   var AFTER_LOAD_MS = 3000;
 
   var MISSING = "Part of this page did not load. Check your connection, then reload.";
@@ -21,7 +21,7 @@
   var root = document.documentElement;
   var folder = "/s/" + root.getAttribute("data-build") + "/";
 
-  /** The first trouble is what the others come of. */
+  /** Only the first error is shown, since it causes the others. */
   var isTold = false;
 
   function isAlive() {
@@ -33,7 +33,7 @@
     return String(url).indexOf(folder) !== -1;
   }
 
-  /** @param {string} sentence @param {string} [kind] `lasting`: stays on a page that is alive, too */
+  /** @param {string} sentence @param {string} [kind] `lasting`: also stays on a page that has started */
   function tell(sentence, kind) {
     var note = document.getElementById("boot");
     var why = document.getElementById("boot-why");
@@ -47,7 +47,7 @@
     if (!isAlive()) tell(LATE);
   }
 
-  /** @param {any} link of a style sheet; a browser gives one that did not load no sheet, or one without rules */
+  /** @param {any} link of a style sheet; if it did not load, it has no `sheet`, or one without rules */
   function isMissing(link) {
     try {
       return link.sheet.cssRules.length === 0;

@@ -1,6 +1,6 @@
 /**
- * How often something may be done: a token bucket, and what waits for it.
- * A `Budget` is pure: the time is handed in. A `Throttle` owns one timer, and nothing may be asked of it after `stop`.
+ * Rate limits: a token bucket, and a throttle that uses it.
+ * A `Budget` is pure: the caller passes the time. A `Throttle` owns one timer; do not call `ask` after `stop`.
  */
 
 /** @typedef {{ per_s: number, burst: number }} Rate `burst` at once, `per_s` in the long run */
@@ -29,12 +29,12 @@ export class Budget {
     const { per_s, burst } = this.#rate;
     this.#left = Math.min(burst, this.#left + ((now - this.#at) * per_s) / 1000);
     this.#at = now;
-    // A timer may end a fraction early, and fractions add up to less than one.
+    // A timer may fire slightly early, and sums of floats may be slightly below one.
     return this.#left > 0.999 ? 0 : ((1 - this.#left) * 1000) / per_s;
   }
 }
 
-/** Does one thing whenever it is asked to, within a rate. What is asked beyond it is done once, when there is room. */
+/** Calls `act` for each `ask`, within a rate. Calls beyond the rate are combined into one, when the rate allows it. */
 export class Throttle {
   #act;
   #budget;

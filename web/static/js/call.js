@@ -1,12 +1,12 @@
 /**
  * The call of the present session, through one `Peer` after another.
  *
- * A page that is reloaded in a call comes back with nothing: its old connection cannot go on. So it begins a new call
- * in the same session, under an id of its own, and tells the partner with the signal `renew`; both then throw away what
- * they had. Each signal of a renewed call carries its id in `call`, so that late signals of the former call change
- * nothing. If both are reloaded before either call flows, the call with the larger id wins.
+ * A reloaded page cannot continue its RTCPeerConnection. So it begins a new call in the same session, with a new id, and
+ * sends the signal `renew` to the partner; both then close their old peers. Each signal of a renewed call has the id in
+ * `call`, so late signals of the old call are ignored. If both pages are reloaded before media flows, the call with the
+ * larger id wins.
  *
- * It owns the peer and the id of the call. It knows neither the server nor the page.
+ * It owns the peer and the id of the call. It depends on neither the server nor the page.
  */
 
 import { Budget } from "./budget.js";
@@ -17,7 +17,7 @@ import { Peer } from "./peer.js";
 /** @typedef {import("./flow.js").Sending} Sending */
 
 /**
- * What happens in the call goes to its owner, as a `Peer` says it, with the session for which it is.
+ * The callbacks are those of a `Peer`, with the session in addition.
  * @typedef {object} CallOptions
  * @property {(session: string, data: unknown) => void} send
  * @property {(stream: MediaStream) => void} onStream
@@ -36,7 +36,7 @@ import { Peer } from "./peer.js";
 
 /** @typedef {{ session: string, initiator: boolean, iceServers: RTCIceServer[] }} Session */
 
-/** How often a partner may begin a call again: more than people reload, and too seldom to wear a page out. */
+/** How often a partner may begin a call again: more often than people reload, and too seldom to overload a page. */
 const RENEWALS = { per_s: 0.1, burst: 3 };
 const ID_MAX = 64;
 
@@ -73,7 +73,7 @@ export class Call {
   }
 
   /**
-   * Be in the call of this session, and in no other.
+   * Begin the call of this session, and close any other.
    * @param {Session} session
    * @param {boolean} again this page was in it before it was reloaded
    */
@@ -85,19 +85,19 @@ export class Call {
     else this.#meet();
   }
 
-  /** What the partner said about this session's call. @param {any} data unread by the server, so it may be anything */
+  /** A signal of the partner for this session. @param {any} data not checked by the server, so it may be anything */
   receive(data) {
     const id = idOf(data);
     if (data?.kind === "renew") this.#renew(id);
     else if (id === this.#id) this.#peer?.receive(data);
   }
 
-  /** This side's line was down and is back: signals may have been lost on the way. */
+  /** This side's connection to the server was down and is back: signals may be lost. */
   resync() {
     this.#peer?.resync();
   }
 
-  /** What this side sends has changed. */
+  /** This side's devices have changed: update the tracks and tell the partner. */
   devicesChanged() {
     const { tracks, sending } = this.#options.devices();
     this.#peer?.replace("audio", tracks.audio);
@@ -105,7 +105,7 @@ export class Call {
     this.#peer?.tell(sending);
   }
 
-  /** End it: nothing is left running. */
+  /** Close the peer and forget the session. */
   close() {
     this.#peer?.close();
     this.#peer = null;
@@ -119,7 +119,7 @@ export class Call {
     if (!this.#session || id === null || id === this.#id) return;
     if (!this.#renewals.take(this.#now())) return;
     const stands = this.#mine && !this.flowed && id < /** @type {string} */ (this.#id);
-    // The partner may never have heard of the call that stands: it begins again, and so has a new id.
+    // The partner may not have received this side's call: begin it again, with a new and larger id.
     if (stands) return this.#beginAgain(`${this.#id}.`);
     this.#peer?.close();
     this.#id = id;
@@ -170,7 +170,7 @@ export class Call {
 }
 
 /**
- * What keeps this browser from calls; null: nothing. The one way to find out is to try.
+ * The problem that prevents calls in this browser; null: none. The only test is to create a connection.
  * @param {RTCIceServer[]} iceServers
  * @param {(new (configuration: RTCConfiguration) => RTCPeerConnection) | undefined} Connection
  * @returns {Problem | null}

@@ -1,7 +1,7 @@
 /**
- * The chat beside a call: a panel of what the two wrote in this session, forgotten with it.
- * It owns the panel's elements, whether it is open, and how many texts wait to be read: a text is read when the panel
- * is open and the page can be seen. Sending is not its business: `onSay` gets the text.
+ * The chat beside a call: a panel with the texts of this session, which is cleared when the session ends.
+ * It owns the panel's elements, whether it is open, and the number of unread texts: a text is read when the panel is open
+ * and the page is visible. It does not send: `onSay` gets the text.
  */
 
 import { CHAT_MAX_CHARS } from "./protocol.js";
@@ -10,12 +10,12 @@ import { unreadCount } from "./words.js";
 
 /** @typedef {import("./said.js").Fate} Fate */
 
-/** Older ones are taken from the panel, so that a partner who writes without end fills no memory. */
+/** Older messages are removed from the panel, which bounds its memory. */
 const MESSAGES_MAX = 300;
-/** So near to its end, in CSS pixels, the panel counts as read to the end. */
+/** Within this distance from its end, in CSS pixels, the panel counts as scrolled to the end. */
 const END_PX = 8;
 
-/** What is read below a text that the server has not heard at once. @type {Record<Fate, string>} */
+/** The note below a text that the server has not acknowledged at once. @type {Record<Fate, string>} */
 const NOTES = {
   waits: "Sending…",
   heard: "Sent",
@@ -34,18 +34,18 @@ export class Chat {
   #onSay;
   #onUnread;
   #unread = 0;
-  /** Does the panel stay at its end? Not while somebody reads further up. */
+  /** Does the panel stay scrolled to its end? Not while the person reads further up. */
   #follows = true;
-  /** Of the texts, and of what is seen of them, when the panel was last put where it belongs. */
+  /** The heights of the content and of its visible part at the last `#keepUp`. */
   #sizes = "";
   /** @type {string | null} */
   #session = null;
 
   /**
    * @param {(id: string) => any} element finds an element of the page
-   * @param {(text: string, onFate: (fate: Fate) => void) => boolean} onSay returns false if nothing can be said now:
-   *   the text is kept in the field. `onFate` is told what becomes of it.
-   * @param {(unread: number) => void} onUnread how many texts wait to be read; told when it changes
+   * @param {(text: string, onFate: (fate: Fate) => void) => boolean} onSay returns false if nothing can be sent now:
+   *   the text stays in the field. `onFate` is called with each change of the text's fate.
+   * @param {(unread: number) => void} onUnread called when the number of unread texts changes
    */
   constructor(element, onSay, onUnread) {
     this.#panel = element("chat");
@@ -60,7 +60,7 @@ export class Chat {
     element("chat-close").onclick = () => this.#show(false);
     this.#newest.onclick = () => this.#goToEnd();
     this.#messages.onscroll = () => this.#scrolled();
-    // A keyboard that opens takes its room from the panel, and the newest message stays in sight.
+    // A keyboard that opens makes the panel smaller; keep the newest message visible.
     new ResizeObserver(() => this.#keepUp()).observe(this.#messages);
     followKeyboard();
     element("chat-form").onsubmit = (/** @type {Event} */ event) => this.#submit(event);
@@ -80,9 +80,9 @@ export class Chat {
   }
 
   /**
-   * Belong to this session from now on; a new one starts with an empty, closed panel. What was being written stays.
+   * Show the chat of this session. A new session starts with an empty, closed panel; an unsent draft stays.
    * @param {string | null} session
-   * @param {boolean} open can anything be said now?
+   * @param {boolean} open can texts be sent now?
    */
   draw(session, open) {
     if (session !== this.#session) {
@@ -109,7 +109,7 @@ export class Chat {
     return this.isOpen && document.visibilityState === "visible";
   }
 
-  /** The panel or the page was shown or hidden: what is seen is read. */
+  /** The panel or the page was shown or hidden: visible texts count as read. */
   #look() {
     if (this.#isSeen) this.#count(0);
   }
@@ -123,13 +123,13 @@ export class Chat {
     this.#keepUp(true);
   }
 
-  /** Where the newest message is read; the keyboard of a phone stays closed. */
+  /** Scroll to the newest message, without opening a phone's keyboard. */
   #goToEnd() {
     this.#messages.focus({ preventScroll: true });
     this.#keepUp(true);
   }
 
-  /** The browser scrolls as well, when sizes change: only somebody who scrolls leaves the end. */
+  /** The browser also scrolls when sizes change; only scrolling by the person stops following the end. */
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#messages;
     if (this.#sizes !== `${scrollHeight} ${clientHeight}`) return this.#keepUp();
@@ -137,7 +137,7 @@ export class Chat {
     if (this.#follows) this.#newest.hidden = true;
   }
 
-  /** Show the end, if that is where the panel was, or if it should be now. @param {boolean} [follows] */
+  /** Scroll to the end, if the panel follows it. @param {boolean} [follows] */
   #keepUp(follows = this.#follows) {
     this.#follows = follows;
     this.#newest.hidden ||= follows;
@@ -158,7 +158,7 @@ export class Chat {
     this.#text.value = "";
   }
 
-  /** Show what became of a text of one's own. What is heard at once needs no note. @param {HTMLElement} item @param {Fate} fate */
+  /** Show the fate of an own text. One that is acknowledged at once needs no note. @param {HTMLElement} item @param {Fate} fate */
   #mark(item, fate) {
     let note = item.querySelector(".fate");
     if (!note && fate === "heard") return;

@@ -1,6 +1,6 @@
 /**
- * Durations for people. The server tells durations and never clock times, so all that is needed here is how long
- * ago a frame arrived.
+ * Formats durations. The server sends durations and never clock times, so the page only needs the time since a frame
+ * arrived.
  */
 
 /**

@@ -1,13 +1,13 @@
 /**
- * Says what happens to devices while they are in use, and has those that went away opened again when they may be back:
- * after something was plugged in, and when the page is seen again. It tries three times each time, and then waits for
- * the next occasion. It owns the timer of the tries.
+ * Tells the person what happens to devices in use, and tries to reopen lost ones when they may be back: after a device
+ * was plugged in, and when the page becomes visible. It tries three times after each such event. It owns the timer of the
+ * tries.
  */
 
 import { browserClock } from "./waits.js";
 import { deviceNews } from "./words.js";
 
-/** How long before each try. The events of one plug come together, and a device needs a moment to start. */
+/** The delay before each try. Plugging in fires several events at once, and a device needs a moment to start. */
 const DELAYS_MS = [300, 1_200, 4_000];
 
 /** @typedef {Pick<import("./media.js").Devices, "lost" | "silenced" | "sending" | "regain">} Watched */
@@ -36,7 +36,7 @@ export class DeviceWatch {
     page.addEventListener("visibilitychange", () => page.visibilityState === "visible" && this.#tryLater(0));
   }
 
-  /** Something about the devices has changed. */
+  /** The state of the devices has changed. */
   changed() {
     const before = this.#before;
     this.#before = stateOf(this.#devices);
@@ -56,7 +56,7 @@ export class DeviceWatch {
   async #try(attempt) {
     this.#timer = null;
     await this.#devices.regain();
-    if (this.#timer === null) this.#tryLater(attempt + 1); // else another occasion came meanwhile
+    if (this.#timer === null) this.#tryLater(attempt + 1); // else another event has started the tries anew
   }
 }
 

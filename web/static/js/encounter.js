@@ -1,6 +1,6 @@
 /**
- * The call that belongs to the present snapshot, and what the server is told of it: signals, and whether it flows.
- * It owns the `Call` and the wait for one that is interrupted. What the person sees of it goes to `onChange`.
+ * Runs the call of the current snapshot, and sends its signals, `connected` and `failed` to the server.
+ * It owns the `Call` and the wait for an interrupted one. It passes what the person sees to `onChange`.
  */
 
 import { Call, cannotCall } from "./call.js";
@@ -8,7 +8,7 @@ import { Call, cannotCall } from "./call.js";
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
 /** @typedef {import("./flow.js").Sending} Sending */
 
-/** What is seen of the partner: null is what is not known yet. @typedef {{ partner: MediaStream | null, partnerSending: Sending | null }} Seen */
+/** The partner's stream and devices; null: not known yet. @typedef {{ partner: MediaStream | null, partnerSending: Sending | null }} Seen */
 
 /**
  * @typedef {object} EncounterOptions
@@ -26,7 +26,7 @@ export class Encounter {
   #options;
   #call;
   #connected = false;
-  /** What the last welcome told. @type {RTCIceServer[]} */
+  /** From the last `welcome`. @type {RTCIceServer[]} */
   iceServers = [];
   /** Was this page in a call before it was reloaded, and has the call not begun again yet? */
   returns = false;
@@ -52,12 +52,12 @@ export class Encounter {
     return this.#call.session;
   }
 
-  /** What keeps this browser from calls; null: nothing. */
+  /** The problem that prevents calls in this browser; null: none. */
   get problem() {
     return cannotCall(this.iceServers);
   }
 
-  /** Be in the call of this snapshot, and in no other. @param {Snapshot} snapshot */
+  /** Run the call of this snapshot, and no other. @param {Snapshot} snapshot */
   follow({ state, session, initiator = false }) {
     const together = state === "connecting" || state === "connected";
     this.#connected = state === "connected";
@@ -66,7 +66,7 @@ export class Encounter {
       return this.#leave();
     }
     if (session !== this.#call.session) return this.#begin(session, initiator);
-    // It has been said that it flows; but the line dropped since, and that may have been lost.
+    // `connected` was sent, but the connection has dropped since, so it may be lost.
     if (state === "connecting" && this.#call.flowed) this.#flows(session);
   }
 
@@ -75,12 +75,12 @@ export class Encounter {
     if (session === this.#call.session) this.#call.receive(data);
   }
 
-  /** The line was down, and is back. */
+  /** The connection to the server was down, and is back. */
   resync() {
     this.#call.resync();
   }
 
-  /** What this side sends has changed. */
+  /** This side's devices have changed. */
   devicesChanged() {
     this.#call.devicesChanged();
   }

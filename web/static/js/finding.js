@@ -1,9 +1,9 @@
 /**
- * From the press of Find Partner to the search: a name, a line to the server, the devices, then the question.
+ * The steps from the press of Find Partner to the search: a guest, a connection, the devices, then the frame `search`.
  *
- * The steps follow one another, each is a wait of `waits.js`, and all of them can be withdrawn. Devices open only when
- * the server is there to find somebody, and a partner never sits before somebody who is still being asked for a camera.
- * It owns the present attempt. It draws nothing: what came of the attempt is its result.
+ * The steps run in sequence; each is a wait of `waits.js`, and the person can cancel all of them. The page opens the
+ * devices once the server is connected, and searches once they are open, so no partner waits for a permission prompt.
+ * It owns the current attempt. It draws nothing: the outcome is the result of `begin`.
  */
 
 import { IdentityError } from "./identity.js";
@@ -15,37 +15,37 @@ import { Overdue, WAITS, Withdrawn } from "./waits.js";
 /** @typedef {import("./waits.js").What} What */
 
 /**
- * What came of an attempt: the server searches, it was withdrawn, the name or the whole attempt is refused with a
- * sentence (which may be empty if it has been told already), or something here stands in the way.
+ * The outcome of an attempt: the server searches; it was withdrawn; the name or the attempt is refused with a sentence
+ * (empty if the person has read it already); or this browser has a problem.
  * @typedef {{ kind: "searching" | "withdrawn" }
  *   | { kind: "name" | "refused", message: string }
  *   | { kind: "problem", problem: Problem }} Outcome
  */
 
 /**
- * What an attempt needs. Each promise may take for ever.
+ * What an attempt needs. A promise may never settle.
  * @typedef {object} Means
  * @property {import("./waits.js").Waits} waits
- * @property {(name: string) => boolean} isIn is there a line under this name, or will there be one?
+ * @property {(name: string) => boolean} isIn is the page connected with this name, or connecting?
  * @property {(name: string, signal: AbortSignal) => Promise<void>} comeIn get an identity for this name, and begin to
- *   connect; nothing comes of it any more once `signal` is aborted
+ *   connect; it has no effect once `signal` is aborted
  * @property {() => Promise<void>} lineIsUp
- * @property {() => Promise<void> | null} left null: nothing is being left
- * @property {() => Problem | null} cannotCall what keeps this browser from calls
+ * @property {() => Promise<void> | null} left the wait for the server to handle a leave; null: none
+ * @property {() => Problem | null} cannotCall the problem that prevents calls in this browser
  * @property {(want: Want) => Promise<Problem | null>} openDevices
  * @property {() => void} closeDevices
- * @property {(onFate: import("./said.js").OnFate) => void} ask say `search` to the server
- * @property {() => void} takeBack the search that may have been said
- * @property {(error: unknown) => void} report something failed that nobody foresaw
+ * @property {(onFate: import("./said.js").OnFate) => void} ask send `search` to the server
+ * @property {() => void} takeBack withdraw the search that may have been sent
+ * @property {(error: unknown) => void} report an unexpected error
  */
 
-/** The steps, in order, for those who draw them. @type {readonly What[]} */
+/** The steps, in order. @type {readonly What[]} */
 export const STEPS = ["guest", "line", "leave", "devices", "search"];
 
-/** How often a search is said again to a server that has never heard of it. */
+/** How often a search is sent to a server that has lost it. */
 const ASKS_MAX = 3;
 
-/** For what nobody foresaw, so that no press of the button is without an answer. */
+/** For an unexpected error, so that every press of the button has a response. */
 const UNFORESEEN = "Something went wrong in this page. Try again, or reload it.";
 
 /** The server refuses to search; without a message, it has said why. */
@@ -80,12 +80,12 @@ export class Finding {
     } catch (error) {
       return this.#failed(error, want);
     } finally {
-      attempt.abort(); // what comes of it later, comes too late
+      attempt.abort(); // a late result has no effect
       if (this.#attempt === attempt) this.#attempt = null;
     }
   }
 
-  /** The person does not want to search any more. */
+  /** The person cancels the search. */
   withdraw() {
     const attempt = this.#attempt;
     this.#attempt = null;
@@ -99,7 +99,7 @@ export class Finding {
     this.#asked?.resolve();
   }
 
-  /** The server will not search, and has said why. */
+  /** The server has refused the search, and the person has read why. */
   refused() {
     this.#asked?.reject(new Refused(""));
   }
@@ -124,7 +124,7 @@ export class Finding {
     return { kind: "searching" };
   }
 
-  /** Say it, and wait until the server has begun or refused it. @returns {Promise<void>} */
+  /** Send the search, and wait until the server has begun or refused it. @returns {Promise<void>} */
   #ask() {
     return new Promise((resolve, reject) => {
       const asked = { resolve, reject };
@@ -136,7 +136,7 @@ export class Finding {
           if (this.#asked !== asked) return;
           if (fate === "refused") reject(new Refused(""));
           else if (fate === "lost" && asks === ASKS_MAX) reject(new Refused(WAITS.search.overdue));
-          else if (fate === "lost") say(); // it does not know this page any more: search as somebody new
+          else if (fate === "lost") say(); // the server has a new actor for this page, which does not search
         });
       };
       say();
@@ -152,7 +152,7 @@ export class Finding {
     if (error instanceof Refused) return { kind: "refused", message: error.message };
     if (!(error instanceof Overdue)) return this.#unforeseen(error);
     if (error.what === "search") this.#means.takeBack();
-    this.#means.closeDevices(); // what opens too late is closed again
+    this.#means.closeDevices(); // a device that opens later is closed, too
     if (error.what !== "devices") return { kind: "refused", message: error.message };
     const device = want.audio && want.video ? "both" : want.video ? "camera" : "microphone";
     return { kind: "problem", problem: describe("unanswered", want, device) };

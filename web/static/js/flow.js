@@ -1,26 +1,25 @@
 /**
- * When does media flow? The rule by which this side tells the server that the call has become one.
- * Pure: the counts come in, the answer goes out.
+ * Decides when media flows, that is, when this side sends `connected` to the server. Pure.
  */
 
-/** What a side sends at the moment: is its microphone on, is its camera on. @typedef {{ audio: boolean, video: boolean }} Sending */
+/** Which media a side sends: is its microphone on, is its camera on. @typedef {{ audio: boolean, video: boolean }} Sending */
 
 /**
  * @typedef {object} Evidence
  * @property {number} up_ms how long the peer connection has been up
- * @property {Sending | null} partner what the partner says it sends; null: it has not said
+ * @property {Sending | null} partner what the partner has announced; null: nothing yet
  * @property {Sending} received of which kinds a packet has arrived
  */
 
 /**
- * How long to hold out for everything that was announced. After it, one kind is enough, and a connection on which
- * nothing comes (a camera behind a closed shutter sends nothing) counts too: the person can see for themselves.
+ * How long to wait for every announced kind. After that, a connected peer counts as flowing, even without any packet (a
+ * camera behind a closed shutter sends nothing).
  */
 export const PATIENCE_MS = 2_000;
 
 /**
  * @param {Evidence} evidence
- * @returns {boolean} true when this side can honestly say "connected"
+ * @returns {boolean} whether this side may send `connected`
  */
 export function flows({ up_ms, partner, received }) {
   if (up_ms >= PATIENCE_MS) return true;
@@ -29,7 +28,7 @@ export function flows({ up_ms, partner, received }) {
 }
 
 /**
- * Of which kinds has anything arrived?
+ * The kinds of which a packet has arrived.
  * @param {Iterable<any>} reports of `RTCPeerConnection.getStats()`
  * @returns {Sending}
  */

@@ -1,6 +1,6 @@
 /**
- * Which videos have a picture to show. A video without one is a black box in some browsers, so it has the class
- * `framed` from its first picture on, and the style sheets show no other.
+ * Marks videos that have a frame to show. Some browsers draw a video without one as a black box. So this module sets the
+ * class `framed` at the first frame, and the style sheets hide all other videos.
  */
 
 /** @param {Document} page */

@@ -1,7 +1,7 @@
 /**
- * Who this tab is: a guest with a name and a signed token, one guest for each tab; and where it was before a reload.
- * It owns what is kept in sessionStorage and the lock that tells a duplicated tab from a reloaded one. It knows
- * neither socket nor page.
+ * The identity of this tab: a guest with a name and a signed token, one per tab; and the actor to resume after a reload.
+ * It owns their entries in sessionStorage, and the lock that distinguishes a duplicated tab from a reloaded one. It
+ * depends on neither the socket nor the page.
  */
 
 /** @typedef {{ token: string, id: string, name: string }} Guest */
@@ -10,24 +10,24 @@
 
 const KEY = "studymatch.guest";
 const PLACE_KEY = "studymatch.place";
-/** No server keeps the place of a page that was closed longer than this. */
+/** No server keeps the actor of a closed page longer than this. */
 const PLACE_MAX_MS = 60_000;
 const UNREACHABLE = "The study hall cannot be reached. Check your connection and try again.";
 
-/** Too many ask, and whoever stands between said so without a sentence of its own. */
+/** For a 429 response without a sentence, for example from a proxy. */
 const BUSY = "Too many people come in from your network at the moment. Please try again in a minute.";
-/** If it is not said for how long to wait. */
+/** The wait if the response has no Retry-After. */
 const WAIT_MS = 10_000;
-/** Nobody waits longer than this without another try. */
+/** The longest wait before another try. */
 const WAIT_MAX_MS = 600_000;
-/** A request that is not answered within this will not be. */
+/** The time limit of a request. */
 const ANSWER_LIMIT_MS = 10_000;
-/** Browsers answer at once whether a lock is free. */
+/** The time limit for a lock. Browsers answer at once whether it is free. */
 const LOCK_LIMIT_MS = 2_000;
 
 /**
- * The server will not take this guest, or does not answer; `message` is a sentence for the person.
- * `wait_ms`: it will not before this long; 0: ask when you like. `isOfName`: another name would do.
+ * The server refuses this guest, or does not answer; `message` is a sentence for the person.
+ * `wait_ms`: the time before the next request; 0: any time. `isOfName`: the name is the reason.
  */
 export class IdentityError extends Error {
   /** @param {string} message @param {number} [wait_ms] @param {boolean} [isOfName] */
@@ -41,18 +41,18 @@ export class IdentityError extends Error {
 export class Identity {
   /** @type {Guest | null} */
   #guest;
-  /** The id of the guest whose token was asked for last; null while that is under way. @type {string | null} */
+  /** The id of the guest whose token `token` returned last; null during the call. @type {string | null} */
   #entered = "";
   /** @type {() => void} */
   #release = () => {};
-  /** Until when the server asked not to be asked, and what it said. */
+  /** Until when the server wants no request, and its message. */
   #rests = { until: 0, message: "" };
 
   constructor() {
     this.#guest = guestIn(read(KEY));
   }
 
-  /** "" if this tab is nobody yet. */
+  /** The name of the guest; "" if this tab has none yet. */
   get id() {
     return this.#guest?.id ?? "";
   }
@@ -63,7 +63,7 @@ export class Identity {
   }
 
   /**
-   * Does the connection of this tab use its present guest, or will it, and does that guest have this name?
+   * Does the connection of this tab use its current guest, or will it, and does that guest have this name?
    * @param {string} name
    */
   enters(name) {
@@ -71,31 +71,31 @@ export class Identity {
   }
 
   /**
-   * Take up the identity that this tab had before it was reloaded.
+   * Restore the identity that this tab had before it was reloaded.
    *
-   * Duplicating a tab copies its sessionStorage, and two tabs are two people: the copy keeps the name and
-   * becomes somebody else, instead of throwing the first tab out of its call.
-   * @returns {Promise<boolean>} whether there is one
+   * Duplicating a tab copies its sessionStorage, and two tabs are two guests: the copy keeps the name and becomes a new
+   * guest, since otherwise it would take over the call of the first tab.
+   * @returns {Promise<boolean>} whether there was one
    */
   async restore() {
     if (!this.#guest?.token) return false;
     const guest = this.#guest;
     const held = await this.#hold(guest.id);
-    if (this.#guest !== guest) return false; // somebody else meanwhile: the person was faster
+    if (this.#guest !== guest) return false; // the person has entered a name in the meantime
     if (!held) this.#guest = { ...guest, token: "" };
     return held;
   }
 
   /**
-   * Keep this for the page that a reload brings. Only a page that goes does so: a tab that is duplicated while it lives
-   * has nothing to take along.
+   * Keep the place for the reloaded page. Called only when the page is closed or reloaded, so the copy of a duplicated
+   * tab has none.
    * @param {Place} place
    */
   keepPlace(place) {
     write(PLACE_KEY, { ...place, until: Date.now() + PLACE_MAX_MS });
   }
 
-  /** Where this tab was before it was reloaded, once; null: nowhere, or too long ago. @returns {Place | null} */
+  /** Return and remove the place from before a reload; null: none, or too old. @returns {Place | null} */
   takePlace() {
     const place = read(PLACE_KEY);
     forget(PLACE_KEY);
@@ -106,8 +106,8 @@ export class Identity {
   }
 
   /**
-   * The token to say hello with.
-   * @param {boolean} refused the last one was: get a new one, with the same name
+   * The token for `hello`.
+   * @param {boolean} refused the server refused the last one: get a new guest with the same name
    * @returns {Promise<string>}
    */
   async token(refused) {
@@ -123,7 +123,7 @@ export class Identity {
   /**
    * Become a new guest with this name.
    * @param {string} name
-   * @param {AbortSignal} [signal] once it is aborted, this tab stays the one it is
+   * @param {AbortSignal} [signal] once it is aborted, this tab keeps its guest
    * @throws {IdentityError} with a sentence for the person
    */
   async become(name, signal) {
@@ -143,9 +143,9 @@ export class Identity {
   }
 
   /**
-   * Go on with a fresh token, which the server gave with its welcome.
+   * Keep the new token that the server sent in `welcome`.
    * @param {string} token
-   * @param {{ id: string, name: string }} user whose it is
+   * @param {{ id: string, name: string }} user its guest
    */
   async renew(token, user) {
     this.#entered = user.id;
@@ -161,10 +161,10 @@ export class Identity {
   }
 
   /**
-   * Hold the lock of this identity for as long as this tab lives. Pages that are not secure have no locks, and a browser
-   * that blocks storage refuses them; there the newest tab wins, as the server decides.
+   * Hold the lock of this identity as long as this tab is open. Insecure pages have no locks, and a browser that blocks
+   * storage refuses them; there the newest tab wins, as the server decides.
    * @param {string} id
-   * @returns {Promise<boolean>} false: another tab is this person
+   * @returns {Promise<boolean>} false: another tab holds it
    */
   #hold(id) {
     this.#release();
@@ -177,7 +177,7 @@ export class Identity {
           return lock && new Promise((release) => (this.#release = () => release(undefined)));
         });
       request().catch(() => resolve(true));
-      setTimeout(() => resolve(true), LOCK_LIMIT_MS); // the first answer counts
+      setTimeout(() => resolve(true), LOCK_LIMIT_MS); // only the first `resolve` counts
     });
   }
 }
@@ -196,7 +196,7 @@ async function post(wish) {
       body: JSON.stringify(wish),
       signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     });
-    body = await response.json().catch(() => null); // a proxy may say it in its own way
+    body = await response.json().catch(() => null); // a proxy may send something else than JSON
   } catch {
     throw new IdentityError(UNREACHABLE);
   }
@@ -207,7 +207,7 @@ async function post(wish) {
   throw new IdentityError(message, wait_ms, body?.code === "bad_name");
 }
 
-/** @param {string | null} retryAfter seconds, or a date, which nobody sends who knows our clock */
+/** @param {string | null} retryAfter seconds; a date is ignored, since our clock may be wrong */
 function asked_ms(retryAfter) {
   const seconds = retryAfter?.trim().match(/^\d+$/) ? Number(retryAfter) : 0;
   return seconds > 0 ? Math.min(seconds * 1000, WAIT_MAX_MS) : WAIT_MS;
@@ -219,7 +219,7 @@ function guestIn(kept) {
   return texts.every((text) => typeof text === "string") ? kept : null;
 }
 
-/** @param {string} key @returns {any} null: nothing, or nothing of ours, or storage is switched off */
+/** @param {string} key @returns {any} null: no entry, an invalid one, or storage is blocked */
 function read(key) {
   try {
     return JSON.parse(sessionStorage.getItem(key) ?? "null");
@@ -228,7 +228,7 @@ function read(key) {
   }
 }
 
-/** Storage that is switched off or full keeps nothing: a reloaded tab asks for the name again. @param {string} key @param {object} value */
+/** If storage is blocked or full, nothing is kept: a reloaded tab asks for the name again. @param {string} key @param {object} value */
 function write(key, value) {
   try {
     sessionStorage.setItem(key, JSON.stringify(value));
@@ -242,6 +242,6 @@ function forget(key) {
   try {
     sessionStorage.removeItem(key);
   } catch {
-    // there is nothing
+    // blocked: nothing was kept
   }
 }

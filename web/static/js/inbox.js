@@ -1,19 +1,18 @@
 /**
- * What the partner's browser said and this page has not dealt with yet.
+ * Signals of the partner that this page has not handled yet.
  *
- * The server passes signals on unread, so a partner can send anything, as fast as the server lets it. This is where
- * that ends: what is malformed or beyond a limit is left out, what a later signal overtakes is dropped, and so
- * however much comes, at most an offer, an answer, their candidates, one `media` and one `resync` wait here.
- * Pure: it has no timers and calls nobody.
+ * The server passes signals on unread, so a partner can send anything, as fast as the server's limits allow. The inbox
+ * drops what is malformed or beyond a limit, and what a later signal replaces. So it never holds more than an offer, an
+ * answer, their candidates, one `media` and one `resync`. Pure: it has no timers and no callbacks.
  */
 
 /** @typedef {import("./flow.js").Sending} Sending */
 
-/** An offer of two lines with every codec has 3 to 10 KB, with its candidates a few more. */
+/** An offer with two media lines and every codec has 3 to 10 KB, with its candidates a few more. */
 const SDP_MAX_CHARS = 32_768;
-/** A call has two lines, and later pages may add some. Each costs the browser a transceiver that it keeps. */
+/** A call has two media lines, and later pages may add some. Each costs the browser a transceiver that it keeps. */
 const LINES_MAX = 8;
-/** A machine with many networks has some thirty. Each makes the browser send packets to where the partner says. */
+/** A machine with many networks has about thirty. For each, the browser sends packets to the address in it. */
 export const CANDIDATES_MAX = 100;
 /** A candidate has about 200 characters. */
 const CANDIDATE_MAX_CHARS = 1_024;
@@ -24,7 +23,7 @@ const SHORT_MAX_CHARS = 256;
  * @typedef {object} Group
  * @property {RTCSessionDescriptionInit | null} description
  * @property {RTCIceCandidateInit[]} candidates
- * @property {number} room for how many more candidates there is room
+ * @property {number} room the number of further candidates allowed
  */
 
 export class Inbox {
@@ -48,18 +47,18 @@ export class Inbox {
         this.#resync = true;
         return;
       default:
-      // A newer page may say more than this one knows.
+      // A newer page may send kinds that this one does not know.
     }
   }
 
-  /** @returns {Sending | null} what the partner last said it sends, if it has said so since it was taken */
+  /** @returns {Sending | null} the last `media` that arrived since this was last called */
   takeMedia() {
     const media = this.#media;
     this.#media = null;
     return media;
   }
 
-  /** @returns {boolean} whether something has to be said again */
+  /** @returns {boolean} whether the partner has asked for a repetition */
   takeResync() {
     const resync = this.#resync;
     this.#resync = false;
@@ -71,12 +70,12 @@ export class Inbox {
     return this.#groups[0]?.candidates.splice(0) ?? [];
   }
 
-  /** Does a description wait? */
+  /** Is a description waiting? */
   get hasDescription() {
     return this.#groups.length > 1;
   }
 
-  /** @returns {RTCSessionDescriptionInit | null} the next description; what came before it is no longer wanted */
+  /** @returns {RTCSessionDescriptionInit | null} the next description; candidates before it are dropped */
   takeDescription() {
     if (!this.hasDescription) return null;
     this.#groups.shift();
@@ -99,7 +98,7 @@ export class Inbox {
     const same = this.#groups.find((group) => group.description?.type === description.type);
     if (same?.description?.sdp === description.sdp) return;
     const next = { description, candidates: same?.candidates ?? [], room: same?.room ?? CANDIDATES_MAX };
-    // An offer never overtakes an answer, nor an answer an offer: they are about different things.
+    // A later offer replaces only an offer, and an answer only an answer.
     this.#groups = [...this.#groups.filter((group) => group !== same), next];
   }
 

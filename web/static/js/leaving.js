@@ -1,9 +1,8 @@
 /**
- * From the press of Cancel or End until the server knows of it.
+ * Leaves a search or a session, from the press of Cancel or End until the server has handled it.
  *
- * The page is at the entrance at once, whatever the line does, and what the server still tells of the search or the
- * session that is being left is not drawn. It owns the wish to leave, and follows it into a match that came about before
- * the server knew.
+ * The page shows the entrance at once, even without a connection, and does not draw snapshots of what is being left. If
+ * the server makes a match before it handles the leave, this module leaves that match, too.
  */
 
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
@@ -12,8 +11,8 @@
  * @typedef {object} LeavingOptions
  * @property {import("./waits.js").Waits} waits
  * @property {(frame: import("./protocol.js").ClientFrame, onFate: import("./said.js").OnFate) => void} send in the end
- *   it is heard, or a new actor is idle
- * @property {() => void} onOverdue the server does not answer: forget who this page was
+ *   the server handles the frame, or has a new, idle actor
+ * @property {() => void} onOverdue the server does not answer: connect as a new actor
  */
 
 export class Leaving {
@@ -32,7 +31,7 @@ export class Leaving {
     return this.#snapshot !== null;
   }
 
-  /** Leave what this snapshot tells of. @param {Snapshot} snapshot */
+  /** Leave the search or session of this snapshot. @param {Snapshot} snapshot */
   begin(snapshot) {
     if (this.underway || snapshot.state === "idle") return;
     this.#snapshot = snapshot;
@@ -45,14 +44,14 @@ export class Leaving {
 
   /**
    * @param {Snapshot} snapshot a new one
-   * @returns {boolean} whether it is about what is being left, and so is not to be drawn
+   * @returns {boolean} whether it belongs to what is being left, so the page must not draw it
    */
   covers(snapshot) {
     if (!this.#snapshot) return false;
     const before = this.#snapshot;
     this.#snapshot = snapshot;
     if (snapshot.state === "idle") this.stop();
-    else if (snapshot.session !== before.session) this.#say(); // a match came about before the server knew
+    else if (snapshot.session !== before.session) this.#say(); // a match was made before the server handled the leave
     return this.underway;
   }
 
@@ -71,7 +70,7 @@ export class Leaving {
   #say() {
     const session = this.#snapshot?.session;
     this.#options.send(session ? { type: "end", session } : { type: "cancel" }, (fate) => {
-      // The server has never heard of the search: there is nothing to leave.
+      // The server has never received the search: there is nothing to leave.
       if (fate === "refused" && !session && this.#snapshot?.session === null) this.stop();
     });
   }

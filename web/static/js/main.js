@@ -1,10 +1,9 @@
 /**
- * Wires the page together: frames to the picture, the call and the sounds; what people press to frames.
+ * Connects the parts of the page: frames go to the picture, the call and the sounds; button presses become frames.
  *
- * The server decides everything about the encounter, so there is no state machine here: each snapshot is taken as
- * it comes, and what belongs to it (the call, the devices, the loop) is made to fit. Two things are decided here, since
- * the server cannot know of them: what happens before a search begins (`Finding`), and what the person has left before
- * the server has heard of it (`Leaving`).
+ * The server decides everything about the encounter, so the page has no state machine: for each snapshot it updates the
+ * call, the devices and the sound. The page decides two things that the server cannot know: what happens before a search
+ * begins (`Finding`), and what the person leaves before the server has handled it (`Leaving`).
  */
 
 import { comeAlive } from "./alive.js";
@@ -30,7 +29,7 @@ import { isLongWait, mayBeNetwork, placeLost, rests } from "./words.js";
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
 /** @typedef {import("./media.js").Want} Want */
 
-/** Where somebody is whose search the server may have heard, until it tells. @type {Snapshot} */
+/** The snapshot to leave if the server may have received a search but has not confirmed it. @type {Snapshot} */
 const ASKED = { ...NOWHERE, state: "searching" };
 
 class Page {
@@ -55,7 +54,7 @@ class Page {
   #encounter;
   #finding;
   #leaving;
-  /** When the server last said something, on a clock that goes on while the computer sleeps. */
+  /** When the last frame of the server arrived, on a clock that continues while the computer sleeps. */
   #heard_at = 0;
   /** @type {import("./view.js").Picture} */
   #picture = {
@@ -100,7 +99,7 @@ class Page {
     this.#listen();
   }
 
-  /** Come in: under the name that this tab had, if it had one, and back into the call that a reload interrupted. */
+  /** Start: connect with the guest that this tab had, if any, and resume the call that a reload interrupted. */
   async open() {
     this.#view.offerName(this.#identity.name);
     this.#redraw({ name: this.#identity.name });
@@ -157,11 +156,11 @@ class Page {
     const isOff = () => this.#picture.link.status === "off";
     keepCounted(isOff, (presence) => this.#redraw({ presence }));
     addEventListener("pagehide", () => this.#hide());
-    // A page that the browser kept and brings back has no call and no line any more: start afresh.
+    // A page from the back/forward cache has no call and no connection any more: reload it.
     addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
   }
 
-  // What people press
+  // Actions of the person
 
   /** @param {string} name */
   async #find(name) {
@@ -191,7 +190,7 @@ class Page {
     this.#redraw({});
   }
 
-  /** Be somebody with this name, and begin to connect. @param {string} name @param {AbortSignal} signal */
+  /** Get a guest with this name, and begin to connect. @param {string} name @param {AbortSignal} signal */
   async #comeIn(name, signal) {
     await this.#identity.become(name, signal);
     if (!signal.aborted) this.#enter();
@@ -210,7 +209,7 @@ class Page {
     this.#redraw({});
   }
 
-  /** Be at the entrance at once, and let the server know as soon as it can be told. */
+  /** Show the entrance at once, and send the leave as soon as the page is connected. */
   #leave() {
     this.#leaving.begin(this.#picture.snapshot);
     if (this.#leaving.underway) this.#show(NOWHERE);
@@ -234,15 +233,15 @@ class Page {
   }
 
   /**
-   * The page goes: it is closed, or reloaded. The browser tells the server so, by its way of closing the socket. In a
-   * call the server keeps the place for a moment, so the page that a reload brings can come back.
+   * The page is being closed or reloaded. The browser closes the socket with 1001, which tells the server. In a call the
+   * server keeps the actor for a moment, so a reloaded page can resume it.
    */
   #hide() {
     const { place } = this.#signaling;
     if (this.#encounter.session !== null && place) this.#identity.keepPlace(place);
   }
 
-  // What the server says
+  // Frames of the server
 
   /** @param {ServerFrame} frame */
   #hear(frame) {
@@ -269,7 +268,7 @@ class Page {
         this.#refused(frame);
         break;
       default:
-      // A newer server may say more than this page knows.
+      // A newer server may send frames that this page does not know.
     }
     this.#heard_at = Date.now();
   }
@@ -288,7 +287,7 @@ class Page {
     if (welcomed && snapshot.state !== "idle") this.#placeLost(snapshot, resume.grace_ms);
   }
 
-  /** The server does not know this page any more: a search goes on, a session cannot. @param {Snapshot} snapshot @param {number} grace_ms */
+  /** The server has a new actor for this page: a search begins again, a session is over. @param {Snapshot} snapshot @param {number} grace_ms */
   #placeLost(snapshot, grace_ms) {
     const why = placeLost(Date.now() - this.#heard_at, grace_ms);
     const searched = snapshot.state === "searching" || (snapshot.state === "ended" && !rests(snapshot));
@@ -307,11 +306,11 @@ class Page {
     const isNews = before.state !== "ended" || before.session !== session;
     if (isNews && mayBeNetwork(told)) this.#picture.failedCalls = failedCalls + 1;
     this.#show(snapshot);
-    const stays = state === "ended" && (rests(snapshot) || isLongWait(snapshot)); // it can be read for as long as it is so
+    const stays = state === "ended" && (rests(snapshot) || isLongWait(snapshot)); // the hall shows it then
     if (message && !stays) this.#view.say(message);
   }
 
-  /** Have everything be as this snapshot says. @param {Snapshot} snapshot */
+  /** Update everything to this snapshot. @param {Snapshot} snapshot */
   #show(snapshot) {
     const { state } = snapshot;
     const together = state === "connecting" || state === "connected";
@@ -325,7 +324,7 @@ class Page {
     if ((together || state === "searching") && lacks) this.#reopening.begin();
   }
 
-  /** The devices are let go of when nobody is looked for and nobody is there. */
+  /** Close the devices when there is neither a search nor a session. */
   #rest() {
     const { snapshot } = this.#picture;
     const isOver = snapshot.state === "idle" || rests(snapshot);
@@ -344,7 +343,7 @@ class Page {
   /** @param {import("./protocol.js").Error} error */
   #refused({ code, message, about }) {
     if (about === "search") this.#finding.refused();
-    // Pressed a moment too late: the next snapshot shows how it is.
+    // `not_now`: the person pressed a moment too late; the next snapshot shows the state.
     if (code !== "not_now") this.#view.say(message);
   }
 
@@ -382,7 +381,7 @@ class Page {
     this.#view.draw(this.#picture);
   }
 
-  /** What the attempt to search waits for. Between two steps it is drawn as before. */
+  /** The step that the attempt to search waits for; between two steps, the last one. */
   #step() {
     if (!this.#finding.underway) return null;
     return STEPS.find((what) => this.#waits.get(what) !== null) ?? this.#picture.step ?? "guest";

@@ -1,8 +1,8 @@
 /**
- * This person's camera and microphone, and what the person wants of them.
- * It owns the local tracks: opened when somebody looks for a partner, stopped when nobody does. What was switched off
- * stays off until the person switches it on again, over skips, ends and visits; what went away by itself while it was
- * in use is remembered, so that it can be opened again. No call and no drawing here.
+ * This person's camera and microphone, and which of them the person wants to use.
+ * It owns the local tracks: it opens them when the person searches, and stops them when they neither search nor have a
+ * partner. A device that was switched off stays off until the person switches it on, also in later sessions and visits.
+ * A device that was lost while in use is remembered, so that it can be reopened. It neither calls nor draws.
  */
 
 import { recall, remember } from "./preferences.js";
@@ -14,7 +14,7 @@ import { browserClock } from "./waits.js";
 /** @typedef {import("./problems.js").Reason} Reason */
 /** @typedef {import("./problems.js").Want} Want */
 
-/** A study partner needs a face, not a cinema; and half the phones out there encode this without getting warm. */
+/** Enough to see a face, and little enough for common phones to encode without overheating. */
 const VIDEO = {
   width: { ideal: 960 },
   height: { ideal: 540 },
@@ -26,10 +26,10 @@ const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl:
 const KINDS = /** @type {const} */ (["audio", "video"]);
 /** @type {Readonly<Want>} */
 const NOTHING = { audio: false, video: false };
-/** Under load a camera may pause for a second or two. One that is mute for longer was muted by something. */
+/** Under load a camera may pause for a second or two. A longer `mute` comes from the device, system or browser. */
 const SILENCE_MS = 3_000;
 
-/** What browsers call it. Firefox says AbortError where others say NotReadableError. @type {Record<string, Reason>} */
+/** The reasons by name of the error. Firefox throws AbortError where others throw NotReadableError. @type {Record<string, Reason>} */
 const REASONS = {
   NotReadableError: "busy",
   AbortError: "busy",
@@ -48,17 +48,17 @@ export class Devices {
   /** @type {Want} */
   #choice;
   #inUse = false;
-  /** What went away by itself while it was in use, and is still wanted. */
+  /** Devices that were lost while in use, and are still wanted. */
   #lost = NOTHING;
-  /** What is open and gives nothing. */
+  /** Devices that are open and muted from outside. */
   #silent = NOTHING;
   /** @type {{ audio: any, video: any }} */
   #silences = { audio: null, video: null };
-  /** Rises with every closing, so that a device that opens too late is closed again at once. */
+  /** Increases with every `close`, so that a device that opens after it is closed at once. */
   #era = 0;
 
   /**
-   * @param {() => void} onChange a track came, went, or was switched on or off
+   * @param {() => void} onChange a track was added, removed, or switched on or off
    * @param {MediaDevices | undefined} mediaDevices undefined on a page that is not secure
    * @param {boolean} secure
    * @param {import("./waits.js").Clock} clock
@@ -77,7 +77,7 @@ export class Devices {
     this.#choice = { audio: kept?.audio !== false, video: kept?.video !== false };
   }
 
-  /** What this person wants to be seen and heard by. */
+  /** The devices that the person wants to use. */
   get choice() {
     return this.#choice;
   }
@@ -87,7 +87,7 @@ export class Devices {
     return this.#inUse;
   }
 
-  /** What is seen and heard of this person: one stream for as long as the page lives. */
+  /** The stream with the open tracks; the same object as long as the page is open. */
   get stream() {
     return this.#stream;
   }
@@ -100,33 +100,33 @@ export class Devices {
     };
   }
 
-  /** What is being sent: a muted microphone is none. @returns {import("./flow.js").Sending} */
+  /** The media being sent; a muted microphone does not count. @returns {import("./flow.js").Sending} */
   get sending() {
     const { audio, video } = this.tracks;
     return { audio: audio !== null && this.#choice.audio, video: video !== null };
   }
 
-  /** What went away by itself while it was in use (it was unplugged, or another program took it), and is still wanted. */
+  /** Devices that were lost while in use (unplugged, or taken by another program), and are still wanted. */
   get lost() {
     return this.#lost;
   }
 
-  /** What is switched on here, but muted by the device, the system or the browser. @returns {Want} */
+  /** Devices that are switched on here, but muted by the device, the system or the browser. @returns {Want} */
   get silenced() {
     const { audio, video } = this.sending;
     return { audio: audio && this.#silent.audio, video: video && this.#silent.video };
   }
 
-  /** What the partner is told of it: what is silenced neither. @returns {import("./flow.js").Sending} */
+  /** The media to announce to the partner: sent and not silenced. @returns {import("./flow.js").Sending} */
   get told() {
     const { sending, silenced } = this;
     return { audio: sending.audio && !silenced.audio, video: sending.video && !silenced.video };
   }
 
   /**
-   * Have open what is wanted, and nothing else.
+   * Open the wanted devices, and close the others.
    * @param {Want} want
-   * @returns {Promise<Problem | null>} null: it is open
+   * @returns {Promise<Problem | null>} null: they are open
    */
   async open(want) {
     const { audio, video } = this.tracks;
@@ -146,7 +146,7 @@ export class Devices {
 
   /**
    * @param {boolean} on
-   * @returns {Promise<Problem | null>} a microphone that was not there until now may still not open
+   * @returns {Promise<Problem | null>} if the microphone had to be opened and could not
    */
   async setMicrophone(on) {
     this.#choose({ ...this.#choice, audio: on });
@@ -159,7 +159,7 @@ export class Devices {
   }
 
   /**
-   * Off means off: the device is let go of, and its light goes out.
+   * Switching off closes the camera, so its light goes out.
    * @param {boolean} on
    * @returns {Promise<Problem | null>}
    */
@@ -173,7 +173,7 @@ export class Devices {
     return reason && describe(reason, { audio: false, video: true }, "camera");
   }
 
-  /** Try to open again what went away. That it is still gone is no news; after a refusal it is not asked for again. */
+  /** Try to reopen lost devices. A failure is not reported; after a refusal, the device is not tried again. */
   async regain() {
     for (const kind of KINDS) {
       if (!this.#lost[kind]) continue;
@@ -189,7 +189,7 @@ export class Devices {
     remember("devices", choice);
   }
 
-  /** Let go of every device. */
+  /** Close every device. */
   close() {
     if (!this.#inUse) return;
     this.#era += 1;
@@ -216,8 +216,7 @@ export class Devices {
       return REASONS[error instanceof Error ? error.name : ""] ?? "broken";
     }
     for (const track of stream.getTracks()) {
-      // Too late, or asked for twice: one of a kind is enough.
-      // Or switched off while the browser asked.
+      // Stop a track that came after `close`, is the second of its kind, or was switched off in the meantime.
       const kind = kindOf(track);
       if (era === this.#era && !this.tracks[kind] && this.#choice[kind]) this.#keep(track);
       else track.stop();
@@ -244,7 +243,7 @@ export class Devices {
     this.#onChange();
   }
 
-  /** It was muted from outside, or is not any more. @param {MediaStreamTrack} track */
+  /** A track was muted from outside, or unmuted. @param {MediaStreamTrack} track */
   #heed(track) {
     const kind = kindOf(track);
     this.#clock.clearTimeout(this.#silences[kind]);
@@ -270,8 +269,8 @@ export class Devices {
   }
 
   /**
-   * Both were wanted and did not open: which one is to blame? Not asked after a refusal, since asking again
-   * may bring up the browser's question again.
+   * Both devices were wanted and did not open: find the one that failed. After a refusal it does not try, since that may
+   * show the browser's prompt again.
    * @param {Reason} reason
    * @param {Want} want
    * @returns {Promise<Device>}

@@ -1,6 +1,6 @@
 /**
- * Names inside sentences. A name may run from right to left in a sentence that does not, so it is marked where the
- * sentence is made (U+2068 and U+2069, which text without elements understands too) and is a `bdi` where it is shown.
+ * Names inside sentences. A name may be right-to-left in a left-to-right sentence. So it is marked in the sentence with
+ * U+2068 and U+2069, which also work in plain text, and shown in a `bdi` element.
  */
 
 const MARKED = /\u2068([^\u2069]*)\u2069/u;
@@ -11,14 +11,14 @@ export function isolate(name) {
 }
 
 /**
- * A sentence of the server, in which the name is not marked yet.
+ * Mark the name in a sentence of the server.
  * @param {string | null} sentence @param {string | undefined} name
  */
 export function isolateIn(sentence, name) {
   return sentence && name ? sentence.replace(name, () => isolate(name)) : sentence;
 }
 
-/** Show this sentence; if it is shown already, nothing is touched. @param {HTMLElement} target @param {string} text */
+/** Show this sentence; if it is shown already, change nothing. @param {HTMLElement} target @param {string} text */
 export function fill(target, text) {
   const parts = text.split(MARKED);
   if (target.textContent !== parts.join("")) target.replaceChildren(...parts.map(asNode));

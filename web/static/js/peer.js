@@ -1,21 +1,21 @@
 /**
- * One call with one partner: the RTCPeerConnection of one session, by perfect negotiation.
+ * One call with one partner: the RTCPeerConnection of one session, with perfect negotiation.
  *
  * Theory of operation
  * -------------------
- * The server says who is the initiator. It adds the lines of the call, so the first offer is its own, and it is the
- * impolite peer: when two offers cross, its own stands and the other side takes its own back. There is always one
- * audio and one video line, both going both ways; who has no camera sends nothing on its line. So turning a camera
- * on, off or losing it never needs a new offer, and the only later offers are ICE restarts.
+ * The server chooses the initiator. The initiator adds the transceivers, so it makes the first offer, and it is the
+ * impolite peer: when two offers collide, it ignores the other one, and the other side rolls its own back. There is
+ * always one audio and one video transceiver, both `sendrecv`; a side without a camera sends nothing on the latter. So
+ * switching a camera on or off, or losing it, never needs a new offer, and the only later offers are ICE restarts.
  *
- * What the partner sends is handled strictly one after the other (`#work`). A `Peer` belongs to one session and is
- * closed with it: what arrives for it afterwards is ignored, so nothing of an old session reaches a new one.
- * The sockets of either side may drop while signals are under way; `resync` makes both sides say again what matters.
+ * The signals of the partner are handled strictly in sequence (`#work`). A `Peer` belongs to one session and is closed
+ * with it: it ignores later signals, so none of an old session reaches a new one. The sockets of either side may drop
+ * while signals are in flight; `resync` makes both sides send the current ones again.
  *
- * The server relays signals unread, and hangs up on a page that says too much. So what comes is bounded by an `Inbox`,
- * and what is done because of it has rates of its own, far below the 30 frames a second that the server allows.
+ * The server relays signals unread, and disconnects a page that sends too many. So an `Inbox` bounds the incoming ones,
+ * and the reactions to them have rates of their own, far below the 30 frames per second that the server allows.
  *
- * It owns the connection and its timers, and nothing else: tracks are lent to it, drawing is not its business.
+ * It owns the connection and its timers. The caller owns the tracks, and draws.
  */
 
 import { Budget, Throttle } from "./budget.js";
@@ -26,7 +26,7 @@ import { Trickle } from "./trickle.js";
 /** @typedef {import("./flow.js").Sending} Sending */
 
 /**
- * What travels in the `data` of a `signal` frame.
+ * The `data` of a `signal` frame.
  * @typedef {{ kind: "description", description: RTCSessionDescriptionInit }
  *   | { kind: "candidates", candidates: RTCIceCandidateInit[] }
  *   | { kind: "media", audio: boolean, video: boolean }
@@ -42,14 +42,14 @@ import { Trickle } from "./trickle.js";
  * @property {(signal: Signal) => void} send to the partner, in order
  * @property {(stream: MediaStream) => void} onStream the partner's tracks; once
  * @property {() => void} onFlow this side's media flows; once
- * @property {(code: string) => void} onFailed it will not become a call; once, and only before `onFlow`
- * @property {(sending: Sending) => void} onPartnerMedia what the partner says it sends
+ * @property {(code: string) => void} onFailed the call cannot be set up; once, and only before `onFlow`
+ * @property {(sending: Sending) => void} onPartnerMedia the media that the partner has announced
  * @property {(interrupted: boolean) => void} onInterrupted the call has stopped flowing, or flows again
  * @property {PeerSurroundings} [surroundings]
  */
 
 /**
- * What a peer needs of its surroundings; tests bring their own.
+ * The browser functions that a peer uses; tests replace them.
  * @typedef {object} PeerSurroundings
  * @property {new (configuration: RTCConfiguration) => RTCPeerConnection} RTCPeerConnection
  * @property {new () => MediaStream} MediaStream
@@ -60,15 +60,15 @@ import { Trickle } from "./trickle.js";
 
 /** How often a `resync` is answered, and how often one is asked for. It repeats up to three frames. */
 const ANSWERS = { per_s: 1, burst: 1 };
-/** How often a description of the partner is taken up. A call takes one or two, and one more for each ICE restart. */
+/** How often a description of the partner is applied. A call takes one or two, and one more for each ICE restart. */
 const DESCRIPTIONS = { per_s: 1, burst: 5 };
-/** How often the partner is told what this side sends: as fast as a person presses Mute, and not as fast as a stuck key. */
+/** How often this side sends `media`: as fast as a person presses Mute, but not as fast as a key repeats. */
 const TELLINGS = { per_s: 3, burst: 5 };
-/** How often to look whether media flows, while it does not yet. */
+/** The interval of the checks for flowing media. */
 const LOOK_MS = 150;
-/** "disconnected" often mends itself within a second or two; after this long it is helped along. */
+/** A "disconnected" connection often recovers within a second or two; after this time, ICE is restarted. */
 const MEND_MS = 3_000;
-/** How often ICE may fail before the call is given up, while it has never been up. */
+/** How often ICE may fail before media has flowed, until the call is given up. */
 const FAILURES_MAX = 2;
 
 /** @returns {PeerSurroundings} */
@@ -148,8 +148,8 @@ export class Peer {
   }
 
   /**
-   * What the partner said, in the order in which it said it.
-   * @param {any} signal unread by the server, so it may be anything
+   * A signal of the partner. Call it in the order in which they arrive.
+   * @param {any} signal not checked by the server, so it may be anything
    */
   receive(signal) {
     if (this.#closed) return;
@@ -167,12 +167,12 @@ export class Peer {
     try {
       if (!this.#closed) await this.#line(kind)?.sender.replaceTrack(track);
     } catch {
-      // Closed while it was done.
+      // closed in the meantime
     }
   }
 
   /**
-   * Let the partner know what this side sends.
+   * Announce to the partner which media this side sends.
    * @param {Sending} sending
    */
   tell(sending) {
@@ -180,12 +180,12 @@ export class Peer {
     if (!this.#closed) this.#tellings.ask();
   }
 
-  /** This side's socket was down and is back: signals may have been lost on the way. */
+  /** This side's socket was down and is back: signals may be lost. */
   resync() {
     if (!this.#closed) this.#resyncs.ask();
   }
 
-  /** End it: nothing is left running, and nothing that still arrives has an effect. */
+  /** Close the connection and stop all timers; later signals have no effect. */
   close() {
     if (this.#closed) return;
     this.#closed = true;
@@ -222,7 +222,7 @@ export class Peer {
     }
   }
 
-  /** Offer or answer, whichever is due. */
+  /** Make and send the offer or answer that is due. */
   async #describe() {
     this.#trickle.again();
     await this.#pc.setLocalDescription();
@@ -238,13 +238,13 @@ export class Peer {
     });
   }
 
-  /** Deal with what the partner said, as long as there is something that may be dealt with now. */
+  /** Handle waiting signals of the partner, until none may be handled now. */
   async #work() {
     if (this.#working) return;
     this.#working = true;
     for (let more = true; more && !this.#closed;) {
       try {
-        await null; // what comes in one go is dealt with in one go
+        await null; // signals that arrive together are handled together
         more = await this.#handle();
       } catch {
         this.#fail("negotiation_failed");
@@ -253,7 +253,7 @@ export class Peer {
     this.#working = false;
   }
 
-  /** @returns {Promise<boolean>} whether there was something to do */
+  /** @returns {Promise<boolean>} whether a signal was handled */
   async #handle() {
     const media = this.#inbox.takeMedia();
     if (media) {
@@ -273,7 +273,7 @@ export class Peer {
     return media !== null || candidates.length > 0 || resync;
   }
 
-  /** The partner's next description, unless there were too many: then it is dealt with later. */
+  /** The partner's next description; beyond the rate null, and it is handled later. */
   #nextDescription() {
     const now = this.#world.now();
     if (!this.#inbox.hasDescription || this.#closed) return null;
@@ -290,7 +290,7 @@ export class Peer {
     const isOffer = description.type === "offer";
     const crossed = isOffer && (this.#offering || this.#pc.signalingState !== "stable");
     if (crossed && this.#options.initiator) return;
-    // An answer to an offer that was said twice comes twice.
+    // An offer that was sent twice gets two answers; ignore the second.
     if (!isOffer && this.#pc.signalingState !== "have-local-offer") return;
     await this.#pc.setRemoteDescription(description);
     if (!isOffer || this.#closed) return;
@@ -298,7 +298,7 @@ export class Peer {
     await this.#describe();
   }
 
-  /** The first offer has brought the lines: make them go both ways, and send on them. */
+  /** The first offer has created the transceivers: make them `sendrecv`, and send on them. */
   async #takeUpLines() {
     this.#tookUp = true;
     for (const kind of /** @type {const} */ (["audio", "video"])) {
@@ -321,8 +321,8 @@ export class Peer {
       try {
         await this.#pc.addIceCandidate(candidate);
       } catch {
-        // Candidates of an offer that was ignored, or of one that a restart has overtaken, do not apply.
-        // None of them is needed: those that count belong to the description that won.
+        // Candidates of an ignored offer, or of one before an ICE restart, cannot be added.
+        // They are not needed: the others belong to the current description.
       }
     }
   }
@@ -331,13 +331,13 @@ export class Peer {
     this.#options.send({ kind: "media", ...this.#sending });
   }
 
-  /** Signals of this side may have been lost: say them again, and have the partner do the same. */
+  /** Signals may be lost: send this side's again, and ask the partner to do the same. */
   #askAgain() {
     this.#options.send({ kind: "resync" });
     this.#sayAgain();
   }
 
-  /** Signals may have been lost: repeat the offer that nobody has answered, or make a new one. */
+  /** Signals may be lost: repeat `media` and an unanswered offer, or restart ICE. */
   #sayAgain() {
     this.#sayMedia();
     if (this.#pc.signalingState === "have-local-offer") this.#sayDescription();
@@ -367,7 +367,7 @@ export class Peer {
     }
   }
 
-  /** Look every now and then whether media flows, until it does. */
+  /** Check every `LOOK_MS` whether media flows, until it does. */
   #watch() {
     this.#look = this.#world.setTimeout(async () => {
       const flowing = this.#pc.connectionState === "connected" && (await this.#mediaFlows());
@@ -382,7 +382,7 @@ export class Peer {
       const received = arrived((await this.#pc.getStats()).values());
       return flows({ up_ms: this.#world.now() - this.#up_at, partner: this.#partner, received });
     } catch {
-      return false; // closed while it was asked
+      return false; // closed in the meantime
     }
   }
 

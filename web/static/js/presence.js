@@ -1,16 +1,16 @@
-/** How many people are here, for a page that has no connection which would tell it. */
+/** How many people are here, for a page without a connection to the server. */
 
 /** @typedef {{ online: number, searching: number }} Presence */
 
 const ANSWER_LIMIT_MS = 10_000;
 
-/** The count that the page brought along. @param {HTMLElement} place @returns {Presence} */
+/** The count in the HTML of the page. @param {HTMLElement} place @returns {Presence} */
 export function broughtBy({ dataset }) {
   return { online: Number(dataset.online), searching: Number(dataset.searching) };
 }
 
 /**
- * Ask for the count whenever the person comes back to a tab without a connection.
+ * Request the count whenever a tab without a connection becomes visible.
  * @param {() => boolean} isOff whether there is none
  * @param {(presence: Presence) => void} tell
  */
@@ -22,7 +22,7 @@ export function keepCounted(isOff, tell) {
   });
 }
 
-/** @returns {Promise<Presence | null>} null: the server does not say */
+/** @returns {Promise<Presence | null>} null: the server did not answer */
 async function ask() {
   try {
     const answer = await fetch("/api/presence", { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });

@@ -1,10 +1,10 @@
 /**
- * The own picture while nobody else sees it: a copy of the camera's track with fewer and smaller pictures, which cost
- * less to draw on a computer without a GPU. The track of the call is left as it is. It owns the copy, which ends when
- * the preview does.
+ * The preview of the own camera outside of a call: a copy of the camera's track with a lower frame rate and resolution,
+ * which costs less to draw on a computer without a GPU. The track for the call does not change. It owns the copy, and
+ * stops it when the preview ends.
  */
 
-/** Enough for a small picture of oneself, in the proportions that the camera was asked for. */
+/** Enough for a small preview, in the aspect ratio requested from the camera. */
 const SMALL = { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { max: 12 } };
 
 export class Preview {
@@ -14,8 +14,8 @@ export class Preview {
   #stream = null;
 
   /**
-   * What shows this camera cheaply: the same stream until another camera is given, or none.
-   * @param {MediaStreamTrack | null} camera null lets go of the copy
+   * The preview stream of this camera: the same one until the camera changes.
+   * @param {MediaStreamTrack | null} camera null stops the copy
    */
   of(camera) {
     if (camera === this.#camera) return this.#stream;
@@ -29,6 +29,6 @@ export class Preview {
 /** @param {MediaStreamTrack} camera */
 function cheaper(camera) {
   const copy = camera.clone();
-  copy.applyConstraints({ ...copy.getConstraints(), ...SMALL }).catch(() => {}); // one that cannot goes on as before
+  copy.applyConstraints({ ...copy.getConstraints(), ...SMALL }).catch(() => {}); // a camera that cannot keeps its settings
   return copy;
 }

@@ -1,5 +1,5 @@
 /**
- * Why a device did not open, in plain English, with what to do about it and what one can go on with instead. Pure.
+ * Texts for devices that did not open: the reason, what to do about it, and what the person can use instead. Pure.
  */
 
 /** @typedef {"camera" | "microphone" | "both"} Device */
@@ -7,7 +7,7 @@
 /** @typedef {{ audio: boolean, video: boolean }} Want */
 
 /**
- * Why a device did not open (or no call can), what to do about it, and what one can go on with instead, if anything.
+ * Why a device did not open (or calls are impossible), what to do about it, and what the person can use instead.
  * @typedef {object} Problem
  * @property {Device} device
  * @property {Reason} reason
@@ -23,7 +23,7 @@ const NAMES = { camera: "camera", microphone: "microphone", both: "camera and mi
 /**
  * @param {Reason} reason
  * @param {Want} want what was asked for
- * @param {Device} device what is to blame
+ * @param {Device} device the device that failed
  * @returns {Problem}
  */
 export function describe(reason, want, device) {
@@ -38,7 +38,7 @@ export function describe(reason, want, device) {
 }
 
 /**
- * A refusal is mostly about the camera: the microphone alone is still worth a question.
+ * What to offer instead. People mostly refuse the camera, so the microphone alone is worth another prompt.
  * @param {Reason} reason
  * @param {Want} want
  * @param {Device} device

@@ -1,6 +1,6 @@
 /**
- * The devices of a page that was reloaded in a call: it comes back without any, and the call goes on with those that open.
- * It owns the present attempt. The devices are those of `media.js`.
+ * Reopens the devices of a page that was reloaded in a call; the call goes on with those that open.
+ * It owns the current attempt. The devices are those of `media.js`.
  */
 
 /** @typedef {import("./media.js").Problem} Problem */
@@ -10,7 +10,7 @@
  * @typedef {object} ReopeningOptions
  * @property {import("./waits.js").Waits} waits
  * @property {{ choice: Want, open: (want: Want) => Promise<Problem | null> }} devices
- * @property {(problem: Problem) => void} onProblem a device does not open; the others are still tried
+ * @property {(problem: Problem) => void} onProblem a device did not open; the others are still tried
  */
 
 export class Reopening {
@@ -22,7 +22,7 @@ export class Reopening {
     this.#options = options;
   }
 
-  /** Open what the person wants, or what is left of it. Returns when that is open, or is not wanted any more. */
+  /** Open the wanted devices, or those of them that work. Returns when they are open, or `stop` was called. */
   async begin() {
     const { waits, devices } = this.#options;
     this.stop();
@@ -32,7 +32,7 @@ export class Reopening {
         want = this.#less(await waits.within("devices", devices.open(want), signal));
       }
     } catch {
-      // The person has left, or does not answer the browser: they can press a button later.
+      // The person has left, or has not answered the prompt: they can press a button later.
     }
   }
 

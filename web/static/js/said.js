@@ -1,50 +1,50 @@
 /**
- * What this page said, until it is known what became of it.
+ * Frames of this page that the server has not acknowledged yet.
  *
- * Each frame gets a number when it is first written, and is kept until the server says that it has heard it. On a new
- * line the page says again what was not heard, under the same numbers, and the server ignores what it has heard already:
- * so each frame is heard once, however often the line drops. What can no longer be said is told to who said it.
+ * Each frame gets a number when it is first sent, and is kept until the server acknowledges it. On a new connection the
+ * page sends the others again, with the same numbers, and the server ignores those that it has handled: so it handles
+ * each frame once, however often the connection drops. The sender of a frame is told when it can no longer be sent.
  *
- * It owns the numbers and the order. Pure: it neither writes nor waits.
+ * It owns the numbers and the order. Pure: it neither sends nor waits.
  */
 
 /** @typedef {import("./protocol.js").ClientFrame} ClientFrame */
 /** @typedef {import("./protocol.js").Snapshot} Snapshot */
 
 /**
- * What became of a frame: it `waits` for the line, was `heard`, was heard and `refused`, is `lost` for good, or is
- * `unsure`: it was said while the session ended, and may or may not have come in time.
+ * The fate of a frame: it `waits` for the connection, was acknowledged (`heard`), was `refused`, is `lost` for good, or
+ * is `unsure`: it was sent while the session ended, and may or may not have arrived in time.
  * @typedef {"waits" | "heard" | "refused" | "lost" | "unsure"} Fate
  */
 
 /** @typedef {(fate: Fate) => void} OnFate */
 
-/** @typedef {{ frame: ClientFrame, n: number | null, onFate: OnFate }} Entry `n`: null until it is first written */
+/** @typedef {{ frame: ClientFrame, n: number | null, onFate: OnFate }} Entry `n`: null until it is first sent */
 
-/** An encounter needs a few dozen frames; a person who writes while the line is down, a few dozen more. */
+/** A session needs a few dozen frames; a person who writes while the connection is down, a few dozen more. */
 export const KEPT_MAX = 200;
 
-/** Pressing them twice while they wait means it once. So they are few, and there is always room for them. */
+/** A repetition of such a frame while it waits is dropped. So they are few, and never dropped for lack of room. */
 const DECISIONS = new Set(["search", "cancel", "connected", "failed", "skip", "end"]);
 
-/** The causes by which a session ends when the server has heard this page say so. */
+/** The causes with which a session ends because the server has handled a frame of this page. */
 const OWN_CAUSES = new Set(["skipped", "ended", "cancelled"]);
 
 export class Said {
   /** @type {Entry[]} in order; those with a number come first */
   #kept = [];
-  /** How many of them were written on this line. */
+  /** How many of them were sent on this connection. */
   #written = 0;
   #last = 0;
-  /** Does the server count what it hears? */
+  /** Does the server acknowledge frames by number? */
   #counts = false;
 
-  /** How many frames were written on this line and are not known to be heard. */
+  /** How many frames were sent on this connection and are not acknowledged. */
   get unheard() {
     return this.#counts ? this.#written : 0;
   }
 
-  /** Is anything still to be written on this line? */
+  /** Are there frames to send on this connection? */
   get waits() {
     return this.#written < this.#kept.length;
   }
@@ -52,7 +52,7 @@ export class Said {
   /** @param {ClientFrame} frame @param {OnFate} onFate @returns {void} */
   add(frame, onFate) {
     if (DECISIONS.has(frame.type)) {
-      const waiting = this.#kept.slice(this.#written); // what was written may have been refused by now
+      const waiting = this.#kept.slice(this.#written); // one that was sent may have been refused by now
       const last = waiting.findLast(({ frame: { type } }) => DECISIONS.has(type))?.frame;
       if (last?.type === frame.type && sessionOf(last) === sessionOf(frame)) return;
     } else if (this.#kept.length >= KEPT_MAX && !this.#makeRoom()) {
@@ -61,7 +61,7 @@ export class Said {
     this.#kept.push({ frame, n: null, onFate });
   }
 
-  /** Take back the searches that were never written. @returns {boolean} false: one of them may have been heard */
+  /** Remove the searches that were never sent. @returns {boolean} false: there is none, or one may have arrived */
   takeBackSearch() {
     const searches = this.#kept.filter(({ frame: { type } }) => type === "search");
     this.#let(
@@ -71,12 +71,12 @@ export class Said {
     return searches.length > 0 && searches.every(({ n }) => n === null);
   }
 
-  /** The next frame to write on this line, with its number if the server counts. @returns {object | null} */
+  /** The next frame to send on this connection, with its number if the server acknowledges numbers. @returns {object | null} */
   next() {
     const entry = this.#kept[this.#written];
     if (!entry) return null;
     if (!this.#counts) {
-      this.#let([entry], "heard"); // nobody will ever know better
+      this.#let([entry], "heard"); // this server never acknowledges it
       return entry.frame;
     }
     this.#written += 1;
@@ -84,16 +84,16 @@ export class Said {
     return { ...entry.frame, n: entry.n };
   }
 
-  /** The line is down. */
+  /** The connection has dropped. */
   down() {
     this.#written = 0;
     for (const { onFate } of [...this.#kept]) onFate("waits");
   }
 
   /**
-   * A new line is up.
-   * @param {boolean} resumed the server knows who said it
-   * @param {number | undefined} heard up to which number it has heard them; undefined: it does not count
+   * A new connection is welcomed.
+   * @param {boolean} resumed the server has resumed the same actor
+   * @param {number | undefined} heard the last number that it has handled; undefined: it does not use numbers
    */
   up(resumed, heard) {
     this.#written = 0;
@@ -109,7 +109,7 @@ export class Said {
     else this.#startAfresh();
   }
 
-  /** The server has heard everything up to this number. @param {number} number */
+  /** The server has handled all frames up to this number. @param {number} number */
   heard(number) {
     this.#let(
       this.#kept.filter(({ n }) => n !== null && n <= number),
@@ -117,7 +117,7 @@ export class Said {
     );
   }
 
-  /** The server has heard the frame with this number, and it changed nothing. @param {number} number */
+  /** The server has refused the frame with this number. @param {number} number */
   refused(number) {
     this.#let(
       this.#kept.filter(({ n }) => n === number),
@@ -126,7 +126,7 @@ export class Said {
   }
 
   /**
-   * This is how it is now: what belongs to a session that is over can no longer be said.
+   * A new snapshot: frames for a session that is over can no longer be sent.
    * @param {Snapshot} snapshot
    */
   at({ state, session, cause }) {
@@ -146,13 +146,13 @@ export class Said {
     );
   }
 
-  /** Forget everything: nothing of it will be said. */
+  /** Drop all frames as lost. */
   clear() {
     this.#last = 0;
     this.#let(this.#kept, "lost");
   }
 
-  /** The server knows nothing of what was said: only a wish that it has never heard can still be meant. */
+  /** The server has a new actor: drop all frames, except a last search that was never sent. */
   #startAfresh() {
     const wish = this.#kept.findLast(({ frame: { type } }) => type === "search" || type === "cancel");
     const meant = wish?.n === null && wish.frame.type === "search" ? wish : null;
@@ -162,19 +162,19 @@ export class Said {
     );
   }
 
-  /** Let go of the oldest signal that was never written: a call can say its signals again, but not its words. */
+  /** Drop the oldest signal that was never sent: a call can repeat its signals, but not its texts. */
   #makeRoom() {
     const oldest = this.#kept.find(({ frame, n }) => frame.type === "signal" && n === null);
     if (oldest) this.#let([oldest], "lost");
     return oldest !== undefined;
   }
 
-  /** Keep these no longer, and tell who said them. @param {Entry[]} entries @param {Fate} fate */
+  /** Remove these frames, and report their fate. @param {Entry[]} entries @param {Fate} fate */
   #let(entries, fate) {
     const gone = new Set(entries);
     this.#written -= this.#kept.slice(0, this.#written).filter((entry) => gone.has(entry)).length;
     this.#kept = this.#kept.filter((entry) => !gone.has(entry));
-    // Only now: who is told may say something at once.
+    // Last, because a callback may add a frame at once.
     for (const { onFate } of gone) onFate(fate);
   }
 }

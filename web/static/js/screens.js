@@ -1,13 +1,13 @@
 /**
- * The videos of the page: which stream each of them shows, and that it goes on. What the browser pauses (a page that
- * was hidden, a media key) is played again as long as the stream lives. Where the browser forbids that, the person gets
- * a button. It owns what the video elements show, and that button.
+ * The videos of the page: sets the stream of each, and keeps it playing. If the browser pauses a video (a hidden page, a
+ * media key), it is played again as long as its stream is active. If the browser forbids that, a button appears. It owns
+ * the streams of the video elements, and that button.
  */
 
 import { Budget } from "./budget.js";
 import { Preview } from "./preview.js";
 
-/** A browser that goes on pausing has its way, and the button remains. */
+/** If a browser keeps pausing a video, only the button remains. */
 const RESUMPTIONS = { per_s: 0.2, burst: 5 };
 
 export class Screens {
@@ -48,7 +48,7 @@ export class Screens {
     this.#partner.classList.toggle("on", theirs !== null && partnerSending?.video !== false);
   }
 
-  /** Show this stream, or let go of the one that was shown. @param {any} video @param {MediaStream | null} stream */
+  /** Show this stream; null: show none. @param {any} video @param {MediaStream | null} stream */
   #show(video, stream) {
     video.classList.toggle("on", stream !== null);
     if (video.srcObject === stream) return;
@@ -63,7 +63,7 @@ export class Screens {
     try {
       await video.play();
     } catch (error) {
-      // Others are no failures: it was taken away before it began.
+      // Other errors are harmless: the stream was removed before it began to play.
       blocked = error instanceof Error && error.name === "NotAllowedError";
     }
     if (video === this.#partner) this.#offer.hidden = !(blocked && video.srcObject);
@@ -76,13 +76,13 @@ export class Screens {
     else if (video === this.#partner) this.#offer.hidden = false;
   }
 
-  /** The page is seen again. */
+  /** The page is visible again. */
   #resume() {
     if (document.visibilityState !== "visible") return;
     for (const video of this.#videos) if (video.paused && lives(video)) this.#play(video);
   }
 
-  /** A partner who holds a phone upright has a picture that is higher than wide. */
+  /** The video of a partner who holds a phone upright is higher than wide. */
   #turn() {
     const { videoHeight, videoWidth } = this.#partner;
     this.#partner.classList.toggle("upright", videoHeight > videoWidth);

@@ -1,7 +1,7 @@
 /**
- * The one WebSocket to the server: says hello, resumes, keeps the line alive and comes back when it drops.
- * It owns the socket, its timers, the resume key and what waits to be heard (`Said`). It draws nothing and decides nothing
- * about the encounter: frames go to `onFrame` as they come.
+ * The one WebSocket to the server: sends hello, resumes, sends heartbeats and reconnects when the connection drops.
+ * It owns the socket, its timers, the resume key and the unacknowledged frames (`Said`). It draws nothing and decides
+ * nothing about the encounter: it passes each frame to `onFrame`.
  */
 
 import { Budget } from "./budget.js";
@@ -15,18 +15,18 @@ import { readFrame } from "./server_frames.js";
 /** @typedef {import("./protocol.js").AfterClose} AfterClose */
 
 /**
- * How the line is: `off` (not started), `connecting` (no welcome yet), `open`, `waiting` (for the next try; with a
- * `message` if the server asked for it, and `until` when, on the clock of `now`), `stopped` (for good, until `start` is
+ * The state of the connection: `off` (not started), `connecting` (no welcome yet), `open`, `waiting` (for the next try
+ * at `until` on the clock of `now`; with a `message` if the server asked for the wait), `stopped` (until `start` is
  * called again; `code` and `message` say why).
  * @typedef {{ status: "off" | "connecting" | "open" }
  *   | { status: "waiting", message: string, until: number }
  *   | { status: "stopped", code: number, message: string }} Link
  */
 
-/** Which actor to come back to, and the number of the last frame that came from it. @typedef {{ key: string, seq: number }} Place */
+/** The key of the actor to resume, and the `seq` of the last frame that it sent. @typedef {{ key: string, seq: number }} Place */
 
 /**
- * What signaling needs of its surroundings; tests bring their own.
+ * The browser functions that signaling uses; tests replace them.
  * @typedef {object} Surroundings
  * @property {new (url: string) => WebSocket} WebSocket
  * @property {(callback: () => void, delay_ms: number) => any} setTimeout
@@ -38,32 +38,32 @@ import { readFrame } from "./server_frames.js";
 /**
  * @typedef {object} SignalingOptions
  * @property {string} url
- * @property {(refused: boolean) => Promise<string>} identify gives the token to say hello with; `refused`: the
- *   last one was, so a new identity is needed. May reject: it is asked again with the next try, and no sooner than
- *   after the `wait_ms` of the error, if it has any; then its `message` is a sentence for the person.
+ * @property {(refused: boolean) => Promise<string>} identify gives the token for `hello`; `refused`: the server
+ *   refused the last one, so a new identity is needed. If it rejects, the next try calls it again, after at least the
+ *   `wait_ms` of the error; if there is one, its `message` is a sentence for the person.
  * @property {(frame: ServerFrame) => void} onFrame
  * @property {(link: Link) => void} onLink
  * @property {Surroundings} [surroundings]
  */
 
-/** From connecting to `welcome`; the server itself gives a handshake 5 s for its hello. */
+/** The time limit from connecting to `welcome`; the server waits 5 s for the hello. */
 const WELCOME_LIMIT_MS = 10_000;
-/** From `ping` to any sign of life. Well inside the default grace of 15 s, so a resume still finds its session. */
+/** The time limit from `ping` to any frame. Well below the default grace of 15 s, so a resume still finds its actor. */
 const PONG_LIMIT_MS = 6_000;
-/** The first wait before coming back; doubled with every failure. */
+/** The first wait before reconnecting; it doubles with every failure. */
 const BACKOFF_FIRST_MS = 400;
 const BACKOFF_MAX_MS = 15_000;
-/** A restarting server takes everybody back: they come spread over this long. */
+/** After a restart of the server, clients reconnect at random times within this period. */
 const SCATTER_MS = 3_000;
-/** After being told that we ask far too much. */
+/** The least wait after the close code for too many frames or connections. */
 const LATER_MS = 20_000;
-/** A connection that lived this long was a good one: the next failure starts from the shortest wait. */
+/** After a connection of at least this duration, the backoff starts again from the shortest wait. */
 const GOOD_AFTER_MS = 5_000;
-/** Half of what the server allows in the long run, and less than a third at once: nobody is ever told `too_fast`. */
+/** Half of what the server allows in the long run, and less than a third at once, so it never answers `too_fast`. */
 const FRAMES = { per_s: 15, burst: 60 };
-/** After this long without an answer the page asks what was heard, so that a dead line is found while one can resume. */
+/** A frame without acknowledgement for this long causes a ping, which detects a dead connection within the grace. */
 const ASK_MS = 1_000;
-/** Events that suggest that the network has changed come in flocks: at most one try for so long. */
+/** Events that suggest a change of network come in groups: at most one try in this time. */
 const NUDGE_MS = 1_000;
 
 /** `WebSocket.OPEN`. */
@@ -87,24 +87,24 @@ export class Signaling {
   #socket = null;
   /** @type {Place | null} */
   #resume = null;
-  /** Who wants to know when the line is up. @type {(() => void)[]} */
+  /** The callers of `up` that wait. @type {(() => void)[]} */
   #waiting = [];
   #said = new Said();
   #pace;
-  /** Has this line said how it is? Before, nobody knows which session is over. */
+  /** Has a snapshot arrived on this connection? Before it, the page does not know which session is over. */
   #settled = false;
   /** @type {Link["status"]} */
   #status = "off";
-  /** How often in a row the token was refused, and whether a new one is due. */
+  /** How often in a row the server refused the token, and whether a new one is needed. */
   #refusals = 0;
   #refused = false;
   #failures = 0;
   #opened_at = 0;
   #tried_at = 0;
-  /** Did the server ask for the present wait? Then nothing shortens it. */
+  /** Did the server ask for the current wait? Then nothing shortens it. */
   #asked = false;
   #heartbeat_ms = 25_000;
-  /** Rises with every try, so that an answer to an abandoned one is recognised. */
+  /** Increases with every try, so that the result of an abandoned one is ignored. */
   #attempt = 0;
   /** @type {any} */
   #heartbeat = null;
@@ -124,25 +124,25 @@ export class Signaling {
     this.#pace = new Budget(FRAMES, this.#world.now());
   }
 
-  /** Is the line up, or about to be? */
+  /** Is the page connected, or trying to connect? */
   get isComing() {
     return this.#status !== "off" && this.#status !== "stopped";
   }
 
-  /** What it takes to come back to the present actor; null: there is none. */
+  /** What is needed to resume the current actor; null: there is none. */
   get place() {
     return this.#resume && { ...this.#resume };
   }
 
-  /** Has this line been welcomed, and told how it is? Resolves as soon as it has. @returns {Promise<void>} */
+  /** Resolves as soon as `welcome` and the first snapshot have arrived on the current connection. @returns {Promise<void>} */
   up() {
     if (this.#status === "open" && this.#settled) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /**
-   * Connect afresh: what was resumable or waiting to be sent is forgotten.
-   * @param {Place | null} [place] come back to this actor, if it still lives; otherwise as somebody new
+   * Connect anew: forget the resume key and the frames that wait to be sent.
+   * @param {Place | null} [place] resume this actor, if it still lives; otherwise the server creates a new one
    */
   start(place = null) {
     if (this.#writable) this.#write({ type: "leaving" });
@@ -156,15 +156,15 @@ export class Signaling {
     this.#connect();
   }
 
-  /** Hang up and stay silent until `start`. */
+  /** Close the connection until `start` is called. */
   stop() {
     this.#leave({ status: "off" });
   }
 
   /**
-   * Say this to the server: now, or when the line is up again.
+   * Send a frame to the server: now, or when the page is connected again.
    * @param {ClientFrame} frame
-   * @param {import("./said.js").OnFate} [onFate] told what becomes of it, each time that this changes
+   * @param {import("./said.js").OnFate} [onFate] called each time that the frame's fate changes
    */
   send(frame, onFate = () => {}) {
     if (this.#status === "stopped" || this.#status === "off") return onFate("lost");
@@ -173,7 +173,7 @@ export class Signaling {
     this.#pump();
   }
 
-  /** Something suggests that the network has changed: try now instead of later, or see whether the line holds. */
+  /** The network may have changed: reconnect now instead of later, or test the connection with a ping. */
   nudge() {
     if (this.#status === "open") this.#ping();
     if (this.#status !== "waiting" || this.#asked) return;
@@ -183,12 +183,12 @@ export class Signaling {
     this.#retry = this.#world.setTimeout(() => this.#connect(), wait_ms);
   }
 
-  /** Do not say a search that was not written yet. @returns {boolean} false: it may have been heard */
+  /** Remove a search that was not sent yet. @returns {boolean} false: there is none, or it may have arrived */
   takeBackSearch() {
     return this.#said.takeBackSearch();
   }
 
-  /** What is written on a socket that is closing vanishes in silence. */
+  /** A frame sent on a closing socket is lost without an error, hence the check of `readyState`. */
   get #writable() {
     return this.#status === "open" && this.#settled && this.#socket?.readyState === OPEN;
   }
@@ -254,7 +254,7 @@ export class Signaling {
     this.#beat();
   }
 
-  /** Write what waits, as fast as the server likes it. */
+  /** Send the waiting frames, at the rate of `FRAMES`. */
   #pump() {
     while (this.#writable && this.#said.waits && this.#turn === null) {
       const now = this.#world.now();
@@ -270,7 +270,7 @@ export class Signaling {
     }
   }
 
-  /** Learn what was heard: after a while, or at once when much is kept for not being known. */
+  /** Ping to get an acknowledgement: after `ASK_MS`, or at once if many frames are unacknowledged. */
   #askLater() {
     const { unheard } = this.#said;
     if (unheard >= KEPT_MAX / 2 && this.#deadline === null) this.#ping();
@@ -287,7 +287,7 @@ export class Signaling {
     this.#beat();
   }
 
-  /** Ping when nothing else was said for a heartbeat, a little early so that jitter never makes it late. */
+  /** Ping if nothing else is sent for a heartbeat; a little early, so that jitter never makes it late. */
   #beat() {
     this.#world.clearTimeout(this.#heartbeat);
     const silence_ms = this.#heartbeat_ms * (0.8 + 0.2 * this.#world.random());
@@ -310,15 +310,15 @@ export class Signaling {
   #closed(code) {
     const { then, message } = afterClose(code);
     if (then === "renew") this.#refusals += 1;
-    // A new guest who is refused like the one before will not be the last: there is something wrong over there.
+    // If the server refuses a new guest as well, it will refuse the next one, too: the fault is on the server.
     if (then === "stop" || this.#refusals > 1) return this.#leave({ status: "stopped", code, message });
-    // The key is kept: it is good for as long as the actor lives, whoever the token says that this is.
+    // The resume key is kept: the server ignores a key that does not fit the token.
     if (then === "renew") this.#refused = true;
     this.#lost(then, then === "later" ? { message } : {});
   }
 
   /**
-   * The line is down: come back after the wait that the reason asks for.
+   * The connection is down: reconnect after the wait for this reason.
    * @param {AfterClose} then
    * @param {{ message?: string, wait_ms?: number }} asked why the server asked for a wait, if it did, and for how long
    */
@@ -334,7 +334,7 @@ export class Signaling {
     this.#said.down();
   }
 
-  /** Give up who this page was, and what it wanted to say. @param {Link} link */
+  /** Disconnect, and forget the resume key and the waiting frames. @param {Link} link */
   #leave(link) {
     this.#drop();
     this.#resume = null;
@@ -353,7 +353,7 @@ export class Signaling {
     return backoff_ms;
   }
 
-  /** Let go of the socket without waiting for it: on a dead network its closing handshake takes minutes. */
+  /** Abandon the socket without waiting: on a dead network its closing handshake takes minutes. */
   #drop() {
     this.#attempt += 1;
     this.#forgetTimers();

@@ -1,8 +1,8 @@
 /**
- * What is heard of the study hall: the loop that belongs to a state, cues that play once, and messages.
- * It owns its audio elements; a state that has no sound leaves none playing. One switch silences all of them, like the
- * ringer switch of a phone, and its position is kept. A browser may block sound until the first click, and that is no
- * error: the loop starts with the click, a cue is missed.
+ * The sounds of the page: the loop of a state, cues that play once, and a sound for messages.
+ * It owns its audio elements; in a state without a sound, none plays. One switch silences all of them, like the ringer
+ * switch of a phone, and is kept for the next visit. A browser may block sound until the first click. That is no error:
+ * the loop starts with the click, and a cue is skipped.
  */
 
 import { Budget } from "./budget.js";
@@ -10,10 +10,10 @@ import { recall, remember } from "./preferences.js";
 
 /** @typedef {{ name: string, volume: number }} Loop */
 
-/** Cues are quieter than the ring's clicks of attention: they confirm, they do not call. */
+/** Cues need not draw attention; they only confirm. */
 const CUE_VOLUME = 0.5;
 const MESSAGE_VOLUME = 0.25;
-/** Somebody who writes many lines is heard once in four seconds. */
+/** Many messages in a row make one sound in four seconds. */
 const MESSAGES = { per_s: 0.25, burst: 1 };
 const NAMES = ["ring", "chime", "hangup", "message"];
 
@@ -40,7 +40,7 @@ export class Sounds {
     this.#messages = new Budget(MESSAGES, now());
   }
 
-  /** Does the person want to hear any of it? */
+  /** Are sounds switched on? */
   get on() {
     return this.#on;
   }
@@ -54,7 +54,7 @@ export class Sounds {
   }
 
   /**
-   * Make this the loop that is heard; one that already is goes on without a break.
+   * Play this loop; if it plays already, it continues without a break.
    * @param {Loop | null} wanted
    */
   loop(wanted) {
@@ -72,7 +72,7 @@ export class Sounds {
     if (name !== null) this.#once(name, CUE_VOLUME);
   }
 
-  /** Somebody wrote something that is not read at once. */
+  /** Play the sound for a message that is not read at once. */
   message() {
     if (this.#messages.take(this.#now())) this.#once("message", MESSAGE_VOLUME);
   }

@@ -1,6 +1,6 @@
 /**
- * What the two of a call write to each other: from the panel to the server, and from the server to the panel. A text
- * that is not read at once is heard, and counts as unread until it is seen. It owns the panel and the unsent texts.
+ * Passes chat texts from the panel to the server, and from the server to the panel. A text that is not read at once makes
+ * a sound, and counts as unread until it is visible. It owns the panel and the unsent texts.
  */
 
 import { Chat } from "./chat.js";
@@ -16,7 +16,7 @@ import { Unsaid } from "./unsaid.js";
  * @property {Pick<import("./signaling.js").Signaling, "send">} signaling
  * @property {Pick<import("./view.js").View, "say" | "whisper">} view
  * @property {Pick<import("./sounds.js").Sounds, "message">} sounds
- * @property {(unread: number) => void} onUnread how many texts wait to be read
+ * @property {(unread: number) => void} onUnread called when the number of unread texts changes
  */
 
 export class Talk {
@@ -33,7 +33,7 @@ export class Talk {
     this.#chat = new Chat(element, (text, onFate) => this.#say(text, onFate), onUnread);
   }
 
-  /** Belong to the session of this snapshot. @param {Snapshot} snapshot */
+  /** Show the chat of this snapshot's session. @param {Snapshot} snapshot */
   follow(snapshot) {
     this.#snapshot = snapshot;
     const { state, session } = snapshot;
@@ -46,7 +46,7 @@ export class Talk {
     const { view, sounds } = this.#options;
     if (session === null || session !== this.#chat.session) return;
     const name = this.#snapshot.partner?.name ?? "Your partner";
-    if (!this.#chat.isOpen) view.whisper(`${name} wrote: ${text}`); // an open panel is read out as it is
+    if (!this.#chat.isOpen) view.whisper(`${name} wrote: ${text}`); // screen readers read an open panel themselves
     if (!this.#chat.hear(name, text)) sounds.message();
   }
 

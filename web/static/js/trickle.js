@@ -1,13 +1,13 @@
 /**
- * This side's candidates on their way to the partner: a few frames for each description, however many there are.
- * It owns one timer and what waits for it.
+ * Sends this side's ICE candidates to the partner in batches: a few frames for each description, however many there are.
+ * It owns one timer and the waiting candidates.
  */
 
 import { CANDIDATES_MAX } from "./inbox.js";
 
-/** Candidates come in bursts of a few per interface; one frame for a burst instead of a frame each. */
+/** Candidates come in bursts of a few per network interface: send one frame for a burst. */
 const BATCH_MS = 40;
-/** So many bursts of a description go soon, and the later ones together: a call needs two or three. */
+/** The number of batches of a description that are sent soon; later ones take longer. A call needs two or three. */
 const SOON_MAX = 5;
 const LATER_BATCH_MS = 1_000;
 
@@ -16,7 +16,7 @@ export class Trickle {
   #world;
   /** @type {RTCIceCandidateInit[]} */
   #waiting = [];
-  /** How many candidates, and bursts of them, this description has had. */
+  /** The number of candidates and batches of the current description. */
   #gathered = 0;
   #batches = 0;
   /** @type {any} */
@@ -31,7 +31,7 @@ export class Trickle {
     this.#world = world;
   }
 
-  /** A new description, which has candidates of its own. */
+  /** A new description begins, with candidates of its own. */
   again() {
     this.#gathered = this.#batches = 0;
   }
@@ -54,7 +54,7 @@ export class Trickle {
   #flush() {
     this.#timer = null;
     this.#batches += 1;
-    // Some may be of the description before; the partner takes no more than this in one go.
+    // Some may belong to the previous description; the partner accepts no more than this in one signal.
     this.#send({ kind: "candidates", candidates: this.#waiting.splice(0).slice(-CANDIDATES_MAX) });
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Tells people which of their texts were not sent. Texts that share a fate in one go are told of in one sentence.
- * It owns the texts that nobody has been told of yet.
+ * Tells the person which of their texts were not sent. Texts that are lost at the same moment share one sentence.
+ * It owns the texts that are not reported yet.
  */
 
-/** So much of a text is repeated. */
+/** The most characters of a text that are quoted. */
 const QUOTE_MAX = 60;
 
 export class Unsaid {
@@ -16,7 +16,7 @@ export class Unsaid {
     this.#tell = tell;
   }
 
-  /** @param {string} text @param {import("./said.js").Fate} fate @param {string} name whom it was for */
+  /** @param {string} text @param {import("./said.js").Fate} fate @param {string} name of the partner */
   became(text, fate, name) {
     if (fate === "lost") this.#add(text, `not sent to ${name}`);
     if (fate === "unsure") this.#add(text, `perhaps not sent to ${name}`);

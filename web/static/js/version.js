@@ -1,33 +1,33 @@
 /**
- * Whether the server serves a newer page than this one, and when this one is loaded again: when nothing is lost by it.
+ * Reloads the page if the server serves another build, as soon as nothing is lost by it.
  *
- * It owns what is kept in sessionStorage about that: for which builds this tab was loaded again. It never is twice for the
- * same build, so two servers with different builds behind one address cannot make it load for ever. It knows no page.
+ * It owns the list in sessionStorage of the builds for which this tab was reloaded. A tab reloads only once for a build,
+ * so two servers with different builds behind one address cannot cause endless reloads. It does not depend on the page.
  */
 
 const KEY = "studymatch.builds";
-/** So often it is looked whether the moment has come; the first time, `state` has followed `welcome`. */
+/** The interval of the checks; long enough that `state` has followed `welcome` before the first one. */
 const LOOK_MS = 1_000;
 
 export const LATER = "A new version is here; this page reloads after your session.";
-/** Said where this tab may keep nothing, so that it could load again and again. */
+/** For a tab whose storage is blocked, which could reload endlessly. */
 export const YOURSELF = "A new version is here. Please reload this page when it suits you.";
 
 /**
- * What a page shows and what is written on it.
+ * What the page shows, and the texts in its fields.
  * @typedef {object} Look
  * @property {{ state: string }} snapshot
  * @property {{ status: string }} link
  * @property {string | null} step of an attempt to search
  * @property {unknown} problem
- * @property {string} name the one that is known
- * @property {string} typed the one in the field
- * @property {string} draft a text that is not sent
- * @property {string} notice what passes by itself and may not have been read
+ * @property {string} name the name of the guest
+ * @property {string} typed the name in the field
+ * @property {string} draft the unsent chat text
+ * @property {string} notice a passing notice that may not have been read
  */
 
 /**
- * What would be lost if the page were loaded again now; only a `notice` goes by itself.
+ * What a reload would lose now; null: nothing. A `notice` disappears by itself.
  * @param {Look} look
  * @returns {"session" | "notice" | null}
  */
@@ -74,7 +74,7 @@ export class Version {
     this.#clock = clock;
   }
 
-  /** The server serves this build now. @param {string | undefined} build undefined: it does not say */
+  /** The server serves this build now. @param {string | undefined} build undefined: unknown */
   hear(build) {
     this.#clock.clearTimeout(this.#timer);
     this.#newer = build && build !== this.#own && !this.#loaded().includes(build) ? build : null;
@@ -109,7 +109,7 @@ export class Version {
     }
   }
 
-  /** @returns {boolean} whether it is kept that this tab is loaded again for this build */
+  /** @returns {boolean} whether the build was added to the list in sessionStorage */
   #remember() {
     try {
       this.#storage().setItem(KEY, JSON.stringify([...this.#loaded(), this.#newer]));

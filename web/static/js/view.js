@@ -1,7 +1,7 @@
 /**
- * Draws the picture it is given, and only that: what is on the page depends on the last picture and on nothing
- * that was drawn before. It owns the page's elements, but for those of the chat and the videos, and the timer of the running time. It decides nothing; what
- * people press goes to the handlers.
+ * Draws a picture: the content of the page depends only on the last picture, and not on earlier ones. It owns the page's
+ * elements, except those of the chat and the videos, and the timer of the running time. It decides nothing; button presses
+ * go to the handlers.
  */
 
 import { spell } from "./clock.js";
@@ -17,25 +17,25 @@ import * as words from "./words.js";
 /** @typedef {import("./waits.js").Wait} Wait */
 
 /**
- * Everything that can be seen.
+ * Everything that the page shows.
  * @typedef {object} Picture
- * @property {Snapshot} snapshot what the server last told
+ * @property {Snapshot} snapshot the last one of the server
  * @property {number} arrived_at when, on the clock of `performance.now()`
  * @property {import("./signaling.js").Link} link
- * @property {boolean} welcomed has the server ever answered?
+ * @property {boolean} welcomed has a `welcome` arrived?
  * @property {{ online: number, searching: number } | null} presence
  * @property {string} name
- * @property {string} nameProblem what is wrong with the name, for the person; "" if nothing is
- * @property {import("./waits.js").What | null} step what a search that was asked for still waits for; null: none was
- * @property {{ link: Wait | null, mend: Wait | null }} waits for the line, and for a call that does not flow
- * @property {{ audio: boolean, video: boolean }} choice what the person wants to be heard and seen by
- * @property {import("./media.js").Problem | null} problem with a device, that the person has to decide about
+ * @property {string} nameProblem a sentence about what is wrong with the name; "": nothing
+ * @property {import("./waits.js").What | null} step what an attempt to search waits for; null: there is none
+ * @property {{ link: Wait | null, mend: Wait | null }} waits for the connection, and for an interrupted call
+ * @property {{ audio: boolean, video: boolean }} choice the devices that the person wants to use
+ * @property {import("./media.js").Problem | null} problem with a device, about which the person has to decide
  * @property {MediaStream} own
  * @property {Sending} sending
  * @property {MediaStream | null} partner
- * @property {Sending | null} partnerSending what the partner says it sends; null: not known yet
- * @property {number} failedCalls how many calls in a row did not come about
- * @property {number} unread how many texts of the partner wait to be read
+ * @property {Sending | null} partnerSending the media that the partner has announced; null: none yet
+ * @property {number} failedCalls how many calls in a row could not be set up
+ * @property {number} unread how many texts of the partner are unread
  * @property {boolean} ring does the page make sounds?
  */
 
@@ -55,7 +55,7 @@ import * as words from "./words.js";
  * @property {() => void} onReload
  */
 
-/** What is seen before anything has happened. */
+/** The first picture. */
 export const BLANK = {
   snapshot: NOWHERE,
   arrived_at: 0,
@@ -73,7 +73,7 @@ export const BLANK = {
   unread: 0,
 };
 
-/** Where the keyboard goes when the scene in which it was is over: to a heading, where no key does anything. */
+/** The element that gets the focus in a new scene: a heading, where no key has an effect. */
 const LANDINGS = {
   welcome: "welcome-title",
   devices: "problem-title",
@@ -82,14 +82,14 @@ const LANDINGS = {
   stopped: "stopped-title",
 };
 
-/** What is pressed in the first moments of a scene was meant for the one before. */
+/** Buttons of a new scene are inert for so long, since an early press was meant for the scene before. */
 const HELD_MS = 400;
-/** How long a passing notice stays: two short sentences can be read twice. */
+/** How long a notice stays: enough to read two short sentences twice. */
 const NOTICE_MS = 6_000;
-/** Sentences that come together are read together, up to so many characters. */
+/** Sentences within this time are shown together, up to so many characters. */
 const TOGETHER_MS = 500;
 const NOTICE_MAX_CHARS = 240;
-/** The running time is looked at a little more often than it changes. */
+/** The running time is drawn more often than it changes. */
 const TICK_MS = 250;
 
 /** @param {string} id @returns {any} */
@@ -99,7 +99,7 @@ export function element(id) {
   return found;
 }
 
-/** What is written on the page at the moment, by the person and for them. */
+/** The current texts in the fields, and the notice. */
 export function written() {
   const notice = element("notice").textContent;
   return { typed: element("name").value.trim(), draft: element("chat-text").value, notice };
@@ -114,7 +114,7 @@ export class View {
   /** @type {any} */
   #notice = null;
   #noticed_at = 0;
-  /** What the notice says, or said. */
+  /** The text of the last notice. */
   #noticed = "";
   /** @type {any} */
   #held = null;
@@ -175,7 +175,7 @@ export class View {
   }
 
   /**
-   * Something to read that passes: it goes by itself.
+   * Show a notice, which disappears by itself.
    * @param {string} text
    */
   say(text) {
@@ -189,7 +189,7 @@ export class View {
     this.#notice = setTimeout(() => (element("notice").textContent = ""), NOTICE_MS);
   }
 
-  /** Something that is seen already, for those who do not see it. The same may be said again later. @param {string} text */
+  /** Announce a text to screen readers only. The same text may be announced again later. @param {string} text */
   whisper(text) {
     element("announcer").replaceChildren(text);
   }
@@ -203,7 +203,7 @@ export class View {
     this.#held = setTimeout(() => groups.forEach((group) => (group.inert = false)), HELD_MS);
   }
 
-  /** The time runs only where it is shown. @param {string} scene @param {Snapshot} snapshot */
+  /** Run the timer only where the time is shown. @param {string} scene @param {Snapshot} snapshot */
   #keepTime(scene, snapshot) {
     const { state } = snapshot;
     const runs =
@@ -246,7 +246,7 @@ function sceneOf({ link, problem, snapshot }) {
   }
 }
 
-/** What is pressed was meant for one place: two calls in a row are two, and so are a search and its end. @param {Picture} picture */
+/** A key for the view that a press is meant for: two calls in a row differ, and so do a search and an end. @param {Picture} picture */
 function placeOf(picture) {
   const { snapshot } = picture;
   const scene = sceneOf(picture);
@@ -284,14 +284,14 @@ function drawHall(picture) {
   }
   const rests = words.rests(snapshot);
   if (rests && step !== null) write("waited", words.findHint(picture));
-  // With a new search half a second away, the message is a passing notice instead.
+  // If the next search begins in half a second, the message is a notice instead.
   else if (state === "ended") {
     write("waited", search_again_ms !== null && !words.isLongWait(snapshot) ? "" : (message ?? ""));
   }
   write("network-advice", words.networkAdvice(failedCalls));
   write("cancel", rests && step === null ? "Back" : "Cancel");
   element("find-again").hidden = !rests;
-  // The heading gets the focus: with it, it is heard why the session is over.
+  // The heading gets the focus, so a screen reader also reads why the session is over.
   if (rests) element("hall-title").setAttribute("aria-describedby", "waited");
   else element("hall-title").removeAttribute("aria-describedby");
   element("ring").hidden = rests;
@@ -340,7 +340,7 @@ function drawCall(picture) {
 }
 
 /**
- * A button that says what pressing it does, and shows how it is now.
+ * Draw a button whose label says what pressing it does, and whose icon shows the current state.
  * @param {string} id @param {boolean} on @param {string} icon @param {[string, string]} labels if on, if off
  */
 function control(id, on, icon, labels) {
@@ -352,12 +352,12 @@ function control(id, on, icon, labels) {
   if (label.textContent !== text) label.textContent = text;
 }
 
-/** Was what has the focus just hidden? Some browsers forget it at once, so it is asked for before. @param {Element | null} focused */
+/** Has the focused element been hidden? Some browsers drop its focus at once, so `draw` reads it before. @param {Element | null} focused */
 function isHidden(focused) {
   return focused !== null && focused !== document.body && focused.getClientRects().length === 0;
 }
 
-/** Text is written only when it changes, so that screen readers say it once. @param {string} id @param {string} text */
+/** Write a text only if it changes, so that screen readers read it once. @param {string} id @param {string} text */
 function write(id, text) {
   fill(element(id), text);
 }
@@ -367,7 +367,7 @@ function initial(name) {
   return [...name.trim()][0]?.toUpperCase() ?? "";
 }
 
-/** A key that is held down presses a button once. @param {KeyboardEvent} event */
+/** Ignore the repetitions of a held key, so that it presses a button once. @param {KeyboardEvent} event */
 function ignoreRepeats(event) {
   const onButton = event.target instanceof HTMLButtonElement && event.key === " ";
   if (event.repeat && (event.key === "Enter" || onButton)) event.preventDefault();

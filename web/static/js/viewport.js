@@ -1,9 +1,9 @@
 /**
- * The part of the window that can be seen. Where a keyboard on the screen lies over the page instead of making the
- * window smaller (Safari), the page is told how much is left, and where: `--seen-height` and `--seen-top`.
+ * The visible part of the window. Where an on-screen keyboard covers the page instead of resizing the window (Safari),
+ * this module sets its height and position in `--seen-height` and `--seen-top`.
  */
 
-/** Have the page fit above the keyboard, from now on. */
+/** Keep the page above the keyboard, from now on. */
 export function followKeyboard() {
   const { visualViewport } = window;
   if (!visualViewport) return;
@@ -11,7 +11,7 @@ export function followKeyboard() {
   visualViewport.addEventListener("scroll", fit);
 }
 
-/** A person who zooms in with two fingers sees less as well, and wants nothing to move. */
+/** Does nothing while the person has zoomed in, which also reduces the visible part. */
 function fit() {
   const { style } = document.documentElement;
   const seen = /** @type {VisualViewport} */ (window.visualViewport);

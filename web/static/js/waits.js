@@ -1,8 +1,8 @@
 /**
- * What the page waits for, as data: what, since when, until when, and what the person reads when it was in vain.
+ * The waits of the page as data: for what, since when, until when, and the sentence for the person when the limit passes.
  *
- * `WAITS` lists every kind of waiting with its limit, and `Waits` is the only way to wait. What is not in the table
- * cannot be waited for, so no waiting is without an end. It owns the timers of the limits, and no others.
+ * `WAITS` lists every kind of wait with its time limit. The page waits only with `Waits`, so every wait has a limit. It
+ * owns the timers of the limits, and no others.
  */
 
 /** @typedef {"guest" | "line" | "leave" | "devices" | "search" | "link" | "mend"} What */
@@ -28,13 +28,13 @@ export const WAITS = {
     limit_ms: 30_000,
     overdue: "",
   },
-  // A person reads the browser's question and decides. Some systems never answer a question that was not seen.
+  // The person reads the browser's prompt and decides. Some systems never answer a prompt that was not visible.
   devices: { limit_ms: 60_000, overdue: "" },
   search: {
     limit_ms: 30_000,
     overdue: "The search did not begin. Check your connection and try again.",
   },
-  // The page goes on by itself after these two, and says that it takes long.
+  // When these two pass, the page keeps waiting, and tells the person that it takes long.
   link: { limit_ms: 20_000, overdue: "" },
   mend: { limit_ms: 20_000, overdue: "" },
 };
@@ -42,7 +42,7 @@ export const WAITS = {
 /** @typedef {{ what: What, since: number, until: number, overdue: boolean }} Wait on the clock of `now` */
 
 /**
- * What waits need of their surroundings; tests bring their own.
+ * The browser functions that waits use; tests replace them.
  * @typedef {object} Clock
  * @property {(callback: () => void, delay_ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
@@ -58,7 +58,7 @@ export class Overdue extends Error {
   }
 }
 
-/** The person does not want it any more. */
+/** The wait was cancelled, or replaced by another of its kind. */
 export class Withdrawn extends Error {}
 
 /** @returns {Clock} */
@@ -75,7 +75,7 @@ export class Waits {
   #clock;
   /** @type {Map<What, { wait: Wait, timer: any }>} */
   #running = new Map();
-  /** What gives up the present wait for a promise. @type {Map<What, () => void>} */
+  /** Cancels the current wait for a promise. @type {Map<What, () => void>} */
   #giveUp = new Map();
 
   /** @param {() => void} onChange a wait began, passed its limit, or is over @param {Clock} [clock] */
@@ -90,7 +90,7 @@ export class Waits {
   }
 
   /**
-   * Begin to wait. A wait of this kind that is under way goes on as it is.
+   * Begin to wait. If a wait of this kind is under way, nothing changes.
    * @param {What} what
    * @param {() => void} [onOverdue] called once, when the limit passes before `end`
    */
@@ -108,7 +108,7 @@ export class Waits {
     this.#onChange();
   }
 
-  /** It has come, or is not wanted any more. @param {What} what */
+  /** End the wait: it is fulfilled, or not wanted any more. @param {What} what */
   end(what) {
     const running = this.#running.get(what);
     if (!running) return;
@@ -118,14 +118,14 @@ export class Waits {
   }
 
   /**
-   * Wait for a promise. It takes the place of another that is waited for as the same kind.
+   * Wait for a promise. This cancels another wait of the same kind.
    * @template T
    * @param {What} what
    * @param {Promise<T>} promise
    * @param {AbortSignal} signal
    * @returns {Promise<T>}
    * @throws {Overdue} its limit has passed
-   * @throws {Withdrawn} `signal` was aborted, or another promise took its place
+   * @throws {Withdrawn} `signal` was aborted, or a new wait of this kind replaced it
    */
   async within(what, promise, signal) {
     const { promise: ended, reject } = withReject();
@@ -133,7 +133,7 @@ export class Waits {
       this.#done(what); // at once, so that the next wait of this kind can begin
       reject(new Withdrawn());
     };
-    promise.catch(() => {}); // it may fail when nobody waits for it any more
+    promise.catch(() => {}); // it may reject after the wait is over
     if (signal.aborted) throw new Withdrawn();
     this.#giveUp.get(what)?.();
     this.#giveUp.set(what, withdraw);

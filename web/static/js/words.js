@@ -1,6 +1,6 @@
 /**
- * The sentences that the page itself has to say, each from what is true at the moment. Pure: a picture comes in, text
- * goes out. What the server knows better (why a session ended) comes from the server as a sentence.
+ * The sentences of the page, made from the current picture. Pure. Sentences about things that the server knows better
+ * (why a session ended) come from the server.
  */
 
 import { spell } from "./clock.js";
@@ -13,9 +13,9 @@ import { CLOSE_CODES } from "./protocol.js";
 /** @typedef {import("./waits.js").What} What */
 /** @typedef {{ lost: Want, silenced: Want, sending: Sending }} DeviceState see `Devices` in media.js */
 
-/** With the next search nearer than this, there is no time to read for how long. */
+/** If the next search begins sooner than this, the page does not show the time until then. */
 const LONG_WAIT_MS = 2_000;
-/** One call that does not come about can have many reasons. Several in a row have one: this network. */
+/** One failed call can have many reasons. Several in a row suggest this network. */
 const FAILED_CALLS_MIN = 2;
 const UNREAD_MAX = 99;
 
@@ -36,7 +36,7 @@ export function rests({ state, search_again_ms }) {
   return state === "ended" && search_again_ms === null;
 }
 
-/** Below Find Partner: what pressing it does, or what it has led to. @param {Picture} picture */
+/** The text below Find Partner: what pressing it does, or what it waits for. @param {Picture} picture */
 export function findHint({ step, link, choice }) {
   const devices = devicesOf(choice);
   switch (step) {
@@ -56,7 +56,7 @@ export function findHint({ step, link, choice }) {
 }
 
 /**
- * What happened to devices that are in use.
+ * Sentences for changes of devices that are in use.
  * @param {DeviceState} before @param {DeviceState} now
  * @returns {string[]}
  */
@@ -102,7 +102,7 @@ export function crowd({ online, searching }) {
   return `${online} ${online === 1 ? "person" : "people"} here, ${searching} searching`;
 }
 
-/** How many texts wait to be read. @param {number} unread */
+/** The number of unread texts. @param {number} unread */
 export function unreadCount(unread) {
   return unread > UNREAD_MAX ? `${UNREAD_MAX}+` : String(unread);
 }
@@ -125,8 +125,8 @@ export function hallTitle(snapshot, passed_ms) {
 }
 
 /**
- * Whether a call did not come about for a reason that tells something about this person's network. Whose own browser
- * failed has to press Find Partner again; with another search to come, it was the partner's.
+ * Whether this person's network may be the reason why a call could not be set up. After `connect_failed`, the server
+ * searches again by itself only if the partner's browser failed.
  * @param {Snapshot} snapshot
  */
 export function mayBeNetwork(snapshot) {
@@ -134,7 +134,7 @@ export function mayBeNetwork(snapshot) {
   return snapshot.cause === "connect_timeout" || (snapshot.cause === "connect_failed" && rests(snapshot));
 }
 
-/** What calls that did not come about have in common. @param {number} failedCalls in a row */
+/** Advice after several calls in a row that could not be set up. @param {number} failedCalls in a row */
 export function networkAdvice(failedCalls) {
   if (failedCalls < FAILED_CALLS_MIN) return "";
   return (
@@ -143,7 +143,7 @@ export function networkAdvice(failedCalls) {
   );
 }
 
-/** In place of a partner's picture. @param {string} name @param {Snapshot} snapshot @param {Sending | null} sending what the partner says it sends */
+/** In place of a partner's video. @param {string} name @param {Snapshot} snapshot @param {Sending | null} sending the media that the partner has announced */
 export function seatNote(name, { state }, sending) {
   if (state === "connecting") return `Connecting you with ${name}…`;
   if (!sending || sending.video) return "";
@@ -179,9 +179,9 @@ export function stoppedTitle({ code }) {
 }
 
 /**
- * Why somebody who was here before the line dropped is a stranger to the server now. After a short silence the server
- * itself has forgotten; after a long one, it may have, or may have waited for this page in vain.
- * @param {number} silent_ms since the server was last heard @param {number} grace_ms how long it keeps a place
+ * Why the server has no actor for this page after a reconnection. After a short silence the server must have restarted;
+ * after a long one, it may have restarted, or the grace was over.
+ * @param {number} silent_ms since the last frame of the server @param {number} grace_ms how long it keeps an actor
  */
 export function placeLost(silent_ms, grace_ms) {
   return silent_ms < grace_ms
@@ -190,8 +190,8 @@ export function placeLost(silent_ms, grace_ms) {
 }
 
 /**
- * What those hear who do not see: what has changed from one picture to the next. In other words than what is seen, and
- * nothing that a visible status or the new focus says already, so that nobody hears the same twice.
+ * The announcements for screen readers: what has changed from one picture to the next. They leave out what a live region
+ * or the newly focused element says already, so that nobody hears the same twice.
  * @param {Picture} before @param {Picture} now
  * @returns {string[]}
  */
@@ -205,7 +205,7 @@ export function news(before, now) {
   ];
 }
 
-/** What has changed in a call that goes on. @param {Picture} before @param {Picture} now */
+/** Changes in a call that goes on. @param {Picture} before @param {Picture} now */
 function callNews(before, now) {
   const { session, partner } = now.snapshot;
   if (!partner || session !== before.snapshot.session) return [];
@@ -215,7 +215,7 @@ function callNews(before, now) {
   return [...changes, ...sendingNews(partner.name, before.partnerSending, now.partnerSending)];
 }
 
-/** A partner of whom nothing is known yet is expected to be seen and heard. @param {string} name @param {Sending | null} before @param {Sending | null} now */
+/** A partner who has announced nothing yet is assumed to send both. @param {string} name @param {Sending | null} before @param {Sending | null} now */
 function sendingNews(name, before, now) {
   if (!now) return [];
   return KINDS.flatMap((kind) => {
