@@ -107,7 +107,7 @@ _PLAN: tuple[tuple[str, Any, Any, str], ...] = (
         "--processes",
         click.IntRange(min=1),
         1,
-        "Processes of the crowd. One spends 25 to 50 µs on a frame: it drives 20,000 frames per second, or "
+        "Processes of the crowd. One spends 25 to 50 µs on a frame: it drives 20,000 frames a second, or "
         "900 calls, or 50,000 people in calls of 30 s.",
     ),
     ("--seed", int, 1, "Makes the choice of who leaves, and when, repeatable, as far as real sockets allow."),
