@@ -114,7 +114,7 @@ async def test_silent_connections_make_room_for_who_speaks(clock: trio.abc.Clock
         assert [await has_ended(client) for client in crowd].count(True) == 1
 
 
-async def test_who_has_only_just_come_need_not_make_room(clock: trio.abc.Clock) -> None:
+async def test_who_has_only_just_come_need_not_make_room() -> None:
     limits = ServerLimits(connections_max=10, request_limit_s=1000.0, first_words_s=inf)
     async with serving(echo_app(), limits) as served, silent(served, 10), served.client() as newcomer:
         assert (await newcomer.head())[0] == 503
