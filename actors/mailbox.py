@@ -53,12 +53,13 @@ class Mailbox(Generic[M]):
     can wait (a socket's reader, for instance, by credit) has to bound what comes in.
     """
 
-    __slots__ = ("_closed", "_in_place", "_is_left", "_messages", "_reader", "_turns")
+    __slots__ = ("_before_waiting", "_closed", "_in_place", "_is_left", "_messages", "_reader", "_turns")
 
     def __init__(self) -> None:
         self._messages: deque[tuple[Address | None, M]] = deque()
         self._reader: trio.lowlevel.Task | None = None  # set while it waits, only when empty
         self._in_place: InPlace[M] | None = None
+        self._before_waiting: Callable[[], None] | None = None
         self._is_left = False
         self._closed = False
         self._turns = 0
@@ -87,6 +88,8 @@ class Mailbox(Generic[M]):
         self._is_left = False
         try:
             is_handled = in_place(message)
+            if is_handled and not self._messages and self._before_waiting is not None:
+                self._before_waiting()
         except Exception as error:
             trio.lowlevel.reschedule(reader, outcome.Error(error))
             return True
@@ -107,7 +110,9 @@ class Mailbox(Generic[M]):
                 return (message,)
         return None
 
-    async def receive(self, in_place: InPlace[M] | None = None) -> M:
+    async def receive(
+        self, in_place: InPlace[M] | None = None, before_waiting: Callable[[], None] | None = None
+    ) -> M:
         """Wait for the next message that `in_place` does not handle, and take it.
 
         Messages arrive in the order in which they were told; those for doors closed since are skipped. A
@@ -119,10 +124,13 @@ class Mailbox(Generic[M]):
         have done anything. While the reader waits, `in_place` runs inside the sender's `tell`; a message that
         it tells this mailbox waits until it returns.
 
+        `before_waiting` is called each time when no message is left and the reader is about to wait, or goes
+        on waiting: there an actor finishes what it collects over several turns. It may tell this mailbox.
+
         Raises:
             trio.EndOfChannel: the mailbox was closed, and all its messages have been taken.
             trio.BusyResourceError: another task is already waiting here.
-            Exception: what `in_place` raised; it is raised here, not in `tell`.
+            Exception: what `in_place` or `before_waiting` raised; it is raised here, not in `tell`.
         """
         if self._reader is not None:
             raise trio.BusyResourceError("a mailbox has one reader, and it is already waiting")
@@ -141,13 +149,17 @@ class Mailbox(Generic[M]):
                 raise trio.EndOfChannel
             else:
                 refused = None
+                if before_waiting is not None:
+                    before_waiting()
+                    if self._messages or self._closed:
+                        continue
                 self._turns = 0
-                self._in_place = in_place
+                self._in_place, self._before_waiting = in_place, before_waiting
                 self._reader = trio.lowlevel.current_task()
                 try:
                     refused = await trio.lowlevel.wait_task_rescheduled(self._leave)
                 finally:
-                    self._in_place = None
+                    self._in_place = self._before_waiting = None
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
         """Trio cancels the reader: while it waits, or during an `in_place` call, which finishes first."""

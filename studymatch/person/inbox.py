@@ -130,9 +130,7 @@ class Inbox:
 
     async def _wait(self) -> Turn:
         while True:
-            if self.outgoing.is_unflushed and not self.mailbox:
-                self.outgoing.flush()
-            match await self.mailbox.receive(self.handle_in_place):
+            match await self.mailbox.receive(self.handle_in_place, self.outgoing.flush):
                 case FrameIn(line, said):
                     line.credit()
                     assert not isinstance(said, Refused), "that was handled in place"
@@ -170,8 +168,6 @@ class Inbox:
             case _:
                 if not self._in_place(message):
                     return False
-        if self.outgoing.is_unflushed and not self.mailbox:
-            self.outgoing.flush()
         return True
 
     def _is_repeated(self, said: Inbound | Refused) -> bool:

@@ -29,17 +29,17 @@ class Outgoing:
 
     `shown` is the number of the snapshot of the last change of state; None: it was not sent.
     `line` is the present connection; None: the person is away. `counted` is the last count of people that was
-    sent on it. `is_unflushed`: something was written since the last `flush`.
+    sent on it.
     """
 
-    __slots__ = ("counted", "is_unflushed", "line", "outbox", "shown")
+    __slots__ = ("_is_unflushed", "counted", "line", "outbox", "shown")
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
         self.line: Line | None = None
         self.shown: int | None = None
         self.counted: Presence | None = None
-        self.is_unflushed = False
+        self._is_unflushed = False
 
     @property
     def present(self) -> bool:
@@ -78,13 +78,14 @@ class Outgoing:
         return True
 
     def flush(self) -> None:
-        """No more frames follow at the moment: send the queued ones."""
-        self.is_unflushed = False
-        if self.line is not None:
-            self.line.flush()
+        """No more frames follow at the moment: send the queued ones, if there are any."""
+        if self._is_unflushed:
+            self._is_unflushed = False
+            if self.line is not None:
+                self.line.flush()
 
     def _write(self, line: Line, frame: bytes) -> None:
-        self.is_unflushed = True
+        self._is_unflushed = True
         line.write(frame)
 
     def show(self, snapshot: Snapshot) -> None:

@@ -453,3 +453,104 @@ async def test_closing_in_the_turn_of_settling_wakes_the_reader(nursery: trio.Nu
 
     await trio.testing.wait_all_tasks_blocked()
     mailbox.tell("close")
+
+
+class Collecting:
+    """A reader that collects small messages in place, and writes them down before it waits."""
+
+    def __init__(self) -> None:
+        self.mailbox: Mailbox[str] = Mailbox()
+        self.collected: list[str] = []
+        self.written: list[list[str]] = []
+        self.received: list[str] = []
+        self.error: Exception | None = None
+
+    def collect(self, message: str) -> bool:
+        if message.islower():
+            self.collected.append(message)
+        return message.islower()
+
+    def write(self) -> None:
+        if "crash" in self.collected:
+            raise RuntimeError("crash")
+        if self.collected:
+            self.written.append(self.collected)
+            self.collected = []
+
+    async def read(self) -> None:
+        try:
+            while True:
+                self.received.append(await self.mailbox.receive(self.collect, self.write))
+                self.collected.append(f"after {self.received[-1]}")
+        except RuntimeError as error:
+            self.error = error
+
+
+async def test_a_reader_finishes_what_it_collected_before_it_waits(nursery: trio.Nursery) -> None:
+    reader = Collecting()
+    for message in "a", "B", "c":
+        reader.mailbox.tell(message)
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    assert reader.written == [["a", "after B", "c"]], "once for all that was there"
+    reader.mailbox.tell("d")
+    assert reader.written[1:] == [["d"]], "in place, and then it goes on waiting"
+    reader.mailbox.tell("E")
+    reader.mailbox.tell("f")
+    assert reader.written[2:] == [], "it is awake, and not yet about to wait"
+    await trio.testing.wait_all_tasks_blocked()
+    assert reader.written[2:] == [["after E", "f"]]
+    nursery.cancel_scope.cancel()
+
+
+async def test_late_messages_keep_no_reader_from_finishing(nursery: trio.Nursery) -> None:
+    """All that is left in the mailbox came through a door that has closed, and will be dropped."""
+    reader = Collecting()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    with Door(reader.mailbox) as door:
+        reader.mailbox.tell("A")
+        door.tell("late")
+    await trio.testing.wait_all_tasks_blocked()
+    assert (reader.received, reader.written) == (["A"], [["after A"]])
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_a_reader_tells_itself_before_it_waits_is_received(nursery: trio.Nursery) -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    to_say = ["A"]
+
+    def say() -> None:
+        while to_say:
+            mailbox.tell(to_say.pop())
+
+    handled: list[str] = []
+
+    def handle(message: str) -> bool:
+        if message == "b":
+            to_say.append("C")
+        handled.append(message)
+        return message.islower()
+
+    received: list[str] = []
+
+    async def read() -> None:
+        while True:
+            received.append(await mailbox.receive(handle, say))
+
+    nursery.start_soon(read)
+    await trio.testing.wait_all_tasks_blocked()
+    assert received == ["A"]
+    mailbox.tell("b")
+    await trio.testing.wait_all_tasks_blocked()
+    assert (handled, received) == (["A", "b", "C"], ["A", "C"])
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_fails_to_finish_crashes_and_not_who_told(nursery: trio.Nursery) -> None:
+    reader = Collecting()
+    nursery.start_soon(reader.read)
+    await trio.testing.wait_all_tasks_blocked()
+    assert reader.mailbox.tell("crash")
+    await trio.testing.wait_all_tasks_blocked()
+    assert str(reader.error) == "crash"

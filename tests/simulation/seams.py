@@ -71,9 +71,13 @@ class LedgersMailbox(Mailbox[LedgerMessage]):
             self._world.recorded(message)
         return taken
 
-    async def receive(self, in_place: InPlace[LedgerMessage] | None = None) -> LedgerMessage:
+    async def receive(
+        self,
+        in_place: InPlace[LedgerMessage] | None = None,
+        before_waiting: Callable[[], None] | None = None,
+    ) -> LedgerMessage:
         self._world.trouble.crash_here("the ledger", "crashes where it waits")
-        return await super().receive(in_place)
+        return await super().receive(in_place, before_waiting)
 
 
 class UsersMailbox(Mailbox[UserMessage]):
@@ -92,14 +96,18 @@ class UsersMailbox(Mailbox[UserMessage]):
             self._world.trouble.user_told(self._inbox)
         return taken
 
-    async def receive(self, in_place: InPlace[UserMessage] | None = None) -> UserMessage:
+    async def receive(
+        self,
+        in_place: InPlace[UserMessage] | None = None,
+        before_waiting: Callable[[], None] | None = None,
+    ) -> UserMessage:
         self._world.trouble.user_waits(self._inbox)
 
         def handle_or_crash(message: UserMessage) -> bool:
             self._world.trouble.user_took(self._inbox)
             return in_place is not None and in_place(message)
 
-        return await super().receive(handle_or_crash)
+        return await super().receive(handle_or_crash, before_waiting)
 
 
 def clock_that_tells(at_rest: Callable[[], None]) -> MockClock:

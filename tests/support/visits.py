@@ -28,6 +28,7 @@ class Visit:
         self.frames: list[Frame] = []
         self.code: int | None = None
         self.news = trio.Event()
+        self._written: list[Frame] = []
         self._conversation: Conversation = reception.conversation(address)
         self._conversation.opened(self)
         self._is_gone = False
@@ -35,14 +36,18 @@ class Visit:
     # What the conversation does with its wire
 
     def send(self, frame: bytes) -> None:
-        self.frames.append(json.loads(frame))
+        self._written.append(json.loads(frame))
+
+    def flush(self) -> None:
+        self.frames += self._written
+        self._written.clear()
         self.news.set()
 
     def close(self, code: int, reason: str) -> None:
+        self.flush()
         self.code = code
         self.leave()
 
-    def flush(self) -> None: ...
     def drop(self) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
