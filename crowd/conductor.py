@@ -167,7 +167,8 @@ class Conductor:
     def _until_quiet(self) -> None:
         """Wait until nothing has changed for `CALM_S`, the server has ended, or `SETTLE_LIMIT_S` has passed.
 
-        Nothing changes when at most one visitor per subject searches, and nobody is between two states.
+        Nothing changes when at most one visitor per subject searches, and nobody is between two states. Each
+        process must have reported that after `CALM_S`: one that was held up does not know yet.
         """
         last_busy = time.monotonic()
 
@@ -176,7 +177,8 @@ class Conductor:
             searching = sum((progress.searching for progress in self._latest.values()), Counter[int]())
             if self._sum("unsettled") or max(searching.values(), default=0) > 1:
                 last_busy = time.monotonic()
-            return time.monotonic() > last_busy + CALM_S or self._server_is_gone()
+            oldest = min(progress.at for progress in self._latest.values())
+            return oldest > last_busy + CALM_S or self._server_is_gone()
 
         self._until(is_quiet, SETTLE_LIMIT_S)
 

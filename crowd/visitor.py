@@ -69,6 +69,12 @@ class Visitor:
         self._has_matched = False
         self._in_call = False
         self._is_overdue = False
+        self._awaits_state = False  # a frame was sent that the server answers with a state
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is about to change for this visitor, once nobody presses any more."""
+        return not self.is_active or not (self._awaits_state or self.state in (OUTSIDE, CONNECTING, ENDED))
 
     def _drawn(self, share: float) -> bool:
         return self.chance.random() < share
@@ -116,7 +122,7 @@ class Visitor:
         if self.is_active and shared.pressing and not shared.closing:
             self.state = SEARCHING
             self._searches_since = monotonic()
-            self._say(shared.dialect.search(f"subject {self.subject}" if shared.plan.subjects else None))
+            self._ask(shared.dialect.search(f"subject {self.subject}" if shared.plan.subjects else None))
 
     # Events of the connection
 
@@ -195,6 +201,11 @@ class Visitor:
             self._shared.measures.frames_sent += 1
             self._connection.send(payload)
 
+    def _ask(self, payload: bytes) -> None:
+        """Send a frame that the server answers with a new state."""
+        self._awaits_state = True
+        self._say(payload)
+
     # Welcome and state
 
     def _on_welcome(self, frame: Heard, now: float) -> None:
@@ -232,6 +243,7 @@ class Visitor:
             self._began_to_arrive = None
             self._tries = 0
         before, self.state = self.state, frame.state
+        self._awaits_state = False
         if frame.session != self.session and self.session is not None:
             if frame.state in (CONNECTING, CONNECTED) and before in (CONNECTING, CONNECTED):
                 self._shared.measures.note("matched_twice", f"{self.id} has {self.partner}, and gets another")
@@ -365,9 +377,9 @@ class Visitor:
             self._is_overdue = True
             shared.loop.after(self.chance.uniform(0, VANISH_MAX_S), lambda: self.arrive(resume=returns))
         elif self._drawn(plan.skip_share):
-            self._say(shared.dialect.skip(session))
+            self._ask(shared.dialect.skip(session))
         else:
-            self._say(shared.dialect.end(session))
+            self._ask(shared.dialect.end(session))
 
     def _on_ended(self, frame: Heard, now: float) -> None:
         """A session ended. (The state frame still names it.)"""

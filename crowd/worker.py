@@ -23,7 +23,7 @@ from crowd.loop import READ, Loop
 from crowd.measures import Measures
 from crowd.pairs import Half, Pairs, Present
 from crowd.plan import Part
-from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, LOST, OUTSIDE, SEARCHING
+from crowd.shared import CONNECTED, CONNECTING, FROZEN, LOST, OUTSIDE, SEARCHING
 from crowd.visitor import Visitor
 
 HANDSHAKES_MAX = 100
@@ -50,7 +50,8 @@ class Progress:
     """The state of a process.
 
     `gave_up` counts visitors who will never arrive, `states` visitors by state, `searching` those who search,
-    by subject, and `unsettled` those whose state is about to change; `busy_s` is the CPU used so far.
+    by subject, and `unsettled` those whose state is about to change; `busy_s` is the CPU used so far, and `at`
+    the time of the report by the monotonic clock, which all processes share.
     """
 
     ready: bool = False
@@ -65,6 +66,7 @@ class Progress:
     busy_s: float = 0.0
     searching: Counter[int] = field(default_factory=Counter)
     unsettled: int = 0
+    at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -106,9 +108,10 @@ class Worker:
         self._visitors: list[Visitor] = []
         self._to_connect: Iterable[Visitor] = iter(())
         self._next_progress = 0.0
+        self._has_finished = False
 
     def run(self) -> None:
-        """Run until the conductor sends `STOP` or closes the pipe."""
+        """Run until the conductor closes the pipe, which it does when it has every process's outcome."""
         names = (f"Visitor {number + 1}" for number in self._part.numbers)
         guests = enrol(
             self.plan.target,
@@ -155,6 +158,8 @@ class Worker:
         try:
             order = self._pipe.recv()
         except EOFError:
+            for visitor in self._visitors:
+                visitor.depart()
             self.loop.stop()
             return
         match order:
@@ -200,12 +205,13 @@ class Worker:
         some()
 
     def _tell_progress(self) -> None:
+        if self._has_finished:
+            return
         progress, measures = self._progress, self.measures
         progress.states = Counter(visitor.state for visitor in self._visitors)
         progress.searching = self._searching()
-        progress.unsettled = sum(
-            visitor.is_active and visitor.state in (OUTSIDE, CONNECTING, ENDED) for visitor in self._visitors
-        )
+        progress.unsettled = sum(not visitor.is_settled for visitor in self._visitors)
+        progress.at = time.monotonic()
         progress.begun, progress.ended = len(measures.begun), len(measures.ended)
         progress.wrong = measures.wrong.total()
         progress.frames = measures.frames_sent + measures.frames_heard
@@ -238,9 +244,7 @@ class Worker:
             time.process_time(),
         )
         self._pipe.send(outcome)
-        for visitor in self._visitors:
-            visitor.depart()
-        self.loop.stop()
+        self._has_finished = True
 
 
 def work(part: Part, pipe: Pipe) -> None:
