@@ -246,6 +246,7 @@ async def test_what_is_dropped_tears_no_frame_and_the_close_still_arrives() -> N
         for number in range(100):
             receiver.socket.send(b"%02d" % number * 30_000)
         receiver.socket.flush()
+        receiver.socket.send(b"not yet flushed, and behind what is dropped")
         receiver.socket.drop()
         receiver.socket.close(4429, "too much unread")
         number = 0

@@ -84,7 +84,12 @@ class Outgoing:
         self._progress.done()
 
     def drop(self) -> None:
-        """Drop the unsent data, except for a frame that may have been written in part."""
+        """Drop what waits, except for a frame that may have been written in part.
+
+        A client gets no later frame after a dropped one, so that the last one it got tells what it lacks.
+        """
+        self._out.clear()
+        self._out_bytes = 0
         while len(self._unsent) > 1:
             self.unsent_bytes -= len(self._unsent.pop())
         self.unsent_frames = len(self._unsent)
