@@ -17,7 +17,16 @@ from studymatch.postgres.database import (
     Limits,
 )
 from studymatch.recording.schema import apply_pending, find_pending
-from studymatch.rules.records import Entry, Node, Rows, fold
+from studymatch.rules.records import (
+    ADD_PEOPLE,
+    ADD_SESSIONS,
+    END_ELSEWHERE,
+    UPDATE_OPEN,
+    Entry,
+    Node,
+    Rows,
+    fold,
+)
 
 FORMER_SILENT_S = 12.0
 """Another node on the same data folder counts as ended if it has not renewed its lease for so many seconds. A
@@ -168,64 +177,6 @@ def _write(connection: Connection, rows: Rows, now: float) -> None:
             ),
         )
 
-
-ADD_PEOPLE = """
-insert into person (id, name, first_seen)
-select id, name, now() - make_interval(secs => age)
-from unnest(%s::uuid[], %s::text[], %s::float8[]) as said (id, name, age)
-order by id
-on conflict (id) do nothing
-"""
-
-# Only open sessions change, so nothing is written twice. `greatest` ignores nulls: it keeps match, connection
-# and end in order if two batches measured the database's clock a moment apart.
-# "num_nulls(...) <> 0" means "is null", but PostgreSQL has no statistics for it. With "is null", if no
-# session was open when it last analyzed the table, the planner would expect one open session and choose a
-# plan that reads all open sessions for each row of the batch, here and below.
-UPDATE_OPEN = """
-update session set
-    connected_at = case when connected_age is not null and connected_at is null
-        then greatest(matched_at, now() - make_interval(secs => connected_age)) else connected_at end,
-    ended_at = case when ended_age is not null then greatest(
-        matched_at, connected_at, now() - make_interval(secs => connected_age),
-        now() - make_interval(secs => ended_age)) end,
-    cause = said.cause,
-    ended_by = said.ended_by
-from unnest(%s::uuid[], %s::float8[], %s::float8[], %s::text[], %s::uuid[])
-    as said (id, connected_age, ended_age, cause, ended_by)
-where session.id = said.id and num_nulls(session.ended_at) <> 0
-"""
-
-# A person who is matched here has left their session on another node, which may be dead or slow to record
-# that. Without this statement the primary key of `seat` would refuse them until that node's lease expires.
-END_ELSEWHERE = """
-update session set
-    ended_at = greatest(matched_at, connected_at, now() - make_interval(secs => said.age)),
-    cause = 'lost',
-    ended_by = said.person
-from unnest(%s::uuid[], %s::uuid[], %s::float8[]) as said (person, node, age)
-join seat on seat.person = said.person
-where session.id = seat.session and num_nulls(session.ended_at) <> 0
-    and session.node <> said.node and session.matched_at < now() - make_interval(secs => said.age)
-"""
-
-ADD_SESSIONS = """
-insert into session (
-    id, first_person, second_person, matched_at, connected_at, ended_at, cause, ended_by, node)
-select id, first, second, matched,
-    case when connected_age is not null then greatest(matched, connected) end,
-    case when ended_age is not null then greatest(matched, connected, ended) end,
-    cause, ended_by, node
-from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::float8[], %s::float8[], %s::float8[],
-        %s::text[], %s::uuid[], %s::uuid[])
-    as said (id, first, second, matched_age, connected_age, ended_age, cause, ended_by, node),
-lateral (select
-    now() - make_interval(secs => matched_age) as matched,
-    now() - make_interval(secs => connected_age) as connected,
-    now() - make_interval(secs => ended_age) as ended) as times
-order by id
-on conflict (id) do nothing
-"""
 
 RENEW_LEASE = """
 insert into node (id, name, home, renewed_at, lease_until)

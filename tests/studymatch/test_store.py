@@ -23,9 +23,11 @@ from studymatch.postgres.database import (
     Limits,
     RecordRefusedError,
 )
-from studymatch.recording.store import CLOSE_ABANDONED, END_ELSEWHERE, FORMER_SILENT_S, UPDATE_OPEN, Store
+from studymatch.recording.store import CLOSE_ABANDONED, FORMER_SILENT_S, Store
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.records import (
+    END_ELSEWHERE,
+    UPDATE_OPEN,
     Entry,
     LedgerMessage,
     Node,
