@@ -1,6 +1,7 @@
-"""The store: every SQL statement with which the ledger writes, and the calls of the migrations (`schema`).
+"""The store: the calls with which the ledger writes: records, leases, and the migrations (`schema`).
 
-It does not pause, retry or keep records; the ledger does. Every statement can be repeated.
+The SQL of the records is in `studymatch.rules.records`, that of the leases here. The store does not pause,
+retry or keep records; the ledger does. Every statement can be repeated.
 """
 
 from __future__ import annotations
@@ -17,16 +18,7 @@ from studymatch.postgres.database import (
     Limits,
 )
 from studymatch.recording.schema import apply_pending, find_pending
-from studymatch.rules.records import (
-    ADD_PEOPLE,
-    ADD_SESSIONS,
-    END_ELSEWHERE,
-    UPDATE_OPEN,
-    Entry,
-    Node,
-    Rows,
-    fold,
-)
+from studymatch.rules.records import Entry, Node, Rows, fold
 
 FORMER_SILENT_S = 12.0
 """Another node on the same data folder counts as ended if it has not renewed its lease for so many seconds. A
@@ -124,58 +116,13 @@ class Store:
 
 
 def _write(connection: Connection, rows: Rows, now: float) -> None:
-    """Write folded records; `now` is trio's clock at the beginning of the transaction.
-
-    Ends are written before new sessions, so a person's seat is free when their next session takes it.
-    """
+    """Write folded records; `now` is trio's clock at the beginning of the transaction."""
 
     def age(at: float | None) -> float | None:
         return None if at is None else max(0.0, now - at)
 
-    people = rows.people.values()
-    news = [row for row in rows.sessions.values() if row.connected_at is not None or row.ended_at is not None]
-    matches = [row for row in rows.sessions.values() if row.matched_at is not None]
-    opened = [(person, row) for row in matches if row.ended_at is None for person in (row.first, row.second)]
-    if people:
-        connection.execute(
-            ADD_PEOPLE,
-            ([p.id for p in people], [p.name for p in people], [age(p.first_seen_at) for p in people]),
-        )
-    if news:
-        connection.execute(
-            UPDATE_OPEN,
-            (
-                [row.id for row in news],
-                [age(row.connected_at) for row in news],
-                [age(row.ended_at) for row in news],
-                [row.cause for row in news],
-                [row.ended_by for row in news],
-            ),
-        )
-    if opened:
-        connection.execute(
-            END_ELSEWHERE,
-            (
-                [person for person, _ in opened],
-                [row.node for _, row in opened],
-                [age(row.matched_at) for _, row in opened],
-            ),
-        )
-    if matches:
-        connection.execute(
-            ADD_SESSIONS,
-            (
-                [row.id for row in matches],
-                [row.first for row in matches],
-                [row.second for row in matches],
-                [age(row.matched_at) for row in matches],
-                [age(row.connected_at) for row in matches],
-                [age(row.ended_at) for row in matches],
-                [row.cause for row in matches],
-                [row.ended_by for row in matches],
-                [row.node for row in matches],
-            ),
-        )
+    for write in rows.writes(age):
+        connection.execute(write.sql.encode(), write.columns)
 
 
 RENEW_LEASE = """

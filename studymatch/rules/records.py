@@ -1,15 +1,18 @@
-"""The records of people and sessions, and `fold`, which turns a sequence of records into rows. Pure.
+"""The records of people and sessions: what is told, how it becomes rows, and the SQL that writes them. Pure.
 
-Records are in the order in which things happened, with times of trio's clock. `fold` makes one row for each
-person and each session in them. It never depends on the content of the database, so the same records can be
-folded again, in other batches, and writing the rows again changes nothing.
+A record type is described here and nowhere else: its struct, and in the method `fold` which rows it changes,
+and how. A row type has the SQL of its table beside it, and in the method `writes` the values for that.
+
+Records are in the order in which things happened, with times of trio's clock. The function `fold` makes one
+row for each person and each session in them. It never depends on the content of the database, so the same
+records can be folded again, in other batches, and writing the rows again changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -20,71 +23,28 @@ DONE_BY_SOMEBODY = frozenset(
 )
 """The causes for which `ended_by` is recorded; migration 1 has the same set."""
 
-
-class PersonArrived(Struct, frozen=True, tag=True):
-    """A person came. Only backlog files of earlier versions contain it, since a client can create any number
-    of guests."""
-
-    person: str
-    name: str
-    at: float
+Age: TypeAlias = Callable[[float | None], float | None]
+"""How many seconds before the transaction a time of trio's clock is; None for None. PostgreSQL subtracts them
+from its own clock."""
 
 
-class SessionMatched(Struct, frozen=True, tag=True):
-    """Two people were matched. `session` is a new id for this pairing; `at` is trio's clock, as in every
-    record.
+class Write(NamedTuple):
+    """A statement for many rows: `sql` has a parameter for each of `columns`, which are arrays of one length.
 
-    The rows of the two people are made from the names, in the same transaction. In older backlog files the
-    names are None.
+    Running it again changes nothing.
     """
 
-    session: str
-    first: str
-    second: str
-    at: float
-    first_name: str | None = None
-    second_name: str | None = None
+    sql: str
+    columns: list[list[object]]
 
 
-class SessionConnected(Struct, frozen=True, tag=True):
-    """Media flows on both sides of a session."""
-
-    session: str
-    at: float
-
-
-class SessionEnded(Struct, frozen=True, tag=True):
-    """A session is over. `by` is the person who left first, stored for the causes in `DONE_BY_SOMEBODY`."""
-
-    session: str
-    cause: SessionCause
-    by: str | None
-    at: float
+def _write(sql: str, rows: Iterable[tuple[object, ...]]) -> Iterator[Write]:
+    """The statement for rows of parameters; nothing if there are none."""
+    if columns := [list(column) for column in zip(*rows, strict=True)]:
+        yield Write(sql, columns)
 
 
-LedgerMessage: TypeAlias = PersonArrived | SessionMatched | SessionConnected | SessionEnded
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One server process, or several in a row that hand over to each other at a restart. `id` is its UUID.
-
-    `home` is the UUID of the data folder. `former` is the id of an earlier node on that folder that has
-    certainly ended, or None. `name` is for people and identifies nothing: cloned machines and containers
-    share it.
-    """
-
-    id: str
-    name: str
-    home: str | None = None
-    former: str | None = None
-
-
-class Entry(Struct, frozen=True):
-    """A record, and the id of the node that it happened on."""
-
-    node: str
-    record: LedgerMessage
+# People
 
 
 @dataclass(slots=True)
@@ -94,6 +54,36 @@ class PersonRow:
     id: str
     name: str
     first_seen_at: float
+
+    @staticmethod
+    def writes(rows: Iterable[PersonRow], age: Age) -> Iterator[Write]:
+        """The statements that write these rows, in order."""
+        yield from _write(ADD_PEOPLE, ((row.id, row.name, age(row.first_seen_at)) for row in rows))
+
+
+ADD_PEOPLE = """
+insert into person (id, name, first_seen)
+select id, name, now() - make_interval(secs => age)
+from unnest(%s::uuid[], %s::text[], %s::float8[]) as said (id, name, age)
+order by id
+on conflict (id) do nothing
+"""
+
+
+class PersonArrived(Struct, frozen=True, tag=True):
+    """A person came. Only backlog files of earlier versions contain it, since a client can create any number
+    of guests."""
+
+    person: str
+    name: str
+    at: float
+
+    def fold(self, node: str, rows: Rows) -> None:
+        """Add the person's row."""
+        rows.add_person(self.person, self.name, self.at)
+
+
+# Sessions
 
 
 @dataclass(slots=True)
@@ -110,58 +100,43 @@ class SessionRow:
     cause: str | None = None
     ended_by: str | None = None
 
+    @staticmethod
+    def writes(rows: Iterable[SessionRow], age: Age) -> Iterator[Write]:
+        """The statements that write these rows, in order.
 
-@dataclass(slots=True)
-class Rows:
-    """The rows by id, in the order in which the ids first occur."""
+        Ends are written before new sessions, so a person's seat is free when their next session takes it.
+        """
+        rows = list(rows)
+        matches = [row for row in rows if row.matched_at is not None]
+        yield from _write(
+            UPDATE_OPEN,
+            (
+                (row.id, age(row.connected_at), age(row.ended_at), row.cause, row.ended_by)
+                for row in rows
+                if row.connected_at is not None or row.ended_at is not None
+            ),
+        )
+        yield from _write(
+            END_ELSEWHERE,
+            (
+                (person, row.node, age(row.matched_at))
+                for row in matches
+                if row.ended_at is None
+                for person in (row.first, row.second)
+            ),
+        )
+        yield from _write(
+            ADD_SESSIONS,
+            (
+                (
+                    *(row.id, row.first, row.second),
+                    *(age(row.matched_at), age(row.connected_at), age(row.ended_at)),
+                    *(row.cause, row.ended_by, row.node),
+                )
+                for row in matches
+            ),
+        )
 
-    people: dict[str, PersonRow] = field(default_factory=dict)
-    sessions: dict[str, SessionRow] = field(default_factory=dict)
-
-    def add_person(self, person: str, name: str | None, at: float) -> None:
-        """Add a row for a person, unless the record gives no name or the person has a row."""
-        if name is not None:
-            self.people.setdefault(person, PersonRow(person, name, at))
-
-
-def fold(entries: Iterable[Entry]) -> Rows:
-    """Turn records into rows.
-
-    The first record counts: a second end, or a connection after the end, is ignored. (The SQL does the same
-    where the two records are in different batches.)
-    """
-    rows = Rows()
-    for entry in entries:
-        match entry.record:
-            case PersonArrived(person, name, at):
-                rows.add_person(person, name, at)
-            case SessionMatched(session, first, second, at, first_name, second_name):
-                rows.add_person(first, first_name, at)
-                rows.add_person(second, second_name, at)
-                row = rows.sessions.setdefault(session, SessionRow(session, entry.node))
-                if row.matched_at is None:
-                    row.first, row.second, row.matched_at = first, second, at
-            case SessionConnected(session, at):
-                row = rows.sessions.setdefault(session, SessionRow(session, entry.node))
-                if row.connected_at is None and row.ended_at is None:
-                    row.connected_at = at
-            case SessionEnded(session, cause, by, at):
-                row = rows.sessions.setdefault(session, SessionRow(session, entry.node))
-                if row.ended_at is None:
-                    row.ended_at, row.cause = at, cause.value
-                    row.ended_by = by if cause in DONE_BY_SOMEBODY else None
-            case other:
-                assert_never(other)
-    return rows
-
-
-ADD_PEOPLE = """
-insert into person (id, name, first_seen)
-select id, name, now() - make_interval(secs => age)
-from unnest(%s::uuid[], %s::text[], %s::float8[]) as said (id, name, age)
-order by id
-on conflict (id) do nothing
-"""
 
 # Only open sessions change, so nothing is written twice. `greatest` ignores nulls: it keeps match, connection
 # and end in order if two batches measured the database's clock a moment apart.
@@ -212,3 +187,120 @@ lateral (select
 order by id
 on conflict (id) do nothing
 """
+
+
+class SessionMatched(Struct, frozen=True, tag=True):
+    """Two people were matched. `session` is a new id for this pairing; `at` is trio's clock, as in every
+    record.
+
+    The rows of the two people are made from the names, in the same transaction. In older backlog files the
+    names are None.
+    """
+
+    session: str
+    first: str
+    second: str
+    at: float
+    first_name: str | None = None
+    second_name: str | None = None
+
+    def fold(self, node: str, rows: Rows) -> None:
+        """Add the rows of the two people, and begin the row of the session; its first match counts."""
+        rows.add_person(self.first, self.first_name, self.at)
+        rows.add_person(self.second, self.second_name, self.at)
+        row = rows.session(self.session, node)
+        if row.matched_at is None:
+            row.first, row.second, row.matched_at = self.first, self.second, self.at
+
+
+class SessionConnected(Struct, frozen=True, tag=True):
+    """Media flows on both sides of a session."""
+
+    session: str
+    at: float
+
+    def fold(self, node: str, rows: Rows) -> None:
+        """Set the time of the connection; the first one counts, and none after the end."""
+        row = rows.session(self.session, node)
+        if row.connected_at is None and row.ended_at is None:
+            row.connected_at = self.at
+
+
+class SessionEnded(Struct, frozen=True, tag=True):
+    """A session is over. `by` is the person who left first, stored for the causes in `DONE_BY_SOMEBODY`."""
+
+    session: str
+    cause: SessionCause
+    by: str | None
+    at: float
+
+    def fold(self, node: str, rows: Rows) -> None:
+        """End the row of the session; the first end counts."""
+        row = rows.session(self.session, node)
+        if row.ended_at is None:
+            row.ended_at, row.cause = self.at, self.cause.value
+            row.ended_by = self.by if self.cause in DONE_BY_SOMEBODY else None
+
+
+# All of them
+
+LedgerMessage: TypeAlias = PersonArrived | SessionMatched | SessionConnected | SessionEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One server process, or several in a row that hand over to each other at a restart. `id` is its UUID.
+
+    `home` is the UUID of the data folder. `former` is the id of an earlier node on that folder that has
+    certainly ended, or None. `name` is for people and identifies nothing: cloned machines and containers
+    share it.
+    """
+
+    id: str
+    name: str
+    home: str | None = None
+    former: str | None = None
+
+
+class Entry(Struct, frozen=True):
+    """A record, and the id of the node that it happened on."""
+
+    node: str
+    record: LedgerMessage
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows by id, in the order in which the ids first occur."""
+
+    people: dict[str, PersonRow] = field(default_factory=dict)
+    sessions: dict[str, SessionRow] = field(default_factory=dict)
+
+    def add_person(self, person: str, name: str | None, at: float) -> None:
+        """Add a row for a person, unless the record gives no name or the person has a row."""
+        if name is not None:
+            self.people.setdefault(person, PersonRow(person, name, at))
+
+    def session(self, session: str, node: str) -> SessionRow:
+        """The row of a session; a new one of `node` if there is none."""
+        return self.sessions.setdefault(session, SessionRow(session, node))
+
+    def writes(self, age: Age) -> Iterator[Write]:
+        """The statements that write all rows, in the order in which one transaction executes them.
+
+        A table comes after those that its foreign keys name.
+        """
+        yield from PersonRow.writes(self.people.values(), age)
+        yield from SessionRow.writes(self.sessions.values(), age)
+
+
+def fold(entries: Iterable[Entry]) -> Rows:
+    """Turn records into rows.
+
+    The first record counts: a second end, or a connection after the end, is ignored. (The SQL does the same
+    where the two records are in different batches.)
+    """
+    rows = Rows()
+    for entry in entries:
+        entry.record.fold(entry.node, rows)
+    return rows

@@ -6,6 +6,10 @@ import pytest
 
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.records import (
+    ADD_PEOPLE,
+    ADD_SESSIONS,
+    END_ELSEWHERE,
+    UPDATE_OPEN,
     Entry,
     LedgerMessage,
     PersonArrived,
@@ -14,6 +18,7 @@ from studymatch.rules.records import (
     SessionEnded,
     SessionMatched,
     SessionRow,
+    Write,
     fold,
 )
 
@@ -103,3 +108,33 @@ def test_rows_keep_the_node_of_their_own_records() -> None:
         Entry("present", SessionMatched("t", "ada", "cem", at=2.0)),
     ]
     assert {row.id: row.node for row in fold(entries).sessions.values()} == {"s": "former", "t": "present"}
+
+
+def writes_of(*records: LedgerMessage) -> list[Write]:
+    return list(fold(run_of(*records)).writes(lambda at: None if at is None else 10.0 - at))
+
+
+def test_rows_are_written_people_first_and_ends_before_new_sessions() -> None:
+    written = writes_of(
+        SessionMatched("t", "ada", "cem", at=4.0, first_name="Ada", second_name="Cem"),
+        SessionEnded("s", SessionCause.SKIPPED, by="ada", at=3.0),
+    )
+    assert written == [
+        Write(ADD_PEOPLE, [["ada", "cem"], ["Ada", "Cem"], [6.0, 6.0]]),
+        Write(UPDATE_OPEN, [["s"], [None], [7.0], ["skipped"], ["ada"]]),
+        Write(END_ELSEWHERE, [["ada", "cem"], ["node", "node"], [6.0, 6.0]]),
+        Write(ADD_SESSIONS, [["t"], ["ada"], ["cem"], [6.0], [None], [None], [None], [None], ["node"]]),
+    ]
+
+
+def test_what_has_no_rows_is_not_executed() -> None:
+    assert writes_of() == []
+    connected = writes_of(SessionConnected("s", at=2.0))
+    assert [write.sql for write in connected] == [UPDATE_OPEN]
+
+
+def test_there_is_a_column_for_each_parameter() -> None:
+    match = SessionMatched("s", "ada", "ben", at=1.0, first_name="Ada", second_name="Ben")
+    written = writes_of(match, SessionConnected("s", at=2.0))
+    assert len(written) == 4
+    assert all(write.sql.count("%s") == len(write.columns) for write in written)
