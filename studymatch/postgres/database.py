@@ -29,7 +29,8 @@ T = TypeVar("T")
 Connection: TypeAlias = "psycopg.Connection[TupleRow]"
 
 CONNECTIONS = 2
-"""One for the batch that is being written, one so that the lease can be renewed meanwhile."""
+"""For each `Database`. The ledger needs one for the batch that is being written, and one to renew the lease
+meanwhile."""
 
 TURNED_AWAY = (
     "password authentication failed",
@@ -90,14 +91,16 @@ class Database:
     """The database that `conninfo` (a URI or key=value pairs) names.
 
     A context manager: the pool of connections lives as long as the block. The block can be entered and used
-    while the database is unavailable.
+    while the database is unavailable. Each instance has connections and threads of its own, so two of them
+    never wait for each other. With `read_only`, PostgreSQL refuses every change.
 
     Raises:
         DatabaseSettingError: `conninfo` cannot be understood.
     """
 
-    def __init__(self, conninfo: str, limits: Limits) -> None:
+    def __init__(self, conninfo: str, limits: Limits, *, read_only: bool = False) -> None:
         self._limits = limits
+        self._read_only = read_only
         self._params = _with_defaults(_parse(conninfo), limits)
         self._limiter = trio.CapacityLimiter(CONNECTIONS)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
@@ -105,6 +108,7 @@ class Database:
             min_size=0,
             max_size=CONNECTIONS,
             open=False,
+            configure=self._set_up,
             timeout=limits.acquire_s,
             reconnect_timeout=limits.acquire_s,
             num_workers=CONNECTIONS,
@@ -150,6 +154,7 @@ class Database:
         def run() -> T:
             try:
                 with psycopg.connect(**self._params) as connection:
+                    self._set_up(connection)
                     return work(connection)
             except psycopg.OperationalError as error:
                 if any(words in str(error) for words in TURNED_AWAY):
@@ -168,6 +173,13 @@ class Database:
                 raise self._explained(error) from error
 
         return await trio.to_thread.run_sync(explain, limiter=self._limiter, abandon_on_cancel=True)
+
+    def _set_up(self, connection: Connection) -> None:
+        """Let every transaction begin with READ ONLY, if it must not write.
+
+        The setting default_transaction_read_only would be one of a session, which PgBouncer shares.
+        """
+        connection.read_only = self._read_only or None
 
     def _begin(self, connection: Connection) -> None:
         """Set the limits of this transaction, and `array_nulls`, so that null in an array is NULL.
