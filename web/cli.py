@@ -7,20 +7,18 @@ sentence on standard error and exit code 2.
 from __future__ import annotations
 
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import click
-import trio
 
 from studymatch.recording.schema import whole_script
-from studymatch.settings import SettingError, Settings
 from web import run
+from web.execution import execute
 from web.options import Command, refused_by, settings_options
-from web.refusals import RefusedToStartError, refuse
+from web.refusals import refuse
 from web.streams import detached
 
 COMMON = ("database_url", "data_dir", "log_level", "log_format")
@@ -81,7 +79,7 @@ def serve(**options: Any) -> None:
     Without options it listens on http://127.0.0.1:8000 and keeps its records in a private PostgreSQL, so it
     runs on a machine with nothing else installed.
     """
-    _run(run.serve, options)
+    execute(run.serve, options)
 
 
 @main.command(cls=Command)
@@ -100,25 +98,12 @@ def migrate(*, check: bool, prints: bool, **options: Any) -> None:
     if prints:
         click.echo(whole_script(), nl=False)
         return
-    names = _run(partial(run.migrate, check=check), options)
+    names = execute(partial(run.migrate, check=check), options)
     for name in names:
         click.echo(f"{'To be applied' if check else 'Applied'}: {name}")
     if check and names:
         sys.exit(1)
     click.echo("The tables are up to date.")
-
-
-def _run(command: Callable[[Settings], Any], options: dict[str, Any]) -> Any:
-    try:
-        settings = Settings(**options)
-        return trio.run(command, settings)
-    except (SettingError, RefusedToStartError) as error:
-        refuse(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception:
-        traceback.print_exc()
-        sys.exit(1)
 
 
 if __name__ == "__main__":
