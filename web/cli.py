@@ -1,6 +1,6 @@
-"""The command line: `studymatch serve`, `studymatch migrate` and `studymatch crowd`, with their options.
+"""The command line: `studymatch serve`, `migrate`, `show` and `crowd`, with their options.
 
-The options of the first two are generated from `studymatch.settings`. An invalid command line ends with one
+The options that are settings are generated from `studymatch.settings`. An invalid command line ends with one
 sentence on standard error and exit code 2.
 """
 
@@ -19,6 +19,7 @@ from web import run
 from web.execution import execute
 from web.options import Command, refused_by, settings_options
 from web.refusals import refuse
+from web.show_command import show
 from web.streams import detached
 
 COMMON = ("database_url", "data_dir", "log_level", "log_format")
@@ -104,6 +105,9 @@ def migrate(*, check: bool, prints: bool, **options: Any) -> None:
     if check and names:
         sys.exit(1)
     click.echo("The tables are up to date.")
+
+
+main.add_command(show)
 
 
 if __name__ == "__main__":

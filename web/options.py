@@ -126,16 +126,16 @@ def _type(setting: Field[Any]) -> Any:
 
 
 class Command(click.Command):
-    """A command that accepts only options. An error does not quote other arguments."""
+    """A command that accepts only its options and arguments. An error does not quote what else is given."""
 
     allow_extra_args = True
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
         if ctx.args:
-            raise SettingError(
-                f"{ctx.info_name} expects options and their values only, got {len(ctx.args)} more"
-            )
+            names = [one.make_metavar(ctx) for one in self.params if isinstance(one, click.Argument)]
+            expected = ", ".join([*names, "options and their values"])
+            raise SettingError(f"{ctx.info_name} expects {expected} only, got {len(ctx.args)} more")
         return super().invoke(ctx)
 
 

@@ -58,6 +58,8 @@ ROLE = "studymatch"
 PORT = 5432
 """Part of the socket's name only; nothing listens on TCP."""
 
+SOCKET = f".s.PGSQL.{PORT}"
+
 START_LIMIT_S = 120.0
 """After a crash PostgreSQL replays its log before it accepts connections."""
 
@@ -127,6 +129,30 @@ async def embedded_postgres(
                 await server.stop()
 
 
+def running_postgres(data_dir: Path) -> str:
+    """The connection string of the private PostgreSQL that another process runs in `data_dir`.
+
+    Nothing is started, made or changed.
+
+    Raises:
+        EmbeddedPostgresError: none runs there, or this user may not look.
+    """
+    with _plainly(data_dir):
+        link = data_dir / "elsewhere"
+        place = link.readlink() if link.is_symlink() else data_dir
+        sockets = (place / "run").resolve()
+        if not (sockets / SOCKET).exists():
+            raise EmbeddedPostgresError(
+                f"No private PostgreSQL runs in {data_dir}. Start studymatch with this data folder, or give"
+                " the address of its database with --database-url."
+            )
+        return _conninfo(sockets, ROLE)
+
+
+def _conninfo(sockets: Path, database: str) -> str:
+    return make_conninfo(host=str(sockets), port=PORT, user=ROLE, dbname=database)
+
+
 class Server:
     """One server process at a time, on the cluster in `pgdata`, reachable through a socket in `sockets`."""
 
@@ -143,10 +169,7 @@ class Server:
 
     @property
     def conninfo(self) -> str:
-        return self._conninfo(ROLE)
-
-    def _conninfo(self, database: str) -> str:
-        return make_conninfo(host=str(self._sockets), port=PORT, user=ROLE, dbname=database)
+        return _conninfo(self._sockets, ROLE)
 
     async def start(self) -> None:
         """Start the server and wait until it accepts connections.
@@ -195,13 +218,13 @@ class Server:
         pid_file = self.pgdata / "postmaster.pid"
         if pid_file.is_file() and pid_file.stat().st_size == 0:
             pid_file.unlink()
-        (self._sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+        (self._sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
 
     def _greet(self) -> bool:
         """Whether the server accepts connections; creates the database, the first time."""
         try:
             with psycopg.connect(
-                self._conninfo("postgres"), autocommit=True, connect_timeout=5
+                _conninfo(self._sockets, "postgres"), autocommit=True, connect_timeout=5
             ) as connection:
                 there = connection.execute("select from pg_database where datname = %s", [ROLE]).fetchone()
                 if there is None:
@@ -289,7 +312,7 @@ def _prepare(
         if is_new:
             _make_cluster(programs, account, pgdata, durable)
         account.take_over(pgdata)
-        sockets = socket_folder(data_dir, f".s.PGSQL.{PORT}")
+        sockets = socket_folder(data_dir, SOCKET)
         account.take_over(sockets)
         for log in ("postgres.log", "postgres.log.1"):
             make_way(data_dir / log, tell)

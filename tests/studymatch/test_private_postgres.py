@@ -23,7 +23,7 @@ from actors.testing import Lines
 from studymatch.postgres import folders as places
 from studymatch.postgres import private as embedded
 from studymatch.postgres.folders import default_data_dir
-from studymatch.postgres.private import embedded_postgres, installations
+from studymatch.postgres.private import embedded_postgres, installations, running_postgres
 from studymatch.postgres.programs import EmbeddedPostgresError, Programs, account_for, in_the_wheel
 from tests.support.rows import query
 from tests.support.waiting import eventually
@@ -342,9 +342,20 @@ async def test_a_folder_is_for_one_process_at_a_time(used_dir: Path) -> None:
         assert query(conninfo, "select 1 as one") == [{"one": 1}]
 
 
+async def test_another_process_is_told_where_the_server_is_while_it_runs(used_dir: Path) -> None:
+    async with quick(used_dir) as conninfo:
+        assert running_postgres(used_dir) == conninfo
+    missing = used_dir.parent / "missing"
+    for folder in (used_dir, missing):
+        with pytest.raises(EmbeddedPostgresError, match=f"No private PostgreSQL runs in {folder}"):
+            running_postgres(folder)
+    assert not missing.exists(), "nothing was made"
+
+
 async def test_a_path_too_long_for_a_socket_gets_a_short_folder_for_it(data_dir: Path) -> None:
     long = data_dir / ("deep" * 20) / "data"
     async with quick(long) as conninfo:
+        assert running_postgres(long) == conninfo
         sockets = Path(str(conninfo_to_dict(conninfo)["host"]))
         assert len(str(sockets)) < 40
         assert query(conninfo, "select 1 as one") == [{"one": 1}]
@@ -373,6 +384,7 @@ async def test_a_folder_that_the_server_may_not_enter_has_its_data_elsewhere(clo
     lines = Lines()
     async with quick(closed / "data", journal=lines.journal("postgres")) as conninfo:
         query(conninfo, "create table kept as select 42 as answer")
+        assert running_postgres(closed / "data") == conninfo
     async with quick(closed / "data") as conninfo:
         assert query(conninfo, "select answer from kept") == [{"answer": 42}]
     assert exists(closed / "data" / "pgdata") is not AS_ROOT

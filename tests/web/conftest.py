@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from hypercorn.typing import ASGIFramework
 
-from tests.support.database import bare_conninfo, database, postgres_server
+from tests.support.database import bare_conninfo, conninfo, database, postgres_server
 from tests.support.echo import DirectEcho, direct_app, echo_app
 from tests.support.server import Server, data_folder, running_server
 
-__all__ = ["bare_conninfo", "postgres_server"]
+__all__ = ["bare_conninfo", "conninfo", "postgres_server"]
 
 
 @pytest.fixture(scope="session")
