@@ -3,7 +3,7 @@
 It fills a private PostgreSQL, with the durability settings of production, with past sessions; then the
 product's own `Store` and `Ledger` work on it, with some thousands of sessions open. It measures
 
-- every call of the store: its duration for the caller, thread and commit included;
+- every call of the store and of the queries: its duration for the caller, thread and commit included;
 - every statement in it, including those of triggers and foreign keys: its execution time and its plan, as
   PostgreSQL's auto_explain logs them, so that no statement is repeated here;
 - the ledger at ten thousand sessions a minute: CPU of this process (which also makes the records) and of all
@@ -20,13 +20,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import click
 import psycopg
@@ -36,7 +37,7 @@ from psycopg.conninfo import make_conninfo
 from actors import Journal, Mailbox
 from benchmarks.compare import RESULTS, machine
 from benchmarks.database_page import page, tables
-from benchmarks.desk import OPEN, SESSIONS_PER_MINUTE, Call, Desk
+from benchmarks.desk import OPEN, SESSIONS_PER_MINUTE, Call, Desk, Question
 from benchmarks.history import FEWEST, fill
 from benchmarks.pages import PAGE
 from benchmarks.plans import (
@@ -55,6 +56,7 @@ from studymatch.postgres.database import StoreError
 from studymatch.postgres.private import embedded_postgres
 from studymatch.postgres.programs import EmbeddedPostgresError
 from studymatch.recording.ledger import Ledger
+from studymatch.recording.queries import Queries
 from studymatch.recording.store import Store
 from studymatch.rules.records import (
     LedgerMessage,
@@ -81,39 +83,75 @@ CALLS: dict[str, tuple[Callable[[Desk], Awaitable[Call]], int]] = {
     "close abandoned, 1,000 of a killed node": (Desk.thousand_abandoned, 20),
     "migrate what is migrated, at every start": (Desk.start, 20),
 }
-"""The calls of the store: which method of `Desk` prepares each, and how often it is made."""
+QUESTIONS: dict[str, tuple[Callable[[Desk], Awaitable[Question]], int]] = {
+    "show people of a name": (Desk.people, 20),
+    "show the sessions of a person": (Desk.sessions, 20),
+    "show what is open": (Desk.still_open, 20),
+    "show the last 30 days": (Desk.days, 20),
+}
+"""The calls of store and queries: which method of `Desk` prepares each, and how often it is made."""
+
+T = TypeVar("T", Store, Queries)
+Prepare: TypeAlias = Callable[[Desk], Awaitable[Callable[[T], Awaitable[object]]]]
 
 
 async def measure_calls(desk: Desk, conninfo: str, log: Path, scale: float) -> dict[str, Any]:
-    """Make every call many times: plainly, then with logged execution times, then with plans."""
-    calls: dict[str, Any] = {}
-    for title, (prepare, often) in CALLS.items():
-        often, explained = (max(2, round(count * scale)) for count in (often, EXPLAINED))
-        took_s = await _timed(desk, desk.store, prepare, often)
-        calls[title] = {"count": often, **_spread(took_s), "statements": {}}
-        if prepare is Desk.start:
-            continue
-        for options, count in ((EVERY_PLAN, often), (f"{EVERY_PLAN} {WITH_NUMBERS}", explained)):
-            with log.open(encoding="utf-8") as lines:
-                lines.seek(0, os.SEEK_END)
-                async with Store(make_conninfo(conninfo, options=options)) as store:
-                    await _timed(desk, store, prepare, count)
-                _take_in(calls[title]["statements"], [*logged(lines.read())], count)
-        click.echo(f"{title}: {seconds(calls[title]['median'])}")
+    """Make every call of store and queries many times.
+
+    Raises:
+        BrokenError: a statement of the product was not executed.
+    """
+    calls = await _measure_calls(desk, desk.store, CALLS, conninfo, log, scale)
+    calls |= await _measure_calls(desk, desk.queries, QUESTIONS, conninfo, log, scale)
     seen = {name for call in calls.values() for name in call["statements"]}
     if missing := {*PRODUCT.values(), *NESTED.values()} - seen:
         raise BrokenError(f"Expected to see all statements run; not seen: {', '.join(sorted(missing))}.")
     return calls
 
 
-async def _timed(
-    desk: Desk, store: Store, prepare: Callable[[Desk], Awaitable[Call]], often: int
-) -> list[float]:
+async def _measure_calls(
+    desk: Desk,
+    plain: T,
+    prepared: Mapping[str, tuple[Prepare[T], int]],
+    conninfo: str,
+    log: Path,
+    scale: float,
+) -> dict[str, Any]:
+    """Make calls: plainly, then with logged execution times, then with plans."""
+    calls: dict[str, Any] = {}
+    for title, (prepare, often) in prepared.items():
+        often, explained = (max(2, round(count * scale)) for count in (often, EXPLAINED))
+        took_s = await _timed(desk, plain, prepare, often)
+        calls[title] = {"count": often, **_spread(took_s), "statements": {}}
+        if prepare is Desk.start:
+            continue
+        for options, count in ((EVERY_PLAN, often), (f"{EVERY_PLAN} {WITH_NUMBERS}", explained)):
+            explaining = type(plain)(make_conninfo(conninfo, options=options))
+            executions = await _logged_by(partial(_timed_within, desk, explaining, prepare, count), log)
+            _take_in(calls[title]["statements"], executions, count)
+        click.echo(f"{title}: {seconds(calls[title]['median'])}")
+    return calls
+
+
+async def _logged_by(work: Callable[[], Awaitable[object]], log: Path) -> list[Logged]:
+    """The statements that PostgreSQL logs while `work` runs."""
+    with log.open(encoding="utf-8") as lines:
+        lines.seek(0, os.SEEK_END)
+        await work()
+        return [*logged(lines.read())]
+
+
+async def _timed_within(desk: Desk, database: T, prepare: Prepare[T], often: int) -> None:
+    async with database:
+        await _timed(desk, database, prepare, often)
+
+
+async def _timed(desk: Desk, database: T, prepare: Prepare[T], often: int) -> list[float]:
     took_s = []
     for _ in range(often):
         call = await prepare(desk)
         start = time.perf_counter()
-        await call(store)
+        await call(database)
         took_s.append(time.perf_counter() - start)
     return took_s
 
@@ -236,12 +274,16 @@ async def measure(sessions: int, run_s: float = 60.0, scale: float = 1.0) -> dic
     """
     with _open_folder() as folder:
         data = folder / "data"
-        async with embedded_postgres(data) as conninfo, Store(conninfo) as store:
+        async with (
+            embedded_postgres(data) as conninfo,
+            Store(conninfo) as store,
+            Queries(conninfo) as queries,
+        ):
             await store.migrate()
             start = time.perf_counter()
             await trio.to_thread.run_sync(_fill, conninfo, sessions)
             click.echo(f"{sessions:,} past sessions were made in {seconds(time.perf_counter() - start)}.")
-            desk, began = Desk(store), datetime.now(UTC)
+            desk, began = Desk(store, queries), datetime.now(UTC)
             await desk.open_sessions()
             calls = await measure_calls(desk, conninfo, data / "postgres.log", scale)
             postmaster = int((data / "pgdata" / "postmaster.pid").read_text().split()[0])

@@ -1,4 +1,4 @@
-"""Sessions as the ledger records them, and the calls of the store that are measured on them.
+"""Sessions as the ledger records them, and the calls of store and queries that are measured on them.
 
 Used by `benchmarks.database`: `Traffic` makes the records of one node, `Desk` prepares the calls.
 """
@@ -13,6 +13,7 @@ import trio
 
 from studymatch.ids import new_id
 from studymatch.recording.ledger import Pace
+from studymatch.recording.queries import Queries
 from studymatch.recording.store import Store
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.records import (
@@ -32,7 +33,11 @@ LARGE = 200
 """Calls (of users) in a large batch. A transaction of the ledger has at most 1,000 records, or 333 calls."""
 CONNECTING = round(SESSIONS_PER_MINUTE / 60 * CONNECTING_S)
 
+NAME = "Person 300"
+"""The name of one person of `benchmarks.history`, who has sessions."""
+
 Call = Callable[[Store], Awaitable[object]]
+Question = Callable[[Queries], Awaitable[object]]
 
 
 @dataclass
@@ -69,6 +74,7 @@ class Desk:
     """Prepares the store's calls: the records of this node (`here`) and of another one (`there`)."""
 
     store: Store
+    queries: Queries
     here: Traffic = field(default_factory=lambda: Traffic(Node(new_id(), "here")))
     there: Traffic = field(default_factory=lambda: Traffic(Node(new_id(), "there")))
     abandoned: int = 0
@@ -110,3 +116,17 @@ class Desk:
 
     async def start(self) -> Call:
         return lambda store: store.migrate()
+
+    async def people(self) -> Question:
+        return lambda queries: queries.people_named(NAME)
+
+    async def sessions(self) -> Question:
+        """Those of a person of the past."""
+        [person] = (await self.queries.people_named(NAME)).rows
+        return lambda queries: queries.sessions_of(person.id)
+
+    async def still_open(self) -> Question:
+        return lambda queries: queries.open_sessions()
+
+    async def days(self) -> Question:
+        return lambda queries: queries.days()

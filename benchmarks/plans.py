@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from crowd.text_report import seconds
-from studymatch.recording import store
+from studymatch.recording import queries, store
 from studymatch.rules import records
 
 PRODUCT = {
     " ".join(sql.split()): name.lower().replace("_", " ")
-    for name, sql in {**vars(records), **vars(store)}.items()
+    for name, sql in {**vars(records), **vars(store), **vars(queries)}.items()
     if name.isupper() and isinstance(sql, str) and name != "FACTS"
 }
 """The name of every statement of the product, except `FACTS`, which runs once at a start."""
