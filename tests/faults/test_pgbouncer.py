@@ -10,6 +10,7 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from studymatch.postgres.database import DatabaseSettingError, RecordRefusedError
+from studymatch.recording.queries import Queries
 from studymatch.recording.store import Store
 from studymatch.rules.records import Entry, PersonArrived
 from tests.faults.fleet import running_fleet
@@ -104,7 +105,7 @@ select pg_backend_pid() as backend,
 
 
 async def test_nothing_stays_in_a_connection_for_the_next_one_who_has_it(database: str) -> None:
-    """Nothing stays after a migration, after records, or after a refused record."""
+    """Nothing stays after a migration, a question, records, or a refused record."""
     story = Story()
     with a_pgbouncer(database, pool_mode="transaction", default_pool_size=1) as bouncer:
         look = partial(query, bouncer.conninfo, LEFT)
@@ -115,6 +116,9 @@ async def test_nothing_stays_in_a_connection_for_the_next_one_who_has_it(databas
 
         async with Store(bouncer.conninfo) as store:
             await store.migrate()
+            await nothing_stayed()
+            async with Queries(bouncer.conninfo) as queries:  # reads only, and the store can write after it
+                assert (await queries.people_named("Ada")).rows == ()
             await nothing_stayed()
             for _ in range(10):
                 match = story.matched(story.ada, story.ben)
