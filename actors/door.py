@@ -35,6 +35,12 @@ class _Link(Generic[M_contra]):
         self.news = news
         self.broken = broken
 
+    def ring(self, door: Door[M_contra], breaker: Door[Any], news: M_contra) -> None:
+        """`breaker` broke the link: call the callback, and deliver `news` to `door`, which has this side."""
+        if self.broken is not None:
+            self.broken(breaker, news)
+        door.tell(news)
+
 
 class Door(Generic[M_contra]):
     """An address of `mailbox` that is valid while its ``with`` block is open.
@@ -69,8 +75,8 @@ class Door(Generic[M_contra]):
         self.open = False
         links, self._links = self._links, {}
         for other in links:
-            theirs = other._links.pop(self)
-            other._hear(self, theirs, theirs.news)
+            theirs = other.remove_side(self)
+            theirs.ring(other, self, theirs.news)
 
     def linked(self, other: Door[Any]) -> bool:
         """Whether the two are linked now."""
@@ -84,20 +90,23 @@ class Door(Generic[M_contra]):
         """
         if self._links.pop(other, None) is None:
             return False
-        other._hear(self, other._links.pop(self), news)
+        other.remove_side(self).ring(other, self, news)
         return True
 
     def unlink(self, other: Door[Any]) -> bool:
         """Remove the link with `other` without delivering anything. Returns whether there was one."""
         if self._links.pop(other, None) is None:
             return False
-        del other._links[self]
+        other.remove_side(self)
         return True
 
-    def _hear(self, breaker: Door[Any], link: _Link[M_contra], news: M_contra) -> None:
-        if link.broken is not None:
-            link.broken(breaker, news)
-        self.tell(news)
+    def add_side(self, other: Door[Any], side: _Link[M_contra]) -> None:
+        """Add this door's side of a link with `other`. Only `link` calls it, for both doors in one step."""
+        self._links[other] = side
+
+    def remove_side(self, other: Door[Any]) -> _Link[M_contra]:
+        """Remove this door's side of the link with `other`, which has just removed its own side."""
+        return self._links.pop(other)
 
 
 def link(
@@ -124,6 +133,6 @@ def link(
         raise ValueError("these two doors are linked already")
     if not (first.open and second.open):
         return False
-    first._links[second] = _Link(first_hears, broken)
-    second._links[first] = _Link(second_hears, broken)
+    first.add_side(second, _Link(first_hears, broken))
+    second.add_side(first, _Link(second_hears, broken))
     return True

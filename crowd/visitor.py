@@ -173,9 +173,7 @@ class Visitor:
         if frame is None:
             return
         if frame.seq:
-            if frame.seq <= self._seq:
-                measures.note("disorder", f"{self.id} got number {frame.seq} after {self._seq}")
-            self._seq = frame.seq
+            self._note_number(frame.seq)
         match frame.type:
             case "signal":
                 self._on_signal(frame, now)
@@ -190,6 +188,11 @@ class Visitor:
                 self._check_session(frame)
             case "error" if not self._has_crossed(frame):
                 measures.note("refused", f"{self.id} {self.state}: {frame.code}")
+
+    def _note_number(self, seq: int) -> None:
+        if seq <= self._seq:
+            self._shared.measures.note("disorder", f"{self.id} got number {seq} after {self._seq}")
+        self._seq = seq
 
     def _has_crossed(self, error: Heard) -> bool:
         """Whether `error` answers a frame that crossed the end of its session on the wire."""
@@ -235,38 +238,43 @@ class Visitor:
 
     def _on_state(self, frame: Heard, now: float) -> None:
         if self._began_to_arrive is not None:
-            measures = self._shared.measures
-            (measures.returning if self._has_arrived else measures.opening).add(now - self._began_to_arrive)
-            if not self._has_arrived:
-                self._has_arrived = True
-                self._shared.arrived()
-            self._began_to_arrive = None
-            self._tries = 0
+            self._note_arrival(now - self._began_to_arrive)
         before, self.state = self.state, frame.state
         self._awaits_state = False
         if frame.session != self.session and self.session is not None:
             if frame.state in (CONNECTING, CONNECTED) and before in (CONNECTING, CONNECTED):
                 self._shared.measures.note("matched_twice", f"{self.id} has {self.partner}, and gets another")
             self._leave_session(now)
+        is_known = frame.session is not None and frame.session == self.session
         match frame.state:
             case "idle":
-                if self._has_matched:
-                    self._shared.loop.after(PAUSE_S, self.press)
-                else:
-                    self.press()
-            case "searching":
-                if self._searches_since is None:
-                    self._searches_since = now
-            case "connecting":
-                if frame.session is None or frame.session != self.session:
-                    self._on_match(frame, now)
+                self._on_idle()
+            case "searching" if self._searches_since is None:
+                self._searches_since = now
+            case "connecting" if not is_known:
+                self._on_match(frame, now)
+            case "connected" if not is_known:
+                self._shared.measures.note("ghost", f"{self.id} is in a call that had no match")
             case "connected":
-                if frame.session is None or frame.session != self.session:
-                    self._shared.measures.note("ghost", f"{self.id} is in a call that had no match")
-                else:
-                    self._on_call(now)
+                self._on_call(now)
             case "ended":
                 self._on_ended(frame, now)
+
+    def _on_idle(self) -> None:
+        if self._has_matched:
+            self._shared.loop.after(PAUSE_S, self.press)
+        else:
+            self.press()
+
+    def _note_arrival(self, took_s: float) -> None:
+        """The first state on a connection: the visitor has arrived, or is back."""
+        measures = self._shared.measures
+        (measures.returning if self._has_arrived else measures.opening).add(took_s)
+        if not self._has_arrived:
+            self._has_arrived = True
+            self._shared.arrived()
+        self._began_to_arrive = None
+        self._tries = 0
 
     # A session
 

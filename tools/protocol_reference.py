@@ -51,6 +51,15 @@ TARGETS = {
 }
 """Each file that is generated, and what makes its text."""
 
+PLAIN_NAMES: dict[type[types.Type], str] = {
+    types.IntType: "integer",
+    types.FloatType: "number",
+    types.BoolType: "boolean",
+    types.NoneType: "null",
+    types.RawType: "any JSON",
+}
+"""The types that have the same name whatever their limits are."""
+
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(head)
@@ -100,16 +109,8 @@ def _name(kind: types.Type) -> str:
             return "string"
         case types.StrType(min_length=least, max_length=most):
             return f"string({least or 0}..{most})"
-        case types.IntType():
-            return "integer"
-        case types.FloatType():
-            return "number"
-        case types.BoolType():
-            return "boolean"
-        case types.NoneType():
-            return "null"
-        case types.RawType():
-            return "any JSON"
+        case _ if (name := PLAIN_NAMES.get(type(kind))) is not None:
+            return name
     raise TypeError(f"a type that the reference cannot name: {kind}")
 
 

@@ -21,6 +21,9 @@ REASONS = {
     Why.FULL: "Very many people are arriving at the moment.",
 }
 
+CHECK = "Check your camera, microphone and network, then press Find Partner."
+"""For a person whose search does not go on by itself after a call could not be set up."""
+
 
 def of_wait(wait: Wait) -> str:
     """Why the person has to wait, and for how long."""
@@ -57,22 +60,19 @@ def _of_ending(cause: Cause, partner: str, *, searches_again: bool) -> str:
             return f"{partner} lost their connection."
         case Cause.RESTARTING:
             return f"The server restarted, and the session with {partner} could not go on."
-        case Cause.CONNECT_TIMEOUT if searches_again:
-            return f"The call with {partner} could not be set up in time."
-        case Cause.CONNECT_FAILED if searches_again:
-            return f"{partner}'s browser could not set up the call."
-        case Cause.CONNECT_TIMEOUT:
-            return (
-                f"The call with {partner} could not be set up in time. "
-                "Check your camera, microphone and network, then press Find Partner."
-            )
-        case Cause.CONNECT_FAILED:
-            return (
-                f"Your browser could not set up the call with {partner}. "
-                "Check your camera, microphone and network, then press Find Partner."
-            )
+        case Cause.CONNECT_TIMEOUT | Cause.CONNECT_FAILED:
+            return _of_no_call(cause, partner, searches_again=searches_again)
         case Cause.MATCHED | Cause.CONNECTED | Cause.CANCELLED:
             raise ValueError(f"{cause} is not the end of a session")
+
+
+def _of_no_call(cause: Cause, partner: str, *, searches_again: bool) -> str:
+    if cause is Cause.CONNECT_TIMEOUT:
+        late = f"The call with {partner} could not be set up in time."
+        return late if searches_again else f"{late} {CHECK}"
+    if searches_again:
+        return f"{partner}'s browser could not set up the call."
+    return f"Your browser could not set up the call with {partner}. {CHECK}"
 
 
 def of_refusal(frame: str, state: State) -> str:

@@ -179,7 +179,7 @@ class PagesAgree(Checker):
 class Recorded(Checker):
     """Every session is recorded once, in order: matched, connected if there was a call, ended."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: C901 (one violation in each branch)
         store = self.world.store
         for session in store.orphans:
             self.violated(f"{session} was connected or ended, and never matched")

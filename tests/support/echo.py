@@ -191,7 +191,12 @@ async def serving(
 def echo_app() -> QuartTrio:
     """An app that greets, counts bodies, echoes messages, sends endlessly, and crashes on request."""
     app = QuartTrio("echo", static_folder=None)
+    _answer_requests(app)
+    _answer_websockets(app)
+    return app
 
+
+def _answer_requests(app: QuartTrio) -> None:
     @app.get("/")
     async def greet() -> str:
         return "hello"
@@ -209,6 +214,8 @@ def echo_app() -> QuartTrio:
     async def crash() -> str:
         raise ValueError("the handler's own secret")
 
+
+def _answer_websockets(app: QuartTrio) -> None:
     @app.websocket("/echo")
     async def echo() -> None:
         while True:
@@ -227,8 +234,6 @@ def echo_app() -> QuartTrio:
     @app.websocket("/return")
     async def end() -> None:
         await websocket.receive()
-
-    return app
 
 
 def websocket_app(talk: Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]) -> ASGIFramework:

@@ -175,7 +175,8 @@ class WebSocket(WSStream):
     def _let_go_of_parser(self) -> None:
         """Breaks a cycle after the last read: wsproto's object holds a generator that refers to it."""
         if (connection := vars(self).get("connection")) is not None:
-            connection._proto._parse_more = iter(())
+            # No public method does this. `web.server.pins` allows only the version of wsproto that has these.
+            connection._proto._parse_more = iter(())  # noqa: SLF001
 
     async def hang_up(self, code: int, reason: str | None, *, status: int = 503) -> None:
         """Sends the reason, tells the app, and ends the connection; before the handshake, sends `status`."""
