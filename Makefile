@@ -52,12 +52,13 @@ soak: $(DEV_STAMP) ## sail a fleet through faults and restarts (ARGS="--minutes 
 drill: $(DEV_STAMP) ## attack a server beside people in calls (ARGS="--short", "--only pings skips", "--help")
 	$(VENV)/bin/python -m tests.drill $(ARGS)
 
-lint: lint-python lint-js ## check style and types, of Python and of JavaScript
+lint: lint-python lint-js ## check style, types and spelling, of Python and of JavaScript
 
 lint-python: $(DEV_STAMP)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
 
 lint-js: $(NODE_STAMP)
 	$(NPM) run --silent all
