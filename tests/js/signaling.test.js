@@ -19,7 +19,7 @@ function start() {
     identify: async (refused) => `token ${identified.push(refused)}`,
     onFrame: (frame) => frames.push(frame),
     onLink: (link) => links.push(link),
-    surroundings: world.surroundings,
+    environment: world.environment,
   });
   signaling.start();
   return { world, signaling, frames, links, identified, clock: world.clock };
@@ -293,7 +293,7 @@ test("whoever asks for an identity too often asks no sooner than the server says
     },
     onFrame: () => {},
     onLink: (link) => links.push(link),
-    surroundings: world.surroundings,
+    environment: world.environment,
   });
   signaling.start();
   await settle();
@@ -319,7 +319,7 @@ test("an identity that cannot be had now is asked for again later", async () => 
     },
     onFrame: () => {},
     onLink: (link) => links.push(link),
-    surroundings: world.surroundings,
+    environment: world.environment,
   });
   signaling.start();
   await settle();

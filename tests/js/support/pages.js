@@ -11,7 +11,7 @@ export async function inCall(welcome = { heard: 0 }) {
     identify: async () => "token",
     onFrame: () => {},
     onLink: () => {},
-    surroundings: world.surroundings,
+    environment: world.environment,
   });
   /** What became of what was said, in order. @type {[string, string][]} */
   const fates = [];

@@ -27,7 +27,7 @@ export function meet(initiator, tracks = BOTH, sending = ON) {
       onFailed: (code) => news.push(["failed", code]),
       onPartnerMedia: (media) => news.push(["media", media]),
       onInterrupted: (interrupted) => news.push(["interrupted", interrupted]),
-      surroundings: rtc.surroundings,
+      environment: rtc.environment,
     },
     tracks,
     sending,

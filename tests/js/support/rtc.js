@@ -151,7 +151,7 @@ export class FakeRtc {
   connections = [];
 
   /** @returns {any} */
-  get surroundings() {
+  get environment() {
     const { connections } = this;
     return {
       RTCPeerConnection: class extends FakeConnection {

@@ -58,7 +58,7 @@ export class FakeWorld {
   chance = 0.5;
 
   /** @returns {any} */
-  get surroundings() {
+  get environment() {
     const { sockets } = this;
     return {
       WebSocket: class extends FakeSocket {

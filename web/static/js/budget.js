@@ -38,7 +38,7 @@ export class Budget {
 export class Throttle {
   #act;
   #budget;
-  #world;
+  #environment;
   /** @type {any} */
   #timer = null;
 
@@ -46,26 +46,26 @@ export class Throttle {
    * @param {() => void} act
    * @param {Rate} rate
    * @param {{ now: () => number, setTimeout: (callback: () => void, delay_ms: number) => any,
-   *   clearTimeout: (timer: any) => void }} world
+   *   clearTimeout: (timer: any) => void }} environment
    */
-  constructor(act, rate, world) {
+  constructor(act, rate, environment) {
     this.#act = act;
-    this.#world = world;
-    this.#budget = new Budget(rate, world.now());
+    this.#environment = environment;
+    this.#budget = new Budget(rate, environment.now());
   }
 
   ask() {
     if (this.#timer !== null) return;
-    const now = this.#world.now();
+    const now = this.#environment.now();
     if (this.#budget.take(now)) return this.#act();
-    this.#timer = this.#world.setTimeout(() => {
+    this.#timer = this.#environment.setTimeout(() => {
       this.#timer = null;
       this.ask();
     }, this.#budget.wait_ms(now));
   }
 
   stop() {
-    this.#world.clearTimeout(this.#timer);
+    this.#environment.clearTimeout(this.#timer);
     this.#timer = null;
   }
 }

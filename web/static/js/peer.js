@@ -45,12 +45,12 @@ import { Trickle } from "./trickle.js";
  * @property {(code: string) => void} onFailed the call cannot be set up; once, and only before `onFlow`
  * @property {(sending: Sending) => void} onPartnerMedia the media that the partner has announced
  * @property {(interrupted: boolean) => void} onInterrupted the call has stopped flowing, or flows again
- * @property {PeerSurroundings} [surroundings]
+ * @property {PeerEnvironment} [environment]
  */
 
 /**
  * The browser functions that a peer uses; tests replace them.
- * @typedef {object} PeerSurroundings
+ * @typedef {object} PeerEnvironment
  * @property {new (configuration: RTCConfiguration) => RTCPeerConnection} RTCPeerConnection
  * @property {new () => MediaStream} MediaStream
  * @property {(callback: () => void, delay_ms: number) => any} setTimeout
@@ -71,7 +71,7 @@ const MEND_MS = 3_000;
 /** How often ICE may fail before media has flowed, until the call is given up. */
 const FAILURES_MAX = 2;
 
-/** @returns {PeerSurroundings} */
+/** @returns {PeerEnvironment} */
 function browser() {
   return {
     RTCPeerConnection,
@@ -84,7 +84,7 @@ function browser() {
 
 export class Peer {
   #options;
-  #world;
+  #environment;
   #pc;
   #local;
   #remote;
@@ -102,7 +102,7 @@ export class Peer {
   #tellings;
   #trickle;
   #offering = false;
-  #tookUp = false;
+  #hasStarted = false;
   #flowed = false;
   #closed = false;
   #failures = 0;
@@ -121,17 +121,17 @@ export class Peer {
    */
   constructor(options, tracks, sending) {
     this.#options = options;
-    this.#world = options.surroundings ?? browser();
+    this.#environment = options.environment ?? browser();
     this.#tracks = { ...tracks };
     this.#sending = sending;
-    this.#local = new this.#world.MediaStream();
-    this.#remote = new this.#world.MediaStream();
-    this.#descriptions = new Budget(DESCRIPTIONS, this.#world.now());
-    this.#answers = new Throttle(() => this.#sayAgain(), ANSWERS, this.#world);
-    this.#resyncs = new Throttle(() => this.#askAgain(), ANSWERS, this.#world);
-    this.#tellings = new Throttle(() => this.#sayMedia(), TELLINGS, this.#world);
-    this.#trickle = new Trickle(options.send, this.#world);
-    this.#pc = new this.#world.RTCPeerConnection({ iceServers: options.iceServers });
+    this.#local = new this.#environment.MediaStream();
+    this.#remote = new this.#environment.MediaStream();
+    this.#descriptions = new Budget(DESCRIPTIONS, this.#environment.now());
+    this.#answers = new Throttle(() => this.#sayAgain(), ANSWERS, this.#environment);
+    this.#resyncs = new Throttle(() => this.#askAgain(), ANSWERS, this.#environment);
+    this.#tellings = new Throttle(() => this.#sayMedia(), TELLINGS, this.#environment);
+    this.#trickle = new Trickle(options.send, this.#environment);
+    this.#pc = new this.#environment.RTCPeerConnection({ iceServers: options.iceServers });
     this.#listen();
     this.tell(sending);
     if (options.initiator) {
@@ -165,7 +165,7 @@ export class Peer {
   async replace(kind, track) {
     this.#tracks[kind] = track;
     try {
-      if (!this.#closed) await this.#line(kind)?.sender.replaceTrack(track);
+      if (!this.#closed) await this.#transceiver(kind)?.sender.replaceTrack(track);
     } catch {
       // closed in the meantime
     }
@@ -189,7 +189,7 @@ export class Peer {
   close() {
     if (this.#closed) return;
     this.#closed = true;
-    for (const timer of [this.#look, this.#mend, this.#later]) this.#world.clearTimeout(timer);
+    for (const timer of [this.#look, this.#mend, this.#later]) this.#environment.clearTimeout(timer);
     for (const waiting of [this.#answers, this.#resyncs, this.#tellings, this.#trickle]) waiting.stop();
     this.#inbox.clear();
     this.#pc.onnegotiationneeded =
@@ -275,10 +275,10 @@ export class Peer {
 
   /** The partner's next description; beyond the rate null, and it is handled later. */
   #nextDescription() {
-    const now = this.#world.now();
+    const now = this.#environment.now();
     if (!this.#inbox.hasDescription || this.#closed) return null;
     if (this.#descriptions.take(now)) return this.#inbox.takeDescription();
-    this.#later ??= this.#world.setTimeout(() => {
+    this.#later ??= this.#environment.setTimeout(() => {
       this.#later = null;
       this.#work();
     }, this.#descriptions.wait_ms(now));
@@ -294,25 +294,25 @@ export class Peer {
     if (!isOffer && this.#pc.signalingState !== "have-local-offer") return;
     await this.#pc.setRemoteDescription(description);
     if (!isOffer || this.#closed) return;
-    if (!this.#options.initiator && !this.#tookUp) await this.#takeUpLines();
+    if (!this.#options.initiator && !this.#hasStarted) await this.#startSending();
     await this.#describe();
   }
 
   /** The first offer has created the transceivers: make them `sendrecv`, and send on them. */
-  async #takeUpLines() {
-    this.#tookUp = true;
+  async #startSending() {
+    this.#hasStarted = true;
     for (const kind of /** @type {const} */ (["audio", "video"])) {
-      const line = this.#line(kind);
-      if (!line) continue;
-      line.direction = "sendrecv";
-      line.sender.setStreams?.(this.#local);
-      await line.sender.replaceTrack(this.#tracks[kind]);
+      const transceiver = this.#transceiver(kind);
+      if (!transceiver) continue;
+      transceiver.direction = "sendrecv";
+      transceiver.sender.setStreams?.(this.#local);
+      await transceiver.sender.replaceTrack(this.#tracks[kind]);
     }
   }
 
   /** @param {"audio" | "video"} kind */
-  #line(kind) {
-    return this.#pc.getTransceivers().find((line) => line.receiver.track.kind === kind);
+  #transceiver(kind) {
+    return this.#pc.getTransceivers().find((transceiver) => transceiver.receiver.track.kind === kind);
   }
 
   /** @param {RTCIceCandidateInit[]} candidates */
@@ -345,17 +345,17 @@ export class Peer {
   }
 
   #connectionChanged() {
-    this.#world.clearTimeout(this.#mend);
+    this.#environment.clearTimeout(this.#mend);
     this.#mend = null;
     switch (this.#pc.connectionState) {
       case "connected":
-        this.#up_at = this.#world.now();
+        this.#up_at = this.#environment.now();
         this.#failures = 0;
         this.#options.onInterrupted(false);
         break;
       case "disconnected":
         this.#options.onInterrupted(true);
-        this.#mend = this.#world.setTimeout(() => this.#pc.restartIce(), MEND_MS);
+        this.#mend = this.#environment.setTimeout(() => this.#pc.restartIce(), MEND_MS);
         break;
       case "failed":
         this.#failures += 1;
@@ -369,7 +369,7 @@ export class Peer {
 
   /** Check every `LOOK_MS` whether media flows, until it does. */
   #watch() {
-    this.#look = this.#world.setTimeout(async () => {
+    this.#look = this.#environment.setTimeout(async () => {
       const flowing = this.#pc.connectionState === "connected" && (await this.#mediaFlows());
       if (this.#closed) return;
       if (flowing) this.#flow();
@@ -380,7 +380,7 @@ export class Peer {
   async #mediaFlows() {
     try {
       const received = arrived((await this.#pc.getStats()).values());
-      return flows({ up_ms: this.#world.now() - this.#up_at, partner: this.#partner, received });
+      return flows({ up_ms: this.#environment.now() - this.#up_at, partner: this.#partner, received });
     } catch {
       return false; // closed in the meantime
     }

@@ -27,7 +27,7 @@ import { readFrame } from "./server_frames.js";
 
 /**
  * The browser functions that signaling uses; tests replace them.
- * @typedef {object} Surroundings
+ * @typedef {object} SignalingEnvironment
  * @property {new (url: string) => WebSocket} WebSocket
  * @property {(callback: () => void, delay_ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
@@ -43,7 +43,7 @@ import { readFrame } from "./server_frames.js";
  *   `wait_ms` of the error; if there is one, its `message` is a sentence for the person.
  * @property {(frame: ServerFrame) => void} onFrame
  * @property {(link: Link) => void} onLink
- * @property {Surroundings} [surroundings]
+ * @property {SignalingEnvironment} [environment]
  */
 
 /** The time limit from connecting to `welcome`; the server waits 5 s for the hello. */
@@ -69,7 +69,7 @@ const NUDGE_MS = 1_000;
 /** `WebSocket.OPEN`. */
 const OPEN = 1;
 
-/** @returns {Surroundings} */
+/** @returns {SignalingEnvironment} */
 function browser() {
   return {
     WebSocket,
@@ -82,7 +82,7 @@ function browser() {
 
 export class Signaling {
   #options;
-  #world;
+  #environment;
   /** @type {WebSocket | null} */
   #socket = null;
   /** @type {Place | null} */
@@ -120,8 +120,8 @@ export class Signaling {
   /** @param {SignalingOptions} options */
   constructor(options) {
     this.#options = options;
-    this.#world = options.surroundings ?? browser();
-    this.#pace = new Budget(FRAMES, this.#world.now());
+    this.#environment = options.environment ?? browser();
+    this.#pace = new Budget(FRAMES, this.#environment.now());
   }
 
   /** Is the page connected, or trying to connect? */
@@ -177,10 +177,10 @@ export class Signaling {
   nudge() {
     if (this.#status === "open") this.#ping();
     if (this.#status !== "waiting" || this.#asked) return;
-    const wait_ms = this.#tried_at + NUDGE_MS - this.#world.now();
+    const wait_ms = this.#tried_at + NUDGE_MS - this.#environment.now();
     if (wait_ms <= 0) return void this.#connect();
-    this.#world.clearTimeout(this.#retry);
-    this.#retry = this.#world.setTimeout(() => this.#connect(), wait_ms);
+    this.#environment.clearTimeout(this.#retry);
+    this.#retry = this.#environment.setTimeout(() => this.#connect(), wait_ms);
   }
 
   /** Remove a search that was not sent yet. @returns {boolean} false: there is none, or it may have arrived */
@@ -196,9 +196,9 @@ export class Signaling {
   async #connect() {
     this.#forgetTimers();
     const attempt = ++this.#attempt;
-    this.#tried_at = this.#world.now();
+    this.#tried_at = this.#environment.now();
     this.#tell({ status: "connecting" });
-    this.#deadline = this.#world.setTimeout(() => this.#lost("soon"), WELCOME_LIMIT_MS);
+    this.#deadline = this.#environment.setTimeout(() => this.#lost("soon"), WELCOME_LIMIT_MS);
     let token;
     try {
       token = await this.#options.identify(this.#refused);
@@ -212,7 +212,7 @@ export class Signaling {
 
   /** @param {string} token */
   #open(token) {
-    const socket = new this.#world.WebSocket(this.#options.url);
+    const socket = new this.#environment.WebSocket(this.#options.url);
     this.#socket = socket;
     socket.onopen = () => {
       /** @type {import("./protocol.js").Hello} */
@@ -247,7 +247,7 @@ export class Signaling {
   #welcomed(welcome) {
     this.#resume = { key: welcome.resume.key, seq: welcome.seq };
     this.#heartbeat_ms = welcome.heartbeat_ms;
-    this.#opened_at = this.#world.now();
+    this.#opened_at = this.#environment.now();
     this.#refusals = 0;
     this.#tell({ status: "open" });
     this.#said.up(welcome.resumed, welcome.heard);
@@ -257,12 +257,12 @@ export class Signaling {
   /** Send the waiting frames, at the rate of `FRAMES`. */
   #pump() {
     while (this.#writable && this.#said.waits && this.#turn === null) {
-      const now = this.#world.now();
+      const now = this.#environment.now();
       if (this.#pace.take(now)) {
         this.#write(/** @type {ClientFrame} */ (this.#said.next()));
         this.#askLater();
       } else {
-        this.#turn = this.#world.setTimeout(() => {
+        this.#turn = this.#environment.setTimeout(() => {
           this.#turn = null;
           this.#pump();
         }, this.#pace.wait_ms(now));
@@ -275,7 +275,7 @@ export class Signaling {
     const { unheard } = this.#said;
     if (unheard >= KEPT_MAX / 2 && this.#deadline === null) this.#ping();
     if (unheard === 0) return;
-    this.#ask ??= this.#world.setTimeout(() => {
+    this.#ask ??= this.#environment.setTimeout(() => {
       this.#ask = null;
       if (this.#said.unheard > 0) this.#ping();
     }, ASK_MS);
@@ -289,20 +289,20 @@ export class Signaling {
 
   /** Ping if nothing else is sent for a heartbeat; a little early, so that jitter never makes it late. */
   #beat() {
-    this.#world.clearTimeout(this.#heartbeat);
-    const silence_ms = this.#heartbeat_ms * (0.8 + 0.2 * this.#world.random());
-    this.#heartbeat = this.#world.setTimeout(() => this.#ping(), silence_ms);
+    this.#environment.clearTimeout(this.#heartbeat);
+    const silence_ms = this.#heartbeat_ms * (0.8 + 0.2 * this.#environment.random());
+    this.#heartbeat = this.#environment.setTimeout(() => this.#ping(), silence_ms);
   }
 
   #ping() {
     this.#write({ type: "ping" });
     if (this.#deadline === null) {
-      this.#deadline = this.#world.setTimeout(() => this.#lost("soon"), PONG_LIMIT_MS);
+      this.#deadline = this.#environment.setTimeout(() => this.#lost("soon"), PONG_LIMIT_MS);
     }
   }
 
   #stillThere() {
-    this.#world.clearTimeout(this.#deadline);
+    this.#environment.clearTimeout(this.#deadline);
     this.#deadline = null;
   }
 
@@ -323,14 +323,14 @@ export class Signaling {
    * @param {{ message?: string, wait_ms?: number }} asked why the server asked for a wait, if it did, and for how long
    */
   #lost(then, { message = "", wait_ms = 0 } = {}) {
-    const now = this.#world.now();
+    const now = this.#environment.now();
     if (this.#status === "open" && now - this.#opened_at >= GOOD_AFTER_MS) this.#failures = 0;
     const wait = Math.max(wait_ms, this.#wait_ms(then));
     this.#failures += 1;
     this.#drop();
     this.#asked = message !== "";
     this.#tell({ status: "waiting", message, until: now + wait });
-    this.#retry = this.#world.setTimeout(() => this.#connect(), wait);
+    this.#retry = this.#environment.setTimeout(() => this.#connect(), wait);
     this.#said.down();
   }
 
@@ -344,7 +344,7 @@ export class Signaling {
 
   /** @param {AfterClose} then */
   #wait_ms(then) {
-    const chance = this.#world.random();
+    const chance = this.#environment.random();
     const backoff_ms =
       Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.#failures) * (0.5 + 0.5 * chance);
     if (then === "renew") return this.#failures === 0 ? 0 : backoff_ms;
@@ -367,7 +367,7 @@ export class Signaling {
 
   #forgetTimers() {
     const timers = [this.#heartbeat, this.#deadline, this.#retry, this.#turn, this.#ask];
-    for (const timer of timers) this.#world.clearTimeout(timer);
+    for (const timer of timers) this.#environment.clearTimeout(timer);
     this.#heartbeat = this.#deadline = this.#retry = this.#turn = this.#ask = null;
   }
 

@@ -13,7 +13,7 @@ const LATER_BATCH_MS = 1_000;
 
 export class Trickle {
   #send;
-  #world;
+  #environment;
   /** @type {RTCIceCandidateInit[]} */
   #waiting = [];
   /** The number of candidates and batches of the current description. */
@@ -24,11 +24,11 @@ export class Trickle {
 
   /**
    * @param {(signal: import("./peer.js").Signal) => void} send
-   * @param {import("./peer.js").PeerSurroundings} world
+   * @param {import("./peer.js").PeerEnvironment} environment
    */
-  constructor(send, world) {
+  constructor(send, environment) {
     this.#send = send;
-    this.#world = world;
+    this.#environment = environment;
   }
 
   /** A new description begins, with candidates of its own. */
@@ -41,14 +41,14 @@ export class Trickle {
     if (this.#gathered >= CANDIDATES_MAX) return;
     this.#gathered += 1;
     this.#waiting.push(candidate);
-    this.#timer ??= this.#world.setTimeout(
+    this.#timer ??= this.#environment.setTimeout(
       () => this.#flush(),
       this.#batches < SOON_MAX ? BATCH_MS : LATER_BATCH_MS,
     );
   }
 
   stop() {
-    this.#world.clearTimeout(this.#timer);
+    this.#environment.clearTimeout(this.#timer);
   }
 
   #flush() {
