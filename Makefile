@@ -21,12 +21,12 @@ MINOR_VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help run test quick sim soak drill bench lint lint-python lint-js format lock clean same-python
+.PHONY: help run test quick coverage sim soak drill bench lint lint-python lint-js format lock clean same-python
 
 help: ## list these commands
 	@echo 'studymatch: press Find Partner and sit face to face with someone to study with'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  make run ARGS="--help"             how to set it up (ARGS reaches serve, pytest, uv)'
 	@echo '  make PYTHON=/path/to/python run    choose the Python that .venv is made with'
@@ -39,6 +39,11 @@ test: $(DEV_STAMP) ## pass all tests
 
 quick: $(DEV_STAMP) ## pass the tests of the two lower floors only
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup tests/actors tests/studymatch $(ARGS)
+
+coverage: $(DEV_STAMP) ## pass all tests, and list the lines and branches that none of them runs
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest --numprocesses auto --dist loadgroup $(ARGS); code=$$?; \
+	$(VENV)/bin/coverage combine --quiet && $(VENV)/bin/coverage report && exit $$code
 
 sim: $(DEV_STAMP) ## simulate halls of people, seed by seed (ARGS="--seeds 1000 --minutes 5", "--plants", "--help")
 	$(VENV)/bin/python -m tests.simulation $(ARGS)
@@ -76,7 +81,7 @@ lock: $(DEV_STAMP) ## write both requirements files anew from pyproject.toml
 	$(UV_COMPILE) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove all that can be made again; the data folder stays
-	rm -rf $(VENV) node_modules benchmarks/peer/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf $(VENV) node_modules benchmarks/peer/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

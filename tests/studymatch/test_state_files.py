@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from studymatch.state_files import (
     read_plainly,
     set_aside,
     sole_user,
+    sync_folder,
     write_whole,
 )
 from tests.support.told import Told
@@ -80,6 +82,28 @@ def test_what_cannot_be_written_changes_nothing(
             write_whole(path, b"after")
     assert read_plainly(path) == b"before"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.EINVAL, nullcontext()),
+        (errno.ENOTSUP, nullcontext()),
+        (errno.EROFS, nullcontext()),
+        (errno.EIO, pytest.raises(OSError, match=os.strerror(errno.EIO))),
+    ],
+)
+def test_only_a_broken_disk_is_an_error_and_not_a_file_system_that_cannot_sync_folders(
+    tmp_path: Path, number: int, expected: AbstractContextManager[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network and FUSE file systems refuse it; the server has to start on them too."""
+
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with expected:
+        sync_folder(tmp_path)
 
 
 KILLED = """
@@ -147,6 +171,16 @@ def test_what_is_no_file_makes_way_and_a_file_stays(path: Path) -> None:
     path.touch()
     make_way(path, told)
     assert told.lines == []
+
+
+def test_a_file_of_another_user_makes_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that root wrote. For root, whom these tests may run as, each file is accessible."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    path.touch()
+    told = Told()
+    make_way(path, told)
+    assert not path.exists()
+    assert [line["why"] for line in told.lines] == ["this user may not read and write it"]
 
 
 def test_what_cannot_be_set_aside_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
