@@ -79,6 +79,17 @@ def test_nobody_waits_for_a_pipe_that_is_full_and_what_is_dropped_is_counted(pip
     assert pipe.read_line() == "and on\n"
 
 
+def test_what_was_dropped_is_told_where_it_is_missing(pipe: Pipe) -> None:
+    """A shorter line may have room again before the reader has read anything."""
+    filled = pipe.fill()
+    pipe.outlet.put("." * 9_980 + "\n")
+    pipe.outlet.put("this line is longer than the room that is left\n")
+    pipe.outlet.put("this is not\n")
+    pipe.read(filled)
+    pipe.read_line()
+    assert [pipe.read_line(), pipe.read_line()] == ["1 lines could not be written here\n", "this is not\n"]
+
+
 def test_a_line_of_several_pieces_is_written_whole_or_not_at_all(pipe: Pipe) -> None:
     filled = pipe.fill()
     pipe.outlet.put("." * 9_989 + "\n")
@@ -92,6 +103,19 @@ def test_a_line_of_several_pieces_is_written_whole_or_not_at_all(pipe: Pipe) -> 
     pipe.outlet.write("xt\nlast words")
     assert [pipe.read_line(), pipe.read_line()] == ["another\n", "next\n"]
     pipe.outlet.finish(LIMIT_S)
+    assert pipe.read_line() == "last words\n"
+
+
+def test_the_end_waits_for_room_in_a_pipe_that_another_process_made_non_blocking(pipe: Pipe) -> None:
+    filled = pipe.fill()
+    os.set_blocking(pipe.stream.fileno(), False)
+    pipe.outlet.put("last words\n")
+    end = threading.Thread(target=pipe.outlet.finish, args=[LIMIT_S])
+    end.start()
+    end.join(0.2)
+    assert end.is_alive()
+    pipe.read(filled)
+    end.join(LIMIT_S)
     assert pipe.read_line() == "last words\n"
 
 
