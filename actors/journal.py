@@ -67,10 +67,6 @@ class Journal:
         """Remember an event without writing a line."""
         self._remember(event, fields)
 
-    def debug(self, event: str, **fields: Any) -> None:
-        """Write a line for debugging, only if `configure` chose this level; remember it in any case."""
-        self._sink.write("debug", self.actor, event, self._remember(event, fields))
-
     def info(self, event: str, **fields: Any) -> None:
         """Write a line, and remember it."""
         self._sink.write("info", self.actor, event, self._remember(event, fields))

@@ -52,10 +52,6 @@ class Outbox:
         self.seq = 0
         self.without_room = 0
 
-    def __len__(self) -> int:
-        """How many frames are remembered."""
-        return len(self._kept)
-
     def number(self, body: bytes) -> bytes:
         """Return `body` with the next number, to send now. It is not remembered."""
         self.seq += 1
