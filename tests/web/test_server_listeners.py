@@ -5,12 +5,14 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
 
 from tests.support.echo import echo_app, serving
 from web.server import ServerLimits, open_listeners, serve
+from web.server.accept import NO_MORE_PAUSE_S
 from web.server.listeners import PORT_TRIES, _open, close_all, url_of
 from web.server.pins import check_pins
 
@@ -171,6 +173,25 @@ async def test_a_crowd_that_comes_at_once_is_served() -> None:
 
         for _ in range(150):
             nursery.start_soon(come)
+
+
+@pytest.mark.parametrize(("number", "pause_s"), [(errno.EMFILE, NO_MORE_PAUSE_S), (errno.ECONNABORTED, 0)])
+async def test_who_cannot_be_accepted_just_now_is_accepted_later(
+    number: int, pause_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without descriptors the server pauses: the listener stays readable, and it would use a whole core."""
+    accept, failed_at = socket.socket.accept, list[float]()
+
+    def fail_twice(self: socket.socket) -> tuple[socket.socket, Any]:
+        if len(failed_at) == 2:
+            return accept(self)
+        failed_at.append(trio.current_time())
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(socket.socket, "accept", fail_twice)
+    async with serving(echo_app()) as served, served.client() as client:
+        assert await client.get() == (200, b"hello")
+    assert failed_at[1] - failed_at[0] >= pause_s
 
 
 def test_another_version_of_a_library_is_refused() -> None:
