@@ -236,7 +236,7 @@ class User:
         cause = "crashed"
         try:
             with inbox.scope:
-                await self._story()
+                await self._state_loop()
             cause = self._why_it_ends()
         finally:
             code = self._farewell or CloseCode.CRASHED
@@ -251,7 +251,8 @@ class User:
             return self._farewell.name.lower()
         return "page_closed" if self._inbox.leaving else "grace_over"
 
-    async def _story(self) -> NoReturn:
+    async def _state_loop(self) -> NoReturn:
+        """One search and session after the other, from idle or from a restored state, until cancelled."""
         wish = await self._idle() if self._restored is None else await self._go_on(self._restored)
         while True:
             while wish is not None:

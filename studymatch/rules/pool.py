@@ -92,12 +92,12 @@ class Ticket(Generic[D]):
         return self.door.open
 
 
-class _Place(NamedTuple, Generic[D]):
+class _Entry(NamedTuple, Generic[D]):
     """A ticket with its position in the order: head first, then the oldest, then the one offered first."""
 
     behind: bool
     since: float
-    arrival: int  # differs for any two places, so comparing two never gets as far as the ticket
+    arrival: int  # differs for any two entries, so comparing two never gets as far as the ticket
     ticket: Ticket[D]
 
 
@@ -105,8 +105,8 @@ class _Rematch(NamedTuple, Generic[D]):
     """Two tickets that fit but are kept apart, and when both will have waited long enough."""
 
     due: float
-    older: _Place[D]
-    younger: _Place[D]
+    older: _Entry[D]
+    younger: _Entry[D]
 
 
 class Pool(Generic[D]):
@@ -120,20 +120,20 @@ class Pool(Generic[D]):
     def __init__(self, apart_s: float) -> None:
         self._apart_s = apart_s
         self._arrivals = count()
-        self._places: dict[TicketId, _Place[D]] = {}
-        self._users: dict[str, _Place[D]] = {}
-        self._shelves: defaultdict[_Label, SortedList] = defaultdict(SortedList)
+        self._entries: dict[TicketId, _Entry[D]] = {}
+        self._users: dict[str, _Entry[D]] = {}
+        self._index: defaultdict[_Label, SortedList] = defaultdict(SortedList)
         self._rematches: list[_Rematch[D]] = []  # a heap; pairs of which one has left are skipped
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._entries)
 
     def __contains__(self, ticket_id: object) -> bool:
-        return ticket_id in self._places
+        return ticket_id in self._entries
 
     def __iter__(self) -> Iterator[Ticket[D]]:
         """All tickets in order. The pool must not change meanwhile."""
-        return (place.ticket for place in self._fitting({}))
+        return (entry.ticket for entry in self._fitting({}))
 
     def offer(self, ticket: Ticket[D], now: float) -> Ticket[D] | None:
         """Remove and return the first ticket in order that fits `ticket`.
@@ -146,7 +146,7 @@ class Pool(Generic[D]):
         """
         if not ticket.open:
             return None
-        for present in (self._users.get(ticket.user), self._places.get(ticket.id)):
+        for present in (self._users.get(ticket.user), self._entries.get(ticket.id)):
             if present is not None and self._waits(present):
                 raise ValueError(
                     f"expected a user and an id that do not wait yet, got user {ticket.user!r} with ticket "
@@ -154,7 +154,7 @@ class Pool(Generic[D]):
                 )
         partner, apart = self._look(ticket)
         if partner is None:
-            partner = next((place for place in apart if self._due(place.ticket, ticket) <= now), None)
+            partner = next((entry for entry in apart if self._due(entry.ticket, ticket) <= now), None)
         if partner is None:
             self._put(ticket, apart)
             return None
@@ -163,11 +163,11 @@ class Pool(Generic[D]):
 
     def withdraw(self, ticket_id: TicketId) -> Ticket[D] | None:
         """Take a ticket out and return it; None if it is not here (any more)."""
-        place = self._places.get(ticket_id)
-        if place is None:
+        entry = self._entries.get(ticket_id)
+        if entry is None:
             return None
-        self._remove(place)
-        return place.ticket
+        self._remove(entry)
+        return entry.ticket
 
     def due(self) -> float | None:
         """The time in seconds at which `pair_due` may next have a pair; it may be past. None: no pair is
@@ -199,57 +199,57 @@ class Pool(Generic[D]):
                 pairs.append((older.ticket, younger.ticket))
         return pairs
 
-    def _look(self, ticket: Ticket[D]) -> tuple[_Place[D] | None, list[_Place[D]]]:
+    def _look(self, ticket: Ticket[D]) -> tuple[_Entry[D] | None, list[_Entry[D]]]:
         """The first ticket that fits and is not kept apart, and those kept apart before it (all, if None)."""
         partner, apart, closed = None, [], []
-        for place in self._fitting(ticket.criteria):
-            other = place.ticket
+        for entry in self._fitting(ticket.criteria):
+            other = entry.ticket
             if not other.open:
-                closed.append(place)
+                closed.append(entry)
             elif other.user in ticket.apart or ticket.user in other.apart:
-                apart.append(place)
+                apart.append(entry)
             else:
-                partner = place
+                partner = entry
                 break
-        for place in closed:  # only now: a list must not change while it is iterated
-            self._remove(place)
+        for entry in closed:  # only now: a list must not change while it is iterated
+            self._remove(entry)
         return partner, apart
 
-    def _fitting(self, criteria: Mapping[str, str]) -> Iterator[_Place[D]]:
-        """All places that fit, in order."""
-        shelves: list[Iterable[_Place[D]]] = [
-            self._shelves[label] for label in _labels_to_search(criteria) if label in self._shelves
+    def _fitting(self, criteria: Mapping[str, str]) -> Iterator[_Entry[D]]:
+        """All entries that fit, in order."""
+        lists: list[Iterable[_Entry[D]]] = [
+            self._index[label] for label in _labels_to_search(criteria) if label in self._index
         ]
-        return merge(*shelves)
+        return merge(*lists)
 
     def _due(self, one: Ticket[D], other: Ticket[D]) -> float:
         return max(one.entered, other.entered) + self._apart_s
 
-    def _waits(self, place: _Place[D]) -> bool:
+    def _waits(self, entry: _Entry[D]) -> bool:
         """Whether the ticket is still in the pool and open; a closed one is dropped."""
-        if self._places.get(place.ticket.id) is not place:
+        if self._entries.get(entry.ticket.id) is not entry:
             return False
-        if not place.ticket.open:
-            self._remove(place)
+        if not entry.ticket.open:
+            self._remove(entry)
             return False
         return True
 
-    def _put(self, ticket: Ticket[D], apart: list[_Place[D]]) -> None:
-        place = _Place(not ticket.head, ticket.since, next(self._arrivals), ticket)
-        self._places[ticket.id] = self._users[ticket.user] = place
+    def _put(self, ticket: Ticket[D], apart: list[_Entry[D]]) -> None:
+        entry = _Entry(not ticket.head, ticket.since, next(self._arrivals), ticket)
+        self._entries[ticket.id] = self._users[ticket.user] = entry
         for label in _labels_to_file(ticket.criteria):
-            self._shelves[label].add(place)
+            self._index[label].add(entry)
         for other in apart:
-            older, younger = sorted((place, other))
+            older, younger = sorted((entry, other))
             heappush(self._rematches, _Rematch(self._due(ticket, other.ticket), older, younger))
 
-    def _remove(self, place: _Place[D]) -> None:
-        del self._places[place.ticket.id], self._users[place.ticket.user]
-        for label in _labels_to_file(place.ticket.criteria):
-            shelf = self._shelves[label]
-            shelf.remove(place)
-            if not shelf:
-                del self._shelves[label]
+    def _remove(self, entry: _Entry[D]) -> None:
+        del self._entries[entry.ticket.id], self._users[entry.ticket.user]
+        for label in _labels_to_file(entry.ticket.criteria):
+            entries = self._index[label]
+            entries.remove(entry)
+            if not entries:
+                del self._index[label]
 
 
 def _subsets(items: tuple[T, ...]) -> Iterator[tuple[T, ...]]:

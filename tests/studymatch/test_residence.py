@@ -1,7 +1,8 @@
-"""Who lives in a data folder, and who lived there before."""
+"""Which node uses a data folder, and which used it before."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,21 +15,28 @@ from studymatch.residence import FILE, move_in
 from tests.support.told import Told
 
 
-def test_a_life_knows_its_folder_and_the_life_before_it(tmp_path: Path) -> None:
+def test_a_node_knows_its_folder_and_the_node_before_it(tmp_path: Path) -> None:
     told = Told()
-    lives = [move_in(tmp_path, new_id(), "here:8000", told) for _ in range(3)]
-    assert len({life.home for life in lives}) == 1
-    assert [life.former for life in lives] == [None, lives[0].id, lives[1].id]
+    nodes = [move_in(tmp_path, new_id(), "here:8000", told) for _ in range(3)]
+    assert len({node.home for node in nodes}) == 1
+    assert [node.former for node in nodes] == [None, nodes[0].id, nodes[1].id]
     assert told.lines == []
 
 
-def test_a_copy_of_a_folder_does_not_know_that_the_life_in_it_is_over(tmp_path: Path) -> None:
+def test_a_copy_of_a_folder_does_not_know_that_the_node_on_it_has_ended(tmp_path: Path) -> None:
     one = tmp_path / "one"
     one.mkdir()
     first = move_in(one, new_id(), "here:8000", Told())
     shutil.copytree(one, tmp_path / "copy")
     copy = move_in(tmp_path / "copy", new_id(), "here:8000", Told())
     assert (copy.home, copy.former) == (first.home, None)
+
+
+def test_the_keys_of_the_file_are_those_of_every_version(tmp_path: Path) -> None:
+    node = move_in(tmp_path, new_id(), "here:8000", Told())
+    kept = json.loads((tmp_path / FILE).read_bytes())
+    assert kept.keys() == {"home", "life", "place"}
+    assert (kept["home"], kept["life"]) == (node.home, node.id)
 
 
 @pytest.mark.parametrize("boot", ["another boot", None])
@@ -51,7 +59,7 @@ def test_after_a_restart_of_the_machine_it_is_not_known_whose_folder_it_was(
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 37, b"\xff\xfe", b"{}", b'{"home": 1, "life": 2}', b"[" * 50_000]
 )
-def test_a_folder_that_forgot_who_lived_there_is_another(tmp_path: Path, content: bytes) -> None:
+def test_a_folder_without_its_file_is_another(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     told = Told()
     first = move_in(tmp_path, new_id(), "here:8000", told)
@@ -60,7 +68,7 @@ def test_a_folder_that_forgot_who_lived_there_is_another(tmp_path: Path, content
     assert move_in(tmp_path, new_id(), "here:8000", told).former == first.id
 
 
-def test_with_a_full_disk_a_life_begins_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_full_disk_a_node_begins_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_: int) -> None:
         raise OSError(28, "No space left on device")
 
