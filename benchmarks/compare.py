@@ -2,8 +2,8 @@
 
 Every server runs as a separate process under the same load generator, `studymatch crowd`, over loopback. The
 servers take turns, run by run, so that other load on the machine affects all of them alike. The results are
-stored in benchmarks/results/, one small file for each pattern and size; docs/performance.md is generated from
-them.
+stored in benchmarks/results/, one small file for each pattern and size; comparison.md in the same folder is
+generated from them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PROGRESS = {"CPU of a call": "cpu_per_call", "time to match, 99th": "match_p99"}
     "--run-s", type=click.FloatRange(min=5), default=30.0, show_default=True, help="Seconds of one run."
 )
 @click.option(
-    "--draw", is_flag=True, help="Measure nothing; regenerate docs/performance.md from stored results."
+    "--draw", is_flag=True, help="Measure nothing; regenerate benchmarks/results/comparison.md and its plots."
 )
 def compare(
     people: Sequence[int], only: Sequence[str], contestant: Sequence[str], runs: int, run_s: float, draw: bool

@@ -11,7 +11,7 @@ product's own `Store` and `Ledger` work on it, with some thousands of sessions o
 
 The tables are analyzed while no session is open, so the planner's statistics are as wrong as they can be. At
 the end the rows must match the records. The result is stored in benchmarks/results/database.json;
-`benchmarks.database_page` renders it.
+`benchmarks.database_page` renders it as benchmarks/results/database.md.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ from psycopg.conninfo import make_conninfo
 
 from actors import Journal, Mailbox
 from benchmarks.compare import RESULTS, machine
-from benchmarks.database_page import page, tables
+from benchmarks.database_page import PAGE, page, tables
 from benchmarks.desk import OPEN, SESSIONS_PER_MINUTE, Call, Desk, Question
 from benchmarks.history import FEWEST, fill
-from benchmarks.pages import PAGE
 from benchmarks.plans import (
     EVERY_PLAN,
     NESTED,
@@ -319,9 +318,7 @@ def _fill(conninfo: str, sessions: int) -> None:
     show_default=True,
     help="Seconds of the ledger's measurement.",
 )
-@click.option(
-    "--draw", is_flag=True, help="Measure nothing; regenerate docs/performance.md from stored results."
-)
+@click.option("--draw", is_flag=True, help="Measure nothing; regenerate benchmarks/results/database.md.")
 def main(sessions: int, run_s: float, draw: bool) -> None:
     """Measure what the database costs when it holds that many past sessions."""
     if not draw:
@@ -342,7 +339,7 @@ def main(sessions: int, run_s: float, draw: bool) -> None:
             sys.exit(2)
         RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     result = json.loads(RESULT.read_text(encoding="utf-8"))
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), result), encoding="utf-8")
+    PAGE.write_text(page(result), encoding="utf-8")
     click.echo("\n".join(tables(result)))
 
 

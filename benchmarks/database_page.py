@@ -1,14 +1,22 @@
-"""Writes the results of `benchmarks.database` into docs/performance.md, between two markers."""
+"""Renders the result of `benchmarks.database` as benchmarks/results/database.md."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.pages import head, row
+from benchmarks.pages import ROOT, head, row
 from crowd.text_report import number, seconds, share, size
 
-BEGIN = "<!-- made by python -m benchmarks.database: begin -->"
-END = "<!-- made by python -m benchmarks.database: end -->"
+PAGE = ROOT / "benchmarks" / "results" / "database.md"
+
+HEAD = """\
+<!-- made by python -m benchmarks.database -->
+
+# The database after years of sessions
+
+The measurement is described in [Performance](../../docs/performance.md#the-database).
+
+"""
 
 GOAL_SHARE = 0.1
 """The goal: this share of one core for ten thousand sessions a minute."""
@@ -56,8 +64,6 @@ def tables(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def page(text: str, result: dict[str, Any]) -> str:
-    """The text of docs/performance.md with the part about the database replaced."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n" + "\n".join(tables(result)) + f"\n\n{END}{after}"
+def page(result: dict[str, Any]) -> str:
+    """The text of the page."""
+    return HEAD + "\n".join(tables(result)) + "\n"

@@ -1,7 +1,4 @@
-"""Generates docs/performance.md from the results: tables between two markers, and plots beside it.
-
-Text outside the markers stays as it is. This module measures nothing.
-"""
+"""Generates benchmarks/results/comparison.md and its plots from the results. This module measures nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +14,16 @@ from crowd.charts import Axis, Line, bar_chart, line_chart
 from crowd.text_report import number, seconds, share, size
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = ROOT / "benchmarks" / "results" / "comparison.md"
 PLOTS = ROOT / "docs" / "images" / "performance"
-BEGIN = "<!-- made by python -m benchmarks.compare: begin -->"
-END = "<!-- made by python -m benchmarks.compare: end -->"
+
+HEAD = """\
+<!-- made by python -m benchmarks.compare -->
+
+# Comparison with other servers
+
+The measurement and the three servers are described in [Performance](../../docs/performance.md).
+"""
 
 CLAIMED = {100: ("2 s", "10 %"), 1_000: ("3 s", "25 %"), 5_000: ("5 s", "45 %"), 10_000: ("7 s", "75 %")}
 """Claims of the system that studymatch replaces, by number of users: time to a match, and CPU."""
@@ -39,7 +42,7 @@ def write_pages(results: Path) -> None:
         old.unlink()
     for name, chart in plots(found).items():
         (PLOTS / f"{name}.svg").write_text(chart, encoding="utf-8")
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    PAGE.write_text(page(found), encoding="utf-8")
 
 
 def read(results: Path) -> list[Result]:
@@ -48,14 +51,12 @@ def read(results: Path) -> list[Result]:
     return [result for result in found if result["runs"]]
 
 
-def page(text: str, found: Sequence[Result]) -> str:
-    """The text of the page with the part between the markers replaced."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    parts = [*claims(found), *shown(plots(found))]
+def page(found: Sequence[Result]) -> str:
+    """The text of the page."""
+    parts = [HEAD, *claims(found), *shown(plots(found))]
     for pattern in PATTERNS:
         parts += tables(pattern, [result for result in found if result["pattern"] == pattern])
-    return f"{before}{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}{after}"
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def row(cells: Iterable[str]) -> str:
@@ -71,7 +72,7 @@ def head(cells: Sequence[str]) -> list[str]:
 def claims(found: Sequence[Result]) -> list[str]:
     """A table of the claims of the replaced system, beside our measurements."""
     lines = [
-        "### The table of the system that it replaces",
+        "## The table of the system that it replaces",
         "",
         *head(
             [
@@ -125,7 +126,7 @@ def tables(pattern: str, found: Sequence[Result]) -> list[str]:
     """The figures of one pattern at every size: the largest first, the others in collapsed blocks."""
     if not found:
         return []
-    lines = [f"### {pattern.capitalize()}: {PATTERNS[pattern]}", ""]
+    lines = [f"## {pattern.capitalize()}: {PATTERNS[pattern]}", ""]
     for place, result in enumerate(sorted(found, key=lambda result: -result["people"])):
         table = [
             *figures_table(result),
@@ -184,7 +185,7 @@ def plots(found: Sequence[Result]) -> dict[str, str]:
 def shown(charts: Mapping[str, str]) -> list[str]:
     """The lines that show the plots."""
     titles = {name: chart.partition("<title>")[2].partition("</title>")[0] for name, chart in charts.items()}
-    return [*(f"![{title}](images/performance/{name}.svg)" for name, title in titles.items()), ""]
+    return [*(f"![{title}](../../docs/images/performance/{name}.svg)" for name, title in titles.items()), ""]
 
 
 def _bars(found: Sequence[Result], pattern: str, key: str, title: str, axis: Axis) -> str | None:

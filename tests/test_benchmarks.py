@@ -15,7 +15,7 @@ import pytest
 from benchmarks import database, database_page
 from benchmarks.contestants import CONTESTANTS, NODE, OURS, PEER, ROOT, UNALTERED, running
 from benchmarks.figures import FIGURES, middle, middle_run, ratio
-from benchmarks.pages import BEGIN, END, PAGE, PLOTS, claims, figures_table, page, plots, read
+from benchmarks.pages import PAGE, PLOTS, claims, figures_table, page, plots, read
 from benchmarks.plans import NESTED, PRODUCT, logged, outline, shape, whole_tables
 from benchmarks.socketio import SocketIO
 from crowd.dialect import Heard
@@ -121,21 +121,11 @@ def test_the_claims_are_answered_with_what_was_measured() -> None:
     assert not any("10,000" in line for line in lines), "what was not measured is not told"
 
 
-def test_what_people_wrote_stays() -> None:
-    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    made = page(text, [a_result()])
-    assert made.startswith(f"before\n{BEGIN}\n")
-    assert made.endswith(f"{END}\nafter\n")
-    assert "old" not in made
-    assert page(made, [a_result()]) == made
-
-
 def test_the_page_and_its_plots_are_up_to_date() -> None:
     found = read(RESULTS)
     assert found, "there is something to show"
     why = "run python -m benchmarks.compare --draw"
-    text = PAGE.read_text(encoding="utf-8")
-    assert page(text, found) == text, why
+    assert page(found) == PAGE.read_text(encoding="utf-8"), why
     drawn = {path.stem: path.read_text(encoding="utf-8") for path in PLOTS.glob("*.svg")}
     assert plots(found) == drawn, why
 
@@ -242,5 +232,5 @@ async def test_the_database_is_measured_with_every_statement_of_the_product() ->
 
 def test_the_page_tells_what_was_found_of_the_database() -> None:
     result = json.loads(database.RESULT.read_text(encoding="utf-8"))
-    text = PAGE.read_text(encoding="utf-8")
-    assert database_page.page(text, result) == text, "run python -m benchmarks.database --draw"
+    text = database_page.PAGE.read_text(encoding="utf-8")
+    assert database_page.page(result) == text, "run python -m benchmarks.database --draw"

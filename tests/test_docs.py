@@ -46,7 +46,7 @@ def test_the_diagram_of_states_is_drawn_from_the_table() -> None:
 
 
 def pages() -> Iterator[Path]:
-    for pattern in ("*.md", "docs/*.md", ".github/**/*.md"):
+    for pattern in ("*.md", "docs/*.md", "benchmarks/results/*.md", ".github/**/*.md"):
         yield from ROOT.glob(pattern)
 
 
