@@ -29,14 +29,13 @@ from benchmarks.contestants import (
     version_of_peer,
 )
 from benchmarks.figures import Figures, summary
-from benchmarks.pages import write_pages
+from benchmarks.pages import RESULTS, write_pages
 from benchmarks.workloads import PATTERNS, lasts_s, plan, takes_part
 from crowd.conductor import RunFailedError
 from crowd.results import document
 from crowd.text_report import seconds
 from web.crowd_command import CrowdError, ProgressLine, make_run
 
-RESULTS = Path(__file__).parent / "results"
 SIZES = (100, 1_000, 5_000, 10_000)
 PROGRESS = {"CPU of a call": "cpu_per_call", "time to match, 99th": "match_p99"}
 """The figures printed after each run."""

@@ -35,10 +35,11 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from actors import Journal, Mailbox
-from benchmarks.compare import RESULTS, machine
+from benchmarks.compare import machine
 from benchmarks.database_page import PAGE, page, tables
 from benchmarks.desk import OPEN, SESSIONS_PER_MINUTE, Call, Desk, Question
 from benchmarks.history import FEWEST, fill
+from benchmarks.pages import RESULTS
 from benchmarks.plans import (
     EVERY_PLAN,
     NESTED,

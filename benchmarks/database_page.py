@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.pages import ROOT, head, row
+from benchmarks.pages import RESULTS, head, row
 from crowd.text_report import number, seconds, share, size
 
-PAGE = ROOT / "benchmarks" / "results" / "database.md"
+PAGE = RESULTS / "database.md"
 
 HEAD = """\
 <!-- made by python -m benchmarks.database -->

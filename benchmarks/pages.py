@@ -14,7 +14,8 @@ from crowd.charts import Axis, Line, bar_chart, line_chart
 from crowd.text_report import number, seconds, share, size
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "benchmarks" / "results" / "comparison.md"
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = RESULTS / "comparison.md"
 PLOTS = ROOT / "docs" / "images" / "performance"
 
 HEAD = """\

@@ -8,19 +8,21 @@ after another arrives, in three cases:
 - *met the last 16*: they ask for nothing, but have just met the 16 oldest; they are paired with the 17th.
   Each waiting person lists 16 people too.
 
-Only the offers are timed; between them the pool is restored to its size. The output is the mean time of an
+Only the offers are timed; between them the pool is restored to its size. The result is the mean time of an
 offer, in microseconds, in the fastest of several rounds, which other work of the machine disturbed least. The
-last line is the worst case: an offer by somebody whom all of 10,000 waiting people have met.
+table is written to benchmarks/results/pool.md. The last line of the output is the worst case: an offer by
+somebody whom all of 10,000 waiting people have met.
 """
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 from time import perf_counter
 
 import click
 
+from benchmarks.pages import RESULTS, head, row
 from studymatch.rules.pool import Pool, Ticket
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -99,13 +101,33 @@ def fame_us(size: int) -> float:
     return min(rounds)
 
 
+CASES = {"anybody fits": anybody_fits, "nobody fits": nobody_fits, "everybody met the last 16": met_last}
+
+PAGE = RESULTS / "pool.md"
+HEAD = """\
+<!-- made by python -m benchmarks.pool -->
+
+# An offer to the waiting pool
+
+The time of one offer, by the number of people who wait. `benchmarks/pool.py` describes the three cases.
+
+"""
+
+
+def page(found: Sequence[tuple[int, Sequence[float]]]) -> str:
+    """The text of the page, from the microseconds of each case by size."""
+    rows = [row([f"{size:,}", *(f"{cost:.1f} µs" for cost in costs)]) for size, costs in found]
+    titles, lines = head(["waiting", *CASES])
+    return HEAD + "\n".join([titles, lines.replace("---", "---:", 1), *rows]) + "\n"
+
+
 def main() -> None:
     most = int(sys.argv[1]) if len(sys.argv) > 1 else SIZES[-1]
-    cases = {"anybody fits": anybody_fits, "nobody fits": nobody_fits, "met the last 16": met_last}
-    click.echo("µs per offer, by the number of people who wait")
-    click.echo(f"{'waiting':>10}" + "".join(f"{name:>18}" for name in cases))
-    for size in (size for size in SIZES if size <= most):
-        click.echo(f"{size:>10,}" + "".join(f"{case(size):>18.1f}" for case in cases.values()))
+    found = [(size, [case(size) for case in CASES.values()]) for size in SIZES if size <= most]
+    text = page(found)
+    if most >= SIZES[-1]:
+        PAGE.write_text(text, encoding="utf-8")
+    click.echo(text)
     click.echo(
         f"all have met: {fame_us(10_000):.1f} µs for each person skipped because they list the newcomer"
     )

@@ -3,7 +3,8 @@
     python -m benchmarks.wire
 
 The first table is the CPU for parsing one masked text frame and decoding its text. The second is the server's
-CPU per echo of 300 bytes over loopback, with 256 connections that each wait for one echo.
+CPU per echo of 300 bytes over loopback, with 256 connections that each wait for one echo. Both tables are
+written to benchmarks/results/wire.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from selectors import EVENT_READ, DefaultSelector
@@ -26,6 +27,7 @@ from wsproto.connection import Connection as WsprotoConnection
 from wsproto.connection import ConnectionType
 from wsproto.events import TextMessage
 
+from benchmarks.pages import RESULTS, head, row
 from tests.support.echo import TEXT, UPGRADE, DirectEcho, direct_app, echo_app, frame_head, serving
 from web.server.text_frames import whole_text
 
@@ -41,8 +43,8 @@ ECHOES = 20_000
 def masked(payload: bytes) -> bytes:
     """A client's text frame, with a random mask."""
     mask = os.urandom(4)
-    head = frame_head(TEXT, len(payload))[:-4]
-    return head + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+    begin = frame_head(TEXT, len(payload))[:-4]
+    return begin + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
 
 
 def by_wsproto() -> Callable[[bytes], str]:
@@ -142,16 +144,42 @@ async def cost_of_an_echo(*, direct: bool) -> float:
             process.kill()
 
 
+PATHS = {"on the ordinary path (Quart-trio, Hypercorn, our limits)": False, "on the direct path": True}
+"""The paths of the server, by title: whether frames go directly to a person's actor."""
+
+PAGE = RESULTS / "wire.md"
+HEAD = """\
+<!-- made by python -m benchmarks.wire -->
+
+# The cost of a frame
+
+CPU for parsing one masked text frame, by library, and the server's CPU per echo of 300 bytes.
+
+"""
+
+
+def page(reading: Mapping[str, Sequence[float]], echoing: Mapping[str, float]) -> str:
+    """The text of the page, from CPU seconds: of reading by size, and of an echo by path."""
+    lines = head(["reading a text of", *(f"{size} bytes" for size in SIZES)])
+    lines += [row([name, *(f"{1e6 * cost:.1f} µs" for cost in costs)]) for name, costs in reading.items()]
+    lines += ["", *head(["an echo of 300 bytes", "CPU of the server"])]
+    lines += [row([name, f"{1e6 * cost:.0f} µs"]) for name, cost in echoing.items()]
+    return HEAD + "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Print both tables."""
-    click.echo(f"{'reading a text of':45}" + "".join(f"{f'{size} bytes':>12}" for size in SIZES))
-    for name, reader in READERS.items():
-        costs = [cost_of_reading(reader(), masked(b"x" * size)) for size in SIZES]
-        click.echo(f"{name:45}" + "".join(f"{f'{1e6 * cost:.1f} µs':>12}" for cost in costs))
-    click.echo(f"\n{'an echo of 300 bytes':45}")
-    for name, direct in (("on the ordinary path", False), ("on the direct path", True)):
-        costs = [trio.run(partial(cost_of_an_echo, direct=direct)) for _ in range(3)]
-        click.echo(f"{name:45}{f'{1e6 * median(costs):.0f} µs':>12}")
+    """Measure, write the page and print it."""
+    reading = {
+        name: [cost_of_reading(reader(), masked(b"x" * size)) for size in SIZES]
+        for name, reader in READERS.items()
+    }
+    echoing = {
+        name: median(trio.run(partial(cost_of_an_echo, direct=direct)) for _ in range(3))
+        for name, direct in PATHS.items()
+    }
+    text = page(reading, echoing)
+    PAGE.write_text(text, encoding="utf-8")
+    click.echo(text)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 import psycopg
 import pytest
 
-from benchmarks import database, database_page
+from benchmarks import database, database_page, pool, wire
 from benchmarks.contestants import CONTESTANTS, NODE, OURS, PEER, ROOT, UNALTERED, running
 from benchmarks.figures import FIGURES, middle, middle_run, ratio
 from benchmarks.pages import PAGE, PLOTS, claims, figures_table, page, plots, read
@@ -228,6 +229,17 @@ async def test_the_database_is_measured_with_every_statement_of_the_product() ->
     assert all(found["plan"] and 0 < found["median"] <= found["worst"] for found in seen.values())
     assert result["ledger"]["sessions"] > 0
     assert result["ledger"]["share_postgres"] > 0
+
+
+def test_pages_without_stored_results_have_the_form_that_is_written() -> None:
+    def form(text: str) -> str:
+        return re.sub(r"[\d.]+ µs", "…", text)
+
+    sizes = [(size, [1.0, 1.0, 1.0]) for size in pool.SIZES]
+    assert form(pool.page(sizes)) == form(pool.PAGE.read_text(encoding="utf-8"))
+    reading = {name: [1e-6] * len(wire.SIZES) for name in wire.READERS}
+    written = wire.page(reading, dict.fromkeys(wire.PATHS, 1e-6))
+    assert form(written) == form(wire.PAGE.read_text(encoding="utf-8"))
 
 
 def test_the_page_tells_what_was_found_of_the_database() -> None:
