@@ -50,8 +50,8 @@ class Progress:
     """The state of a process.
 
     `gave_up` counts visitors who will never arrive, `states` visitors by state, `searching` those who search,
-    by subject, and `unsettled` those whose state is about to change; `busy_s` is the CPU used so far, and `at`
-    the time of the report by the monotonic clock, which all processes share.
+    by subject, and `unsettled` those whose state is about to change; `busy_s` is the CPU used so far. `at` is
+    the time of the report on the monotonic clock, which all processes share.
     """
 
     ready: bool = False

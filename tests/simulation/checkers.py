@@ -35,7 +35,8 @@ from tests.simulation.transcripts import (
     SearchesAgain,
     WordsArriveOnce,
 )
-from web.conversation import Conversation
+from web.conversation import CREDIT, Conversation
+from web.server.direct import DirectSocket
 
 if TYPE_CHECKING:
     from tests.simulation.network import Frame, Wire
@@ -296,6 +297,27 @@ class OnlyPlannedCrashes(Checker):
                 self.violated(f"{line['actor']} crashed: {line['error']}")
 
 
+class WhatWaitsIsBounded(Checker):
+    """At rest, no connection has more unsent than the settings allow, and none is paused without a reason.
+
+    A client that does not read is disconnected; a frame that was handled gives the client its credit back.
+    The frames of one turn are counted when the next one is written: at most as many as are kept.
+    """
+
+    def rest(self) -> None:
+        settings = self.world.settings
+        for socket in self.world.sockets():
+            most, most_bytes = 2 * settings.outbox_max, 2 * settings.outbox_max_bytes
+            if socket.unsent_frames > most or socket.unsent_bytes > most_bytes:
+                self.violated(f"{socket.unsent_frames} frames wait for a client that does not read")
+            conversation = socket._receiver
+            if isinstance(conversation, Conversation) and conversation.is_established:
+                if not 0 <= conversation._unhandled < CREDIT:
+                    self.violated(f"{conversation._unhandled} frames are said to be unhandled")
+                if socket._is_paused:
+                    self.violated("a connection is paused though all its frames were handled")
+
+
 class NothingIsLeft(Checker):
     """When everybody has left, an open hall holds no more objects and tasks than before the first person
     came.
@@ -305,7 +327,7 @@ class NothingIsLeft(Checker):
     so objects in reference cycles count as left, too.
     """
 
-    KINDS = (User, Inbox, Session, Pairing, Door, Mailbox, Ticket, Outbox, Conversation)
+    KINDS = (User, Inbox, Session, Pairing, Door, Mailbox, Ticket, Outbox, Conversation, DirectSocket)
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -322,8 +344,11 @@ class NothingIsLeft(Checker):
             self.violated(f"when all have left there is still {dict(left)}")
 
     def _census(self) -> Counter[str]:
-        objects = (type(it) for it in gc.get_objects() if isinstance(it, self.KINDS))
-        census = Counter(next(kind.__name__ for kind in self.KINDS if issubclass(it, kind)) for it in objects)
+        # By type, because `isinstance` asks a weak proxy for the class of an object that may have gone.
+        types = Counter(map(type, gc.get_objects()))
+        census = Counter[str]()
+        for kind in self.KINDS:
+            census[kind.__name__] = sum(number for type_, number in types.items() if issubclass(type_, kind))
         return census + Counter(f"task {name}" for name in _tasks(trio.lowlevel.current_root_task()))
 
 
@@ -353,6 +378,7 @@ ALL: tuple[type[Checker], ...] = (
     EverybodyIsServed,
     WhoLeavesWaits,
     OnlyPlannedCrashes,
+    WhatWaitsIsBounded,
     NothingIsLeft,
     *DEPARTURES,
 )

@@ -106,7 +106,7 @@ class Plan:
             impatience=chance.choice([0.02, 0.1, 0.4]),
             vanishing=sometimes(0.5, 0.6),
             mischief=sometimes(0.3, 0.4),
-            stalling=sometimes(0.05, 0.2),
+            stalling=sometimes(0.3, 0.2),
             slow_reading=sometimes(0.6, 0.2),
             never_connects=sometimes(0.5, 0.3),
             user_crashes=tuple(chance.randint(1, 400) for _ in moments(3)),

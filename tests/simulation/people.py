@@ -20,6 +20,7 @@ import trio
 
 from studymatch.rules.people import Person
 from tests.simulation.network import Frame, Wire
+from web.conversation import CREDIT
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -289,8 +290,13 @@ class Human:
         return False
 
     def part(self, page: Page, wire: Wire) -> bool:
-        """The page says `leaving`. Returns True if it then leaves."""
+        """The page says `leaving`, or only closes as browsers do. Returns True if it then leaves."""
         page.departure = self.departures.choice(list(Departure))
+        if page.departure is not Departure.STAYED and self.departures.random() < 0.3:
+            page.kinds.add("leaving")
+            self.world.story(f"{self.name} closes the page")
+            wire.close_page()
+            return True
         self.say(page, wire, "leaving")
         if page.departure is Departure.STAYED:
             return False
@@ -328,7 +334,7 @@ class Human:
                 self.say(page, wire, "search", criteria={"subject": self.subject})
 
     def mischief(self, page: Page, wire: Wire) -> None:
-        """Send frames that are late, repeated, out of order or nonsense, or open a second tab."""
+        """Send frames that are late, repeated, out of order, nonsense or many, or open a second tab."""
         sessions = [told.frame["session"] for told in page.told if told.frame.get("session")]
         match self.chance.randrange(7):
             case 0:
@@ -352,8 +358,16 @@ class Human:
                 self.world.second_tab(page)
             case 5 if sessions:
                 self.chance.choice([self.signal, self.chat])(page, wire, self.chance.choice(sessions))
+            case 6:
+                self.torrent(page, wire)
             case _:
                 self.say(page, wire, "ping")
+
+    def torrent(self, page: Page, wire: Wire) -> None:
+        """Send more at once than the server handles before it pauses the connection."""
+        self.say(page, wire, self.chance.choice(["search", "cancel", "ping"]))
+        for _ in range(2 * CREDIT):
+            self.say(page, wire, "ping")
 
     def signal(self, page: Page, wire: Wire, session: str) -> None:
         self.say(page, wire, "signal", session=session, data=self.words(page, session))

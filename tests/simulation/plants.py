@@ -32,6 +32,7 @@ from tests.simulation.planting import Plant, on
 from tests.simulation.plants_of_departures import CROWDS
 from tests.simulation.plants_of_leaks import LEAKS
 from tests.simulation.plants_of_numbers import COUNTS
+from tests.simulation.plants_of_sending import SENDING
 
 
 def no_ring_on_a_closing_door() -> Any:
@@ -314,6 +315,7 @@ PLANTS: dict[str, Plant] = {
         *LEAKS,
         *COUNTS,
         *CROWDS,
+        *SENDING,
     )
 }
 """Every bug that can be planted, by name: a context manager that patches the product."""

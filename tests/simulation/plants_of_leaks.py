@@ -143,8 +143,8 @@ def connections_hear_nothing_of_a_crash() -> Any:
     """The first bug that a sweep found: a connection stays open though its actor has ended."""
     original = User.attach
 
-    def attach(self: User, line: Any, seq: int | None) -> bool:
-        attached = original(self, line, seq)
+    def attach(self: User, *connection: Any) -> bool:
+        attached = original(self, *connection)
         self._lines.clear()
         return attached
 

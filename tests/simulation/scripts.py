@@ -17,12 +17,16 @@ import trio
 from tests.simulation.faults import TICK_S, Script
 from tests.simulation.network import Wire
 from tests.simulation.people import Human, Manner, Page
+from web.conversation import CREDIT
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LATE_S = 4.5 * TICK_S
 """The delay of the hello of a connection that was given up, in seconds."""
+
+MANY = 2 * CREDIT
+"""So many frames a plural sends: more than the server handles before it pauses the connection."""
 
 LOST = {"closes": "close", "breaks": "break", "vanishes": "silent"}
 """The words that lose the connection, and how. The next word other than ``.`` reconnects."""
@@ -92,6 +96,13 @@ class Actor(Human):
                 late.delay_s = LATE_S
                 late.say(json.dumps(self.hello(page)))
                 late.lose("close")
+            case "pings" | "signals":
+                for _ in range(MANY):
+                    self._do(word.removesuffix("s"), page, wire, session)
+            case "ping":
+                self.say(page, wire, word)
+            case "stalls":
+                wire.stall()
             case "tab":
                 self.world.second_tab(page)
             case _:
@@ -119,8 +130,8 @@ SCENES: Mapping[str, tuple[Script, ...]] = {
         Ben="search connected .    chat   chat . chat end",
     ),
     "comes back while the partner speaks": _scene(
-        Ada="search connected chat breaks back                    .    .",
-        Ben="search connected chat .      chat+signal+chat+signal chat chat",
+        Ada="search connected chat breaks back                    breaks back             .",
+        Ben="search connected chat .      chat+signal+chat+signal .      chat+signal+chat chat",
     ),
     "somebody leaves while connecting": _scene(
         Ada="search signal    closes .    .    . . back search",
@@ -164,6 +175,14 @@ SCENES: Mapping[str, tuple[Script, ...]] = {
     "a chat and a skip while the line breaks": _scene(
         Ada="search connected chat chat+skip+breaks . back .    .",
         Ben="search connected chat .                . .    chat search",
+    ),
+    "says more at once than the server handles": _scene(
+        Ada="search+pings cancel+pings search+pings .",
+        Ben=".            .            search       connected",
+    ),
+    "stops reading while the partner speaks": _scene(
+        Ada="search connected stalls .       .       .       . chat",
+        Ben="search connected .      signals signals signals . chat",
     ),
 }
 """The scenes, by name."""

@@ -10,6 +10,7 @@ import json
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from weakref import proxy
@@ -249,4 +250,7 @@ def watching(world: World) -> Iterator[None]:
         patches.enter_context(patch.object(Matcher, "_pair", watched_pair))
         patches.enter_context(patch.object(Matcher, "_turn", watched_turn))
         patches.enter_context(patch("studymatch.matcher.Pool", _watched_pool(world)))
+        patches.enter_context(patch("web.server.poller.select", SimpleNamespace(epoll=world.kernel.epoll)))
+        patches.enter_context(patch("web.server.poller.perf_counter", world.kernel.perf_counter))
+        patches.enter_context(patch("web.server.poller.report", world.connection_failed))
         yield

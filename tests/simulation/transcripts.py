@@ -62,14 +62,18 @@ class MovesAreLegal(Checker):
 class WordsArriveOnce(Checker):
     """Signals and chat reach the partner of that session only, once and in order, and are not lost.
 
-    The order is that in which the server read them: of two connections of a page, the older may be slower.
+    What there was no room for is lost, but then the page is told that it missed something. The order is that
+    in which the server read them: of two connections of a page, the older may be slower.
     """
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._got: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._missed: set[tuple[str | None, str]] = set()
 
     def told(self, page: Page, wire: Wire, frame: Frame) -> None:
+        if frame["type"] == "error" and frame["code"] == "missed" and page.state is not None:
+            self._missed.add((page.state["session"], page.person.id))
         if frame["type"] not in ("signal", "chat"):
             return
         words = frame["data"] if frame["type"] == "signal" else json.loads(frame["text"])
@@ -98,7 +102,8 @@ class WordsArriveOnce(Checker):
             accepted = self.world.accepted[session, page.state["partner"]["id"]]
             got = self._got[session, page.person.id]
             settled = accepted[: len(accepted) - page.wire.unread - 3]
-            if page.wire.well and not set(settled) <= set(got):
+            is_told = (session, page.person.id) in self._missed
+            if page.wire.well and not is_told and not set(settled) <= set(got):
                 self.violated(f"{page.person.id} lacks words of {session}: {set(settled) - set(got)}")
 
 
@@ -241,5 +246,5 @@ class OneConnection(Checker):
         if wire.code == ELSEWHERE and all(it.heard_at < wire.heard_at for it in others):
             self.violated(f"{wire.person} lost connection {wire.number} to none that is newer")
         superseded = any(it.greeted and it.heard_at > wire.heard_at for it in others)
-        if wire.greeted and superseded and wire.code is None and not (wire.gone or wire.stalled):
+        if wire.greeted and superseded and wire.code is None and not (wire.gone or wire.stalled or wire.busy):
             self.violated(f"{wire.person} was not told why connection {wire.number} ended")

@@ -104,8 +104,8 @@ class Trouble:
             inbox.scope.cancel()
 
     def wire_acts(self, wire: Wire) -> None:
-        """The server is about to read from a connection, or to write to it."""
-        if self.here(wire.person.partition("-")[0], "loses the connection where the server waits for it"):
+        """The server is about to read from a connection or to write to it."""
+        if self.here(wire.person.partition("-")[0], "loses the connection where the server reads or writes"):
             wire.lose("break")
 
     def pool_turn(self, pool: Pool[Seeker], *, before: bool) -> None:

@@ -1,14 +1,16 @@
 """Simulates a whole hall of people from a seed, with faults, and checks it with an oracle.
 
 `run(seed)` makes one run; its `Report` has the violations and the story. All code that decides is the
-product's: user, matcher and ledger actors, the protocol's types, and the session logic at the socket's edge
-(`web.reception`). The simulator substitutes bytes (`network`), the clock (trio's `MockClock`), ids and random
+product's: user, matcher and ledger actors, the protocol's types, the conversations of the connections, and
+the direct path of their frames (`web.server.direct`). The simulator substitutes the kernel's sockets
+(`kernel`, `network`), the clock (trio's `MockClock`), ids and random
 numbers, and SQL (`store`). It seeds the scheduling too, so the same seed gives the same run on every machine.
 
     world.py        one run: the hall, its people, the faults, the checkers
     people.py       what simulated people do
     scripts.py      people who follow a script, and small scenes
     network.py      connections that delay, stall, break and go silent
+    kernel.py       the sockets and the epoll under the product's poller
     store.py        a store that is slow, down, or fails after it has committed
     faults.py       which faults occur, and when: drawn from the seed
     trouble.py      injects them
@@ -22,6 +24,7 @@ numbers, and SQL (`store`). It seeds the scheduling too, so the same seed gives 
     plants_of_leaks.py       more bugs: objects left in memory, frames for the wrong person
     plants_of_numbers.py     more bugs: the numbers of frames
     plants_of_departures.py  more bugs: closed and reloaded pages, the count of people
+    plants_of_sending.py     more bugs: frames that are written late, data that wait without a bound
 """
 
 from __future__ import annotations
@@ -30,10 +33,11 @@ import gc
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from socket import socket
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import trio
 
@@ -51,7 +55,8 @@ from studymatch.settings import Settings
 from tests.simulation.checker import Checker
 from tests.simulation.checkers import ALL
 from tests.simulation.faults import Plan, PlannedError
-from tests.simulation.network import Frame, Wire
+from tests.simulation.kernel import Kernel
+from tests.simulation.network import BUFFERS, Frame, WatchedConversation, Wire
 from tests.simulation.people import Human, Page
 from tests.simulation.report import Report, Strike
 from tests.simulation.scripts import Actor
@@ -59,9 +64,18 @@ from tests.simulation.seams import LedgersMailbox, WatchedLines, clock_that_tell
 from tests.simulation.store import SimulatedStore
 from tests.simulation.trouble import Trouble
 from web.reception import Reception
+from web.server import ServerLimits
+from web.server.direct import DirectSocket
+from web.server.poller import Poller
 
 BURST, FIRST_WAIT_S = 2, 4.0
 """The number of free matches: so few that simulated people reach the limit."""
+
+OUTBOX_MAX = 24
+"""The frames that may wait for a browser: so few that one which stops reading is disconnected."""
+
+SERVER_LIMITS = ServerLimits()
+"""The limits of connections: those of the product."""
 
 PAST_MAX = 20
 """The most violations that a report contains."""
@@ -77,7 +91,11 @@ class World(trio.abc.Instrument):
         self.chance = random.Random(seed)
         self.plan = plan or Plan.draw(self.chance, random.Random(f"{seed} parting"))
         self.settings = Settings(
-            skips_burst=BURST, skip_wait_s=FIRST_WAIT_S, skip_wait_max_s=2 * FIRST_WAIT_S
+            skips_burst=BURST,
+            skip_wait_s=FIRST_WAIT_S,
+            skip_wait_max_s=2 * FIRST_WAIT_S,
+            outbox_max=OUTBOX_MAX,
+            signals_burst=OUTBOX_MAX,
         )
         self.beginnings = 0
         self.clock = clock_that_tells(self._rest)
@@ -100,6 +118,7 @@ class World(trio.abc.Instrument):
         self.dealt_with: Counter[tuple[str, int]] = Counter()
         self.wires: dict[int, Wire] = {}
         self.trouble = Trouble(self, strike)
+        self.kernel = Kernel(seed)
         # Parts of the run
         self.store = SimulatedStore(lambda what: self.trouble.crash_here("the ledger", what))
         self._newest: dict[str, Wire] = {}
@@ -107,7 +126,7 @@ class World(trio.abc.Instrument):
         self._ids = count(1)
         self._tokens: dict[str, Guest] = {}
         self._hall: Hall | None = None
-        self._reception: Reception | None = None
+        self._server: tuple[Reception, Poller] | None = None
         self._nursery: trio.Nursery | None = None
         self._order: str | None = None
         self._ordered = trio.Event()
@@ -133,6 +152,10 @@ class World(trio.abc.Instrument):
 
     def users(self) -> dict[str, User]:
         return {} if self._hall is None else self._hall._users
+
+    def sockets(self) -> list[DirectSocket]:
+        """The server's ends of all open connections."""
+        return [] if self._server is None else list(self._server[1]._sockets.values())
 
     def waits(self, person: str) -> bool:
         """Whether a person has been asked to wait before they search again."""
@@ -180,12 +203,14 @@ class World(trio.abc.Instrument):
             page.person.id,
             delay_s=self.plan.delay_s * self.chance.random(),
             read_s=self.chance.uniform(0, 2) if slow else 0.0,
+            buffer_bytes=BUFFERS[-1] if self.quiet else self.kernel.chance.choice(BUFFERS),
+            kernel=self.kernel,
             acts=self.trouble.wire_acts,
             on_sent=self._sent,
         )
         self.wires[wire.number] = wire
         assert self._nursery is not None
-        self._nursery.start_soon(self._converse, wire)
+        self._nursery.start_soon(self._adopt, wire)
         return wire
 
     def second_tab(self, page: Page) -> None:
@@ -200,18 +225,30 @@ class World(trio.abc.Instrument):
         human.name = f"{first.person.name}'s second tab"
         await human.use(page)
 
-    async def _converse(self, wire: Wire) -> None:
-        with suppress(PlannedError), wire.scope:
-            if self._reception is not None:
-                await self._reception.converse(wire)
-        wire.conversation_over()
+    async def _adopt(self, wire: Wire) -> None:
+        """The handshake is over: the server takes the connection, if there is one."""
+        if self._server is None:
+            wire.refuse()
+            self._conversation_over(wire)
+            return
+        reception, poller = self._server
+        conversation = WatchedConversation(reception, wire, self._conversation_over)
+        poller.adopt(cast("socket", wire.socket), conversation, b"")
+
+    def _conversation_over(self, wire: Wire) -> None:
         for checker in self._checkers:
             checker.closed(wire)
+
+    def connection_failed(self, error: Exception) -> None:
+        """The poller has closed a connection because its turn raised `error`."""
+        if not isinstance(error, PlannedError):
+            self.violation(f"World: a connection failed with {error!r}")
 
     # The run
 
     async def main(self) -> None:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.kernel.timetable.run)
             nursery.start_soon(self._keep_open)
             nursery.start_soon(self.trouble.strike_in_time)
             async with trio.open_nursery() as people:
@@ -242,7 +279,7 @@ class World(trio.abc.Instrument):
         self.quiet = True
         self.store.down, self.store.slow_s = False, 0.0
         for wire in self.wires.values():
-            wire.read_s = 0.0
+            wire.read_again()
 
     def check_the_end(self) -> None:
         for checker in self._checkers:
@@ -253,11 +290,21 @@ class World(trio.abc.Instrument):
         with TemporaryDirectory() as folder:
             while True:
                 try:
-                    await self._one_hall(Path(folder))
+                    await self._one_server(Path(folder))
                 finally:
-                    self._hall = self._reception = self.pool = None
+                    self._hall = self._server = self.pool = None
 
-    async def _one_hall(self, folder: Path) -> None:
+    async def _one_server(self, folder: Path) -> None:
+        """Run one hall and its connections, which may outlast it by their last frames."""
+        poller = Poller(SERVER_LIMITS)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            await self._one_hall(folder, poller)
+            self._server = None
+            poller.go_away()
+            poller.adopted_last()
+
+    async def _one_hall(self, folder: Path, poller: Poller) -> None:
         ledger = Ledger(
             LedgersMailbox(self),
             self.store,
@@ -271,17 +318,18 @@ class World(trio.abc.Instrument):
         async with open_hall(self.settings, ledger, chance=chance, journal_for=self.lines.journal) as hall:
             self._hall = hall
             self.server_runs += 1
-            self._reception = Reception(hall, self._tokens.get, self.settings, self.lines.journal)
+            reception = Reception(hall, self._tokens.get, self.settings, self.lines.journal)
+            self._server = reception, poller
             hall.restore(self._left, away_s=0.0, debts=self._owed)
             self._left, self._owed = (), ()
             if await self._next_order() == "restart":
                 self._left, self._owed = hall.hand_over(), hall.debts()
                 for wire in self.wires.values():
                     wire.saved = True
-                await self._reception.deserted()
+                await reception.deserted()
             else:
                 self.beginnings += 1
-                self._reception = None
+                self._server = None
                 for wire in self.wires.values():
                     wire.lose("break")
 

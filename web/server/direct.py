@@ -48,8 +48,10 @@ class Receiver(Overseer, Interface):
 
     deadline: float
     """The time on trio's clock at which `overdue` is called if no message has come. It only moves later."""
-    is_established: bool
-    """Whether the user is known; until then the socket may be closed to make room for others."""
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the user is known; until then the socket may be closed to make room for others."""
 
     def opened(self, socket: DirectSocket) -> None:
         """The WebSocket has been accepted; `socket` sends to it."""
