@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.checks import (
-    Check,
-    KeptApart,
-    NobodyGoneIsMatched,
-    NobodyWaits,
-    OneAtATime,
-    PartnersAgree,
-    PartnersFit,
-    WaitingTimeIsKept,
-)
-from tests.faults.checks_of_words import (
+from tests.promises.checks_of_frames import (
     ArrivesOnce,
     AwayIsTold,
     ComesBack,
@@ -23,7 +13,17 @@ from tests.faults.checks_of_words import (
     NumbersRise,
     RecordedOnce,
 )
-from tests.faults.evidence import Evidence
+from tests.promises.checks_of_matches import (
+    Check,
+    KeptApart,
+    NobodyGoneIsMatched,
+    NobodyWaits,
+    OneAtATime,
+    PartnersAgree,
+    PartnersFit,
+    WaitingTimeIsKept,
+)
+from tests.promises.evidence import Evidence
 
 CHECKS: tuple[Check, ...] = (
     PartnersAgree(),

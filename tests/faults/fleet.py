@@ -23,9 +23,9 @@ from typing import Any
 import trio
 from trio_websocket import ConnectionClosed
 
-from tests.faults.evidence import fits
-from tests.faults.transcript import Frame, Transcript, What
 from tests.faults.wire import Hopeless, Wire, open_wire
+from tests.promises.evidence import fits
+from tests.promises.transcript import Frame, Transcript, What
 
 SUBJECTS = ("maths", "maths", "physics", None)
 CANDIDATES = 3

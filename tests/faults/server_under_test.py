@@ -20,11 +20,11 @@ from psycopg.conninfo import make_conninfo
 
 from studymatch.postgres.private import ROLE
 from tests.faults.auditor import violations
-from tests.faults.evidence import Evidence, Row, Rules
 from tests.faults.fleet import HUMAN, Behaviour, Fleet
 from tests.faults.postgres import query
 from tests.faults.proxy import PlanOf, Proxy, flawless, open_proxy
-from tests.faults.transcript import Frame, Transcript
+from tests.promises.evidence import Evidence, Row, Rules
+from tests.promises.transcript import Frame, Transcript
 from tests.support.server import Server, data_folder, running_server
 from tests.support.waiting import eventually
 

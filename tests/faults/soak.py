@@ -21,12 +21,12 @@ from pathlib import Path
 import trio
 
 from tests.faults.auditor import violations
-from tests.faults.evidence import Evidence
 from tests.faults.fleet import HUMAN, Behaviour, Fleet, running_fleet, seen
 from tests.faults.postgres import Postgres, terminate_writers
 from tests.faults.proxy import plans
 from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_under_test
-from tests.faults.transcript import Transcript
+from tests.promises.evidence import Evidence
+from tests.promises.transcript import Transcript
 
 ROUND_S = 300.0
 """The longest duration of a round; transcripts are kept in memory for that time."""

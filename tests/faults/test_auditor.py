@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.faults.auditor import CHECKS, violations
-from tests.faults.evidence import Evidence, Row
-from tests.faults.transcript import Entry, Transcript, What
+from tests.promises.evidence import Evidence, Row
+from tests.promises.transcript import Entry, Transcript, What
 
 WALL = 1_700_000_000.0
 

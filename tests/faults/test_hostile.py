@@ -14,7 +14,7 @@ import trio
 from tests.faults import hostile_clients
 from tests.faults.fleet import STEADY, Fleet, running_fleet
 from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_under_test
-from tests.faults.transcript import What
+from tests.promises.transcript import What
 from tests.support.waiting import eventually
 
 CONNECTS = 2000

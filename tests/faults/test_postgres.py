@@ -22,7 +22,7 @@ from tests.faults.postgres import (
     writers_waiting_for,
 )
 from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_under_test
-from tests.faults.transcript import What
+from tests.promises.transcript import What
 from tests.support.rows import Story, session
 from tests.support.waiting import eventually
 

@@ -13,7 +13,7 @@ from tests.faults.fleet import STEADY, Behaviour, Fleet, Tab, running_fleet
 from tests.faults.hostile_clients import stalled_reader
 from tests.faults.postgres import Postgres
 from tests.faults.server_under_test import PATIENT_S, ServerUnderTest, a_server_under_test
-from tests.faults.transcript import What
+from tests.promises.transcript import What
 from tests.support.waiting import eventually
 
 PEOPLE = 30

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from tests.faults import soak
-from tests.faults.evidence import Evidence, Row
 from tests.faults.postgres import Postgres
 from tests.faults.soak import Soak, story
-from tests.faults.transcript import Transcript
+from tests.promises.evidence import Evidence, Row
+from tests.promises.transcript import Transcript
 
 
 async def test_a_soak_of_a_moment(postgres: Postgres) -> None:

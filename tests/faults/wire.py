@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import trio
 from trio_websocket import WebSocketConnection
 
-from tests.faults.transcript import Frame, Transcript
+from tests.promises.transcript import Frame, Transcript
 from tests.support.sockets import open_socket
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tests.faults.transcript import Entry, Frame, Transcript, What
+from tests.promises.transcript import Entry, Frame, Transcript, What
 
 IN_SESSION = ("connecting", "connected")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
-from tests.faults.evidence import (
+from tests.promises.evidence import (
     IN_SESSION,
     Evidence,
     Row,
@@ -21,7 +21,7 @@ from tests.faults.evidence import (
     gone_since,
     tellings,
 )
-from tests.faults.transcript import Transcript, What
+from tests.promises.transcript import Transcript, What
 
 
 class Check:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from studymatch.rules.lifecycle import EDGES, SEEN_BY_LEAVER, SEEN_BY_PARTNER, SessionCause, State
-from tests.faults.checks import Check
-from tests.faults.evidence import IN_SESSION, Evidence, Row, answered_pings, tellings
-from tests.faults.transcript import Entry, Frame, Transcript, What
+from tests.promises.checks_of_matches import Check
+from tests.promises.evidence import IN_SESSION, Evidence, Row, answered_pings, tellings
+from tests.promises.transcript import Entry, Frame, Transcript, What
 
 
 class ComesBack(Check):
