@@ -142,7 +142,7 @@ class HeardIsTold(Check):
     ping.
     """
 
-    promise = 6
+    promise = 7
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for transcript in evidence.transcripts:
@@ -183,7 +183,7 @@ def payload_of(entry: Entry, what: What) -> Frame | None:
 class RecordedOnce(Check):
     """Every session that a person was told of is recorded once, from its match to its end, in order."""
 
-    promise = 7
+    promise = 8
 
     def look(self, evidence: Evidence) -> Iterator[str]:  # noqa: C901 (one loop over the entries)
         copies = Counter(row.id for row in evidence.rows)
@@ -213,7 +213,7 @@ class RecordedOnce(Check):
 class EndsAgree(Check):
     """The recorded cause and originator of a session's end are those that its people were told."""
 
-    promise = 7
+    promise = 8
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for session, told in evidence.told.items():
