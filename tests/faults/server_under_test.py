@@ -41,7 +41,7 @@ OPTIONS = {
     "apart-s": RULES.apart_s,
     "heartbeat-s": RULES.heartbeat_s,
     "connect-limit-s": 4,
-    "search-again-s": 0.2,
+    "search-again-s": RULES.search_again_s,
     "presence-every-s": 1,
 }
 
@@ -161,7 +161,8 @@ class ServerUnderTest:
             await eventually(lambda: all(row.ended_at for row in self.rows()), limit_s=ENDS_LIMIT_S)
         people = {transcript.person for transcript in transcripts}
         rows = [row for row in await trio.to_thread.run_sync(self.rows) if not people.isdisjoint(row.people)]
-        return Evidence(transcripts, rows, self._rules, list(self.kills), time.time() - time.monotonic())
+        wall = time.time() - time.monotonic()
+        return Evidence(transcripts, rows, self._rules, kills=list(self.kills), wall=wall)
 
     async def audited(self, *transcripts: Transcript, may_crash: str | None = None) -> Evidence:
         """The evidence, after the auditor has found no violation in it. Everybody must have left.

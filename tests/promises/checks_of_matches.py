@@ -1,7 +1,7 @@
-"""The base class of checks, and the checks of who meets whom and when: promises 1 to 5.
+"""The checks of who meets whom and when: promises 1 to 5.
 
-A check reads the `Evidence` and reports violations; it knows neither the fleet nor the server. Since bytes
-may be delayed, a check reports only what is wrong for any delay: an answered ping proves that the connection
+A check reads the `Evidence` and reports violations; it does not know who made the evidence. Since bytes may
+be delayed, a check reports only what is wrong for any delay: an answered ping proves that the connection
 worked when the ping was sent, a row gives the time of a decision, and a frame proves only that it was made
 before.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
+from tests.promises.check import Check, Needs
 from tests.promises.evidence import (
     IN_SESSION,
     Evidence,
@@ -19,19 +20,13 @@ from tests.promises.evidence import (
     answered_pings,
     fits,
     gone_since,
+    in_order,
     tellings,
 )
-from tests.promises.transcript import Transcript, What
+from tests.promises.transcript import Frame, Transcript, What
 
-
-class Check:
-    """Checks one property; its name is that of the class. `promise` is the number of the promise, 0: all."""
-
-    promise = 0
-
-    def look(self, evidence: Evidence) -> Iterator[str]:
-        """The violations, one sentence each."""
-        raise NotImplementedError
+ENDS = ("skip", "end", "failed")
+"""The types of frames that ask to end a session."""
 
 
 class PartnersAgree(Check):
@@ -64,6 +59,7 @@ class OneAtATime(Check):
     """Nobody is matched with themselves, or with two people at the same time."""
 
     promise = 2
+    needs = frozenset({Needs.ROWS})
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for session, told in evidence.told.items():
@@ -74,30 +70,40 @@ class OneAtATime(Check):
             for former, later in pairwise(rows):
                 if former.ended_at is None or later.matched_at < former.ended_at - evidence.rules.clocks_s:
                     yield f"{person} was in {former.id} and {later.id} at once"
+
+
+class EveryMatchEnds(Check):
+    """On a page, a match is followed by its end or by a new start, never by another match."""
+
+    promise = 2
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
         for transcript in evidence.transcripts:
-            for former_told, told_then in pairwise(tellings(transcript)):
-                sessions = former_told.frame["session"], told_then.frame["session"]
-                states = former_told.frame["state"], told_then.frame["state"]
-                if (
-                    former_told.link == told_then.link
-                    and all(state in IN_SESSION for state in states)
-                    and sessions[0] != sessions[1]
-                ):
-                    yield f"{transcript.person} was led from {sessions[0]} to {sessions[1]}"
+            last, link = Frame(), 0
+            for entry in transcript.entries:
+                if entry.what is not What.HEARD or entry.frame["type"] not in ("welcome", "state"):
+                    continue
+                former, frame = last if entry.link == link else Frame(), entry.frame
+                last, link = frame, entry.link
+                session = frame.get("session")
+                was_in_one = former.get("state") in IN_SESSION
+                if was_in_one and session is not None and session != former["session"]:
+                    yield f"{transcript.person} was led from {former['session']} to {session}"
 
 
 class NobodyGoneIsMatched(Check):
     """Nobody is matched with a person who has left, or is away."""
 
     promise = 2
+    needs = frozenset({Needs.ROWS})
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         limit_s = evidence.rules.silence_s + evidence.rules.slack_s
+        entries = {person: in_order(lives) for person, lives in evidence.lives.items()}
         for row in evidence.rows:
             matched_at = row.matched_at - evidence.wall
             for person in row.people:
-                transcript = evidence.of_person.get(person)
-                since = None if transcript is None else gone_since(transcript, matched_at)
+                since = gone_since(entries.get(person, []), matched_at)
                 if since is not None and matched_at - since > limit_s:
                     yield f"{person} was matched in {row.id}, {matched_at - since:.1f} s after they had gone"
 
@@ -106,6 +112,7 @@ class NobodyWaits(Check):
     """No two people who fit both search for longer than people who have met are kept apart."""
 
     promise = 3
+    needs = frozenset({Needs.CRITERIA, Needs.PINGS})
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         limit_s = evidence.rules.apart_s + evidence.rules.slack_s
@@ -147,51 +154,104 @@ class PartnersFit(Check):
     """Nobody is matched with a person who searches for something else."""
 
     promise = 3
+    needs = frozenset({Needs.ROWS, Needs.CRITERIA})
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for row in evidence.rows:
-            found = [evidence.of_person[person] for person in row.people if person in evidence.of_person]
+            found = [evidence.lives[person][-1] for person in row.people if person in evidence.lives]
             if len(found) == 2 and not fits(found[0].criteria, found[1].criteria):
                 yield f"in {row.id} {found[0].criteria} was matched with {found[1].criteria}"
 
 
-class WaitingTimeIsKept(Check):
-    """A person who was left before a match became a call keeps the waiting time from before the match."""
+class WhoWasLeftDoesNotPay(Check):
+    """A person whose partner left the match searches again as soon as anybody else."""
+
+    promise = 3
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        usual_ms = 1000 * evidence.rules.search_again_s
+        for transcript in evidence.transcripts:
+            for telling in tellings(transcript):
+                was_left = str(telling.frame["cause"]).startswith("partner_")
+                if was_left and (telling.frame["search_again_ms"] or 0) > usual_ms:
+                    yield f"{transcript.person} waits longer, because their partner left"
+
+
+class FailedMatchesCostNothing(Check):
+    """A person whose match failed, and who had not asked to end it, keeps their waiting time."""
 
     promise = 4
-    causes = frozenset(
-        {"partner_skipped", "partner_ended", "partner_lost", "connect_failed", "connect_timeout"}
-    )
+    needs = frozenset({Needs.ROWS})
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for transcript in evidence.transcripts:
+            left = asked_to_end(transcript)
             told = list(tellings(transcript))
             for search, match, end, again in zip(told, told[1:], told[2:], told[3:], strict=False):
-                row = evidence.row.get(match.frame["session"])
-                if row is None or not self._came_to_nothing(search, match, end, again):
+                session = match.frame["session"]
+                asked = left.get(session, end.order) < end.order
+                if asked or not self._came_to_nothing(search, match, end, again):
                     continue
-                waited_s = row.matched_at - evidence.unix(search.at) + search.frame["since_ms"] / 1000
-                if again.frame["since_ms"] / 1000 < waited_s - evidence.rules.clocks_s:
-                    yield (
-                        f"{transcript.person} had waited {waited_s:.1f} s before {row.id}, which came to"
-                        f" nothing, and {again.frame['since_ms'] / 1000:.1f} s after it"
-                    )
+                waited_s = self._waited_s(evidence, search, session)
+                if waited_s is None or again.frame["since_ms"] / 1000 >= waited_s - evidence.rules.clocks_s:
+                    continue
+                yield (
+                    f"{transcript.person} had waited {waited_s:.1f} s before {session}, which came to"
+                    f" nothing, and {again.frame['since_ms'] / 1000:.1f} s after it"
+                )
 
     def _came_to_nothing(self, *told: Telling) -> bool:
         states = [telling.frame["state"] for telling in told]
-        end = told[2].frame
         return (
             states == ["searching", "connecting", "ended", "searching"]
             and len({telling.link for telling in told}) == 1
-            and end["cause"] in self.causes
-            and end["search_again_ms"] is not None
+            and told[2].frame["search_again_ms"] is not None
         )
+
+    def _waited_s(self, evidence: Evidence, search: Telling, session: str) -> float | None:
+        """How long the person had waited when they were matched into the session; None: it is unknown."""
+        if evidence.waited_s is not None:
+            return evidence.waited_s.get((search.person, session))
+        row = evidence.row.get(session)
+        if row is None:
+            return None
+        return row.matched_at - evidence.unix(search.at) + float(search.frame["since_ms"]) / 1000
+
+
+def asked_to_end(transcript: Transcript) -> dict[str | None, int]:
+    """The sessions that a page asked to end, each with the order of its first frame that did."""
+    asked: dict[str | None, int] = {}
+    for entry in transcript.entries:
+        if entry.what is What.SAID and entry.frame["type"] in ENDS:
+            asked.setdefault(entry.frame.get("session"), entry.order)
+    return asked
+
+
+class SearchesAgain(Check):
+    """A person who skipped or was left, and has not asked for anything else, searches again automatically."""
+
+    promise = 4
+    causes = ("skipped", "partner_skipped", "partner_ended", "partner_lost")
+
+    def look(self, evidence: Evidence) -> Iterator[str]:
+        for transcript in evidence.transcripts:
+            for entry in transcript.entries:
+                kind = entry.frame.get("type")
+                if entry.what is What.SAID and kind in ("end", "failed"):
+                    break
+                if entry.what is not What.HEARD or kind != "state":
+                    continue
+                if entry.frame["cause"] in self.causes and entry.frame["search_again_ms"] is None:
+                    yield f"{transcript.person} is left in ended for {entry.frame['cause']}"
+                if entry.frame["state"] == "idle" and entry.frame["cause"] == "ended":
+                    yield f"{transcript.person} never asked to stop"
 
 
 class KeptApart(Check):
     """Two people who met are matched again only after both have waited, or if the server had to forget."""
 
     promise = 5
+    needs = frozenset({Needs.ROWS})
     remembered = 16
 
     def look(self, evidence: Evidence) -> Iterator[str]:
@@ -218,12 +278,12 @@ class KeptApart(Check):
         anew = [
             entry
             for person in row.people
-            if person in evidence.of_person
-            for entry in evidence.of_person[person].frames(What.HEARD, "welcome")
+            for transcript in evidence.lives.get(person, ())
+            for entry in transcript.frames(What.HEARD, "welcome")
             if begin < entry.at < end and not entry.frame["resumed"]
         ]
         between = [
             sum(former.matched_at < other.matched_at < row.matched_at for other in evidence.rows_of[person])
             for person in row.people
         ]
-        return bool(anew) or min(between) >= self.remembered or evidence.killed_between(begin, end)
+        return bool(anew) or min(between) >= self.remembered or evidence.forgot_between(begin, end)

@@ -1,11 +1,12 @@
-"""The evidence for the auditor: all transcripts, the rows of the database, and the server's settings.
+"""The evidence for the checks: all transcripts, the rows of the database, and the server's settings.
 
-This module only orders the data; it does not judge them. Times of transcripts are `time.monotonic`, those of
-rows are Unix time; `Evidence.unix` converts the former to the latter.
+This module only orders the data; it does not judge them. Times of transcripts may be of another clock than
+those of rows; `Evidence.unix` converts the former to the latter.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Rules:
     grace_s: float = 3.0
     apart_s: float = 2.0
     heartbeat_s: float = 2.0
+    search_again_s: float = 0.2
     slack_s: float = 12.0
     """The tolerance for delays: longer than the longest stall of the proxy."""
     clocks_s: float = 1.0
@@ -56,32 +58,47 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """`person` received `frame`, a state frame."""
+    """`person` received `frame`, a state frame. `order` is that of its entry."""
 
     person: str
     at: float
     link: int
     frame: Frame
+    order: int
 
 
 @dataclass
 class Evidence:
-    """All evidence. `kills`: the times of SIGKILLs to the server; `wall`: Unix time minus monotonic time."""
+    """All evidence.
+
+    `kills`: the times of SIGKILLs to the server; `stops`: the times at which it ended and handed nothing
+    over, but lost no record; `wall`: Unix time minus the time of transcripts.
+
+    Only the simulator knows the last two. `taken`: the numbers of the words that the server accepted, in the
+    order in which it did, by session and sender. `waited_s`: how long a person had waited when they were
+    matched, by person and session. Without them, the checks derive both from transcripts and rows.
+    """
 
     transcripts: list[Transcript]
     rows: list[Row]
     rules: Rules = field(default_factory=Rules)
     kills: list[float] = field(default_factory=list)
+    stops: list[float] = field(default_factory=list)
     wall: float = 0.0
+    taken: dict[tuple[str, str], list[int]] | None = None
+    waited_s: dict[tuple[str, str], float] | None = None
 
     def unix(self, at: float) -> float:
         """Convert a time of a transcript to Unix time."""
         return at + self.wall
 
     @cached_property
-    def of_person(self) -> dict[str, Transcript]:
-        """The transcripts, by the person's id."""
-        return {transcript.person: transcript for transcript in self.transcripts}
+    def lives(self) -> dict[str, list[Transcript]]:
+        """The transcripts of each person: one for each of their pages."""
+        found = defaultdict(list)
+        for transcript in self.transcripts:
+            found[transcript.person].append(transcript)
+        return dict(found)
 
     @cached_property
     def row(self) -> dict[str, Row]:
@@ -107,20 +124,38 @@ class Evidence:
                     found[telling.frame["session"]].append(telling)
         return found
 
+    @cached_property
+    def mentioned(self) -> dict[str, tuple[float, str]]:
+        """When a person first received a frame about each session, and who."""
+        found: dict[str, tuple[float, str]] = {}
+        for transcript in self.transcripts:
+            for entry in transcript.entries:
+                session = entry.frame.get("session") if entry.what is What.HEARD else None
+                if session is not None:
+                    first = entry.at, transcript.person
+                    found[session] = min(found.get(session, first), first)
+        return found
+
     def was_cut_by_a_kill(self, session: str) -> bool:
         """Whether a kill so soon after a session's first frame may have lost its record."""
-        first = min(telling.at for telling in self.told[session])
+        first, _ = self.mentioned[session]
         return any(kill - self.rules.unwritten_s < first < kill + self.rules.slack_s for kill in self.kills)
 
-    def killed_between(self, begin: float, end: float) -> bool:
-        """Whether the server was killed between two times of a transcript."""
-        return any(begin < kill < end for kill in self.kills)
+    def forgot_between(self, begin: float, end: float) -> bool:
+        """Whether the server ended between two times of a transcript, and handed nothing over."""
+        return any(begin < at < end for at in (*self.kills, *self.stops))
 
 
 def tellings(transcript: Transcript) -> Iterator[Telling]:
-    """All state frames that a person received, in order."""
+    """All state frames that a page received, in order."""
     for entry in transcript.frames(What.HEARD, "state"):
-        yield Telling(transcript.person, entry.at, entry.link, entry.frame)
+        yield Telling(transcript.person, entry.at, entry.link, entry.frame, entry.order)
+
+
+def in_order(transcripts: list[Transcript]) -> list[Entry]:
+    """The entries of several pages of one person, in order."""
+    entries = [entry for transcript in transcripts for entry in transcript.entries]
+    return sorted(entries, key=lambda entry: (entry.at, entry.order))
 
 
 def answered_pings(transcript: Transcript) -> Iterator[tuple[float, Entry]]:
@@ -134,22 +169,39 @@ def answered_pings(transcript: Transcript) -> Iterator[tuple[float, Entry]]:
                 yield pings[entry.link].pop(0), entry
 
 
+def payload_of(entry: Entry, what: What) -> Frame | None:
+    """What a simulated person said, if the entry is a signal or chat of this direction.
+
+    It has the sender (`by`), the session (`in`) and a number that rises in the session (`n`).
+    """
+    if entry.what is not what:
+        return None
+    match entry.frame["type"]:
+        case "signal":
+            data: Frame = entry.frame["data"]
+            return data
+        case "chat":
+            text: Frame = json.loads(entry.frame["text"])
+            return text
+    return None
+
+
 def fits(one: dict[str, str], other: dict[str, str]) -> bool:
     """Whether two criteria agree in all keys that both have."""
     return all(other.get(name, value) == value for name, value in one.items())
 
 
-def gone_since(transcript: Transcript, at: float) -> float | None:
+def gone_since(entries: list[Entry], at: float) -> float | None:
     """Since when a person has had no connection at the time `at`; None: they had one, or never had any."""
-    is_open: set[int] = set()
+    is_open = 0
     since = None
-    for entry in transcript.entries:
+    for entry in entries:
         if entry.at > at:
             break
         match entry.what:
             case What.OPENED:
-                is_open.add(entry.link)
+                is_open += 1
             case What.CLOSED:
-                is_open.discard(entry.link)
+                is_open -= 1
                 since = entry.at
     return None if is_open else since

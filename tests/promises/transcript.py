@@ -1,18 +1,22 @@
-"""The transcript of one person: every frame sent and received, every connection opened and closed.
+"""The transcript of one page: every frame sent and received, every connection opened and closed.
 
-A `Transcript` belongs to one person, which to the server is one browser tab; a new start begins a new one.
-The simulated person (`tests.faults.fleet`) writes it, and the auditor reads it. Times are `time.monotonic`.
+This is the one format in which the simulator, the fleet and the crowd's test record what people saw. A
+`Transcript` belongs to one page of one person: a new start begins a new one. The simulated person writes it,
+and the checks of the promises read it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 Frame = dict[str, Any]
+
+_orders = count(1)
 
 
 class What(StrEnum):
@@ -29,7 +33,7 @@ class Entry:
     """One event on the `link`-th connection.
 
     `frame` is the frame sent or received; `code` is the close code: 1006 if the connection broke, None if
-    this side gave it up.
+    this side gave it up. `order` rises with each entry of the process.
     """
 
     at: float
@@ -37,6 +41,7 @@ class Entry:
     what: What
     frame: Frame = field(default_factory=dict)
     code: int | None = None
+    order: int = field(default_factory=lambda: next(_orders), compare=False)
 
     def __str__(self) -> str:
         told = f" {self.frame}" if self.frame else f" {self.code}" if self.what is What.CLOSED else ""
@@ -45,12 +50,13 @@ class Entry:
 
 @dataclass
 class Transcript:
-    """Everything that `person` (an id) saw, in order. They always search with `criteria`."""
+    """Everything that a page of `person` (an id) saw, in order. They always search with `criteria`."""
 
     person: str
     criteria: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     links: int = 0
+    clock: Callable[[], float] = time.monotonic
 
     def opened(self) -> int:
         """Record a new connection; returns its number, counted from 1."""
@@ -71,7 +77,7 @@ class Transcript:
         self._add(link, What.CLOSED, code=code)
 
     def _add(self, link: int, what: What, frame: Frame | None = None, code: int | None = None) -> None:
-        self.entries.append(Entry(time.monotonic(), link, what, frame or {}, code))
+        self.entries.append(Entry(self.clock(), link, what, frame or {}, code))
 
     def frames(self, what: What, kind: str) -> Iterator[Entry]:
         """The frames of one type that were sent, or received."""

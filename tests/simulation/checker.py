@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 class Checker:
-    """Checks nothing; the base class. The name of a checker is that of its class."""
+    """Checks nothing; the base class. The name of a checker is that of its class.
+
+    `promise` is the number of the promise in docs/protocol.md; 0: none. `needs` says why this checker is not
+    one of the shared checks (`tests/promises`): the evidence that only the simulator has.
+    """
+
+    promise = 0
+    needs = ""
 
     def __init__(self, world: World) -> None:
         self.world = world

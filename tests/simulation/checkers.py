@@ -1,7 +1,7 @@
-"""The oracle: one small checker for each property that must hold, independent of the product's code.
+"""The oracle: the shared checks of the promises, and checkers that need what only the simulator knows.
 
-These checkers inspect the hall and its database; those in `transcripts.py` read the frames that pages
-receive.
+`SharedChecks` runs the former (`tests/promises`) on the transcripts and rows of the run. The others inspect
+the hall; those in `transcripts.py` inspect connections. All are independent of the product's code.
 """
 
 from __future__ import annotations
@@ -23,32 +23,29 @@ from studymatch.rules.lifecycle import SessionCause, State
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.pool import Ticket
 from studymatch.rules.records import LedgerMessage, SessionConnected, SessionEnded, SessionMatched
+from tests.promises.checks import SIMULATOR, checks_with, violations
 from tests.simulation.checker import Checker
 from tests.simulation.departures import DEPARTURES
-from tests.simulation.transcripts import (
-    EveryMatchEnds,
-    FailedMatchesCostNothing,
-    MovesAreLegal,
-    NumbersRise,
-    OneConnection,
-    SaidIsHeard,
-    SearchesAgain,
-    WordsArriveOnce,
-)
-from web.conversation import CREDIT, Conversation
+from tests.simulation.recorder import evidence_of
+from tests.simulation.transcripts import AcceptedWordsArrive, OneConnection, SaidIsHeard, WhatWaitsIsBounded
+from web.conversation import Conversation
 from web.server.direct import DirectSocket
 
 if TYPE_CHECKING:
-    from tests.simulation.network import Frame, Wire
-    from tests.simulation.people import Page
     from tests.simulation.world import World
 
 IN_SESSION = (State.CONNECTING, State.CONNECTED)
 TOLERANCE_S = 1e-6
 
+CHECKS = checks_with(SIMULATOR)
+"""The shared checks of every run."""
+
 
 class LinksAreMutual(Checker):
     """At every step links are mutual, and nobody is linked with themselves or with two people."""
+
+    promise = 1
+    needs = "the links between the doors of actors"
 
     def step(self) -> None:
         partners: Counter[str] = Counter()
@@ -64,8 +61,11 @@ class LinksAreMutual(Checker):
                 self.violated(f"{person} has {count} partners")
 
 
-class PartnersAgree(Checker):
+class ActorsAgree(Checker):
     """At rest, the two people of a session are each other's partner, and both are in it."""
+
+    promise = 1
+    needs = "the state of the actors"
 
     def rest(self) -> None:
         users = self.world.users()
@@ -89,6 +89,9 @@ class PartnersAgree(Checker):
 class EverybodyIsSomewhere(Checker):
     """At rest, every connected person has an actor that considers them present."""
 
+    promise = 6
+    needs = "the state of the actors"
+
     def rest(self) -> None:
         users = self.world.users()
         for wire in self.world.wires.values():
@@ -103,6 +106,9 @@ class EverybodyIsSomewhere(Checker):
 
 class TicketsAreTheSearching(Checker):
     """At rest, the pool holds one ticket for each person who searches and is present, and no others."""
+
+    promise = 3
+    needs = "the matcher's pool"
 
     def rest(self) -> None:
         pool = self.world.pool
@@ -128,6 +134,9 @@ class TicketsAreTheSearching(Checker):
 class Progress(Checker):
     """At rest, no two people who fit are searching, unless they are still kept apart."""
 
+    promise = 3
+    needs = "the matcher's pool"
+
     def rest(self) -> None:
         if self.world.pool is None:
             return
@@ -141,8 +150,11 @@ class Progress(Checker):
                 self.violated(f"{one.user} and {other.user} fit and both search")
 
 
-class WaitingTimeIsKept(Checker):
+class TicketsKeepTheTime(Checker):
     """A search keeps its waiting time through absences, crashes of the matcher, and failed matches."""
+
+    promise = 4
+    needs = "the matcher's pool"
 
     def rest(self) -> None:
         pool = self.world.pool
@@ -161,6 +173,9 @@ class WaitingTimeIsKept(Checker):
 class PagesAgree(Checker):
     """At rest, the last state that a present page received is that of its actor."""
 
+    promise = 6
+    needs = "the state of the actors"
+
     def rest(self) -> None:
         for person, user in self.world.users().items():
             wire = self.world.wire_of(person)
@@ -177,33 +192,21 @@ class PagesAgree(Checker):
                 self.violated(f"{person} hears {sound} while {scene.state}")
 
 
-class Recorded(Checker):
-    """Every session is recorded once, in order: matched, connected if there was a call, ended."""
+class LedgerIsToldOnce(Checker):
+    """The ledger receives the match, the call and the end of every session in this order, each once."""
 
-    def end(self) -> None:  # noqa: C901 (one violation in each branch)
+    promise = 8
+    needs = "every record that the ledger received"
+
+    def end(self) -> None:
         store = self.world.store
         for session in store.orphans:
             self.violated(f"{session} was connected or ended, and never matched")
         for session in store.nameless:
             self.violated(f"{session} has people without a name, so that there is no row of them")
-        for session, row in store.rows.items():
-            if row.ended_at is None:
-                self.violated(f"{session} has no end")
-            elif self.world.begins[session] > 1:
-                self.violated(
-                    f"{session} was told to the ledger as connected {self.world.begins[session]} times"
-                )
-            elif not row.matched_at <= (row.connected_at or row.matched_at) <= row.ended_at:
-                self.violated(f"{session} was recorded out of order")
-        for page in self.world.pages:
-            for told in page.told:
-                about = told.frame.get("session")
-                if about is None:
-                    continue
-                if about not in store.rows:
-                    self.violated(f"{page.person.id} was told of {about}, which is not recorded")
-                elif told.frame.get("state") == "connected" and store.rows[about].connected_at is None:
-                    self.violated(f"{about} was connected, and is not recorded so")
+        for session, begins in self.world.begins.items():
+            if begins > 1:
+                self.violated(f"{session} was told to the ledger as connected {begins} times")
         # After a restart the server cannot know whether the process before had already recorded an end that
         # one of the two was not told of. It records the end again, and the store keeps the first. Nothing
         # else may record an end twice.
@@ -214,6 +217,9 @@ class Recorded(Checker):
 
 class EverybodyIsServed(Checker):
     """After the faults have stopped, everybody is in a call, except people whom nobody fits."""
+
+    promise = 5
+    needs = "the state of the actors"
 
     def calm(self) -> None:
         users = self.world.users()
@@ -232,6 +238,9 @@ class WhoLeavesWaits(Checker):
     call. A match whose person is lost in the same moment does not count: they were never told of it, and
     their search goes on. A restart resets no count, unless the hall handed nothing over.
     """
+
+    promise = 3
+    needs = "every record that the ledger received, when it did"
 
     LEFT = (SessionCause.SKIPPED, SessionCause.ENDED, SessionCause.LOST, SessionCause.CONNECT_FAILED)
 
@@ -282,40 +291,17 @@ class WhoLeavesWaits(Checker):
         if len(lately) >= free + 2 and now - lately[-1] < settings.skip_wait_s - TOLERANCE_S:
             self.violated(f"{person} left {len(lately)} matches and waited {now - lately[-1]:.1f} s")
 
-    def told(self, page: Page, wire: Wire, frame: Frame) -> None:
-        usual_ms = 1000 * self.world.settings.search_again_s
-        if str(frame.get("cause")).startswith("partner_") and (frame["search_again_ms"] or 0) > usual_ms:
-            self.violated(f"{page.person.id} waits longer, because their partner left")
-
 
 class OnlyPlannedCrashes(Checker):
     """No actor crashes, except those that the plan made crash."""
+
+    promise = 0
+    needs = "the journal"
 
     def end(self) -> None:
         for line in self.world.lines.events("crashed"):
             if "planned" not in line["error"]:
                 self.violated(f"{line['actor']} crashed: {line['error']}")
-
-
-class WhatWaitsIsBounded(Checker):
-    """At rest, no connection has more unsent than the settings allow, and none is paused without a reason.
-
-    A client that does not read is disconnected; a frame that was handled gives the client its credit back.
-    The frames of one turn are counted when the next one is written: at most as many as are kept.
-    """
-
-    def rest(self) -> None:
-        settings = self.world.settings
-        for socket in self.world.sockets():
-            most, most_bytes = 2 * settings.outbox_max, 2 * settings.outbox_max_bytes
-            if socket.unsent_frames > most or socket.unsent_bytes > most_bytes:
-                self.violated(f"{socket.unsent_frames} frames wait for a client that does not read")
-            conversation = socket._receiver
-            if isinstance(conversation, Conversation) and conversation.is_established:
-                if not 0 <= conversation._unhandled < CREDIT:
-                    self.violated(f"{conversation._unhandled} frames are said to be unhandled")
-                if socket._is_paused:
-                    self.violated("a connection is paused though all its frames were handled")
 
 
 class NothingIsLeft(Checker):
@@ -326,6 +312,9 @@ class NothingIsLeft(Checker):
     the first moment of rest, at which nobody has connected. The garbage collector is off (see `world.run`),
     so objects in reference cycles count as left, too.
     """
+
+    promise = 0
+    needs = "the objects in memory"
 
     KINDS = (User, Inbox, Session, Pairing, Door, Mailbox, Ticket, Outbox, Conversation, DirectSocket)
 
@@ -358,28 +347,34 @@ def _tasks(task: trio.lowlevel.Task | None) -> list[str]:
     return [child.name for child in children] + [name for child in children for name in _tasks(child)]
 
 
+class SharedChecks(Checker):
+    """The shared checks of `tests/promises`, on the transcripts and rows of the run."""
+
+    needs = "transcripts and rows"
+
+    def end(self) -> None:
+        for found in violations(evidence_of(self.world), CHECKS):
+            self.world.violation(found)
+
+
 ALL: tuple[type[Checker], ...] = (
     LinksAreMutual,
-    PartnersAgree,
+    ActorsAgree,
     EverybodyIsSomewhere,
     TicketsAreTheSearching,
     Progress,
-    WaitingTimeIsKept,
+    TicketsKeepTheTime,
     PagesAgree,
     OneConnection,
-    NumbersRise,
-    MovesAreLegal,
-    WordsArriveOnce,
+    AcceptedWordsArrive,
     SaidIsHeard,
-    EveryMatchEnds,
-    FailedMatchesCostNothing,
-    SearchesAgain,
-    Recorded,
+    LedgerIsToldOnce,
     EverybodyIsServed,
     WhoLeavesWaits,
     OnlyPlannedCrashes,
     WhatWaitsIsBounded,
     NothingIsLeft,
     *DEPARTURES,
+    SharedChecks,
 )
 """The checkers of every run."""

@@ -37,6 +37,9 @@ class PagesThatGo(Checker):
     No session was ended by a person who neither asked for it nor said `leaving`.
     """
 
+    promise = 6
+    needs = "which pages the actors consider closed"
+
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._gone: dict[str, Gone] = {}
@@ -97,6 +100,9 @@ class CountsAreTrue(Checker):
     The count includes people who are present, or have been away for a short time. The count that a searching
     person gets always includes that person.
     """
+
+    promise = 0
+    needs = "the state of the actors"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

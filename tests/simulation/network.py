@@ -83,7 +83,7 @@ class Wire:
     """One connection of `person`. `delay_s` is the latency of each direction, `read_s` the page's per frame.
 
     `buffer_bytes`: see `BUFFERS`. `acts` is called wherever the server reads or writes, `on_sent` for each
-    frame that it has written.
+    frame that it has written, `on_said` for each message of the page.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Wire:
         kernel: Kernel,
         acts: Callable[[Wire], None],
         on_sent: Callable[[Wire, Frame], None],
+        on_said: Callable[[Wire, str], None],
     ) -> None:
         self.number = number
         self.person = person
@@ -113,6 +114,7 @@ class Wire:
         self.silent = False
         self._acts = acts
         self._on_sent = on_sent
+        self._on_said = on_said
         self._chance = Random(kernel.chance.random())
         self._timetable = kernel.timetable
         self._buffer_bytes = buffer_bytes
@@ -181,6 +183,7 @@ class Wire:
     # The browser's end
 
     def say(self, message: str) -> None:
+        self._on_said(self, message)
         if self.gone or self.silent:
             return
         data = _masked(Opcode.TEXT, message.encode())

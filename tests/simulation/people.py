@@ -1,9 +1,9 @@
 """Simulated people: they search, cancel, skip, chat, vanish, come back, open a second tab, and send nonsense.
 
-A `Page` is one browser tab with its successive connections. It stores what it received, as a real page does,
-and the transcript that the checkers read. Most pages number their frames, and repeat them until the server
-has acknowledged them; some behave like older pages without numbers. When the world is quiet, everybody
-cooperates: they come back, search, and report that media flow.
+A `Page` is one browser tab with its successive connections. It stores what it received, as a real page does;
+`recorder.py` writes the transcript that the checks read. Most pages number their frames, and repeat them
+until the server has acknowledged them; some behave like older pages without numbers. When the world is quiet,
+everybody cooperates: they come back, search, and report that media flow.
 """
 
 from __future__ import annotations
@@ -78,19 +78,16 @@ class Said:
 class Page:
     """One tab of one person.
 
-    `kinds` are the types of frames that it has sent, `left` the sessions that it asked to end, `moved` the
-    last two states that it received. `numbered` are its frames to its current actor, `kept` those that are
-    not yet acknowledged; `greeted_on` is the connection of its last welcome.
+    `left` are the sessions that it asked to end. `numbered` are its frames to its current actor, `kept` those
+    that are not yet acknowledged; `greeted_on` is the connection of its last welcome.
     """
 
     person: Person
     token: str
     told: list[Told] = field(default_factory=list)
     said: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    kinds: set[str] = field(default_factory=set)
     left: set[str] = field(default_factory=set)
     state: Frame | None = None
-    moved: tuple[Told | None, Told | None] = (None, None)
     key: str | None = None
     old_key: str | None = None
     seq: int = 0
@@ -130,8 +127,7 @@ class Page:
         self.kept = [said for said in self.kept if said.n > heard]
 
     def take(self, wire: Wire, frame: Frame) -> None:
-        told = Told(trio.current_time(), wire.number, frame)
-        self.told.append(told)
+        self.told.append(Told(trio.current_time(), wire.number, frame))
         self.seq = frame.get("seq", self.seq)  # a refusal of the hello has no number
         match frame["type"]:
             case "welcome":
@@ -143,7 +139,6 @@ class Page:
                 self._forget(frame["heard"])
             case "state":
                 self.state = frame
-                self.moved = (self.moved[1], told)
             case "partner" if self.state is not None and self.state["partner"] is not None:
                 self.state["partner"]["away"] = frame["away"]
 
@@ -186,6 +181,7 @@ class Human:
                 closed = await self.sit(page, wire)
             finally:
                 page.wire = None
+                self.world.recorder.closed(wire)
             if closed or page.departure is Departure.CLOSED or self.has_enough():
                 self.world.story(f"{self.name} closes the tab")
                 return
@@ -293,7 +289,6 @@ class Human:
         """The page says `leaving`, or only closes as browsers do. Returns True if it then leaves."""
         page.departure = self.departures.choice(list(Departure))
         if page.departure is not Departure.STAYED and self.departures.random() < 0.3:
-            page.kinds.add("leaving")
             self.world.story(f"{self.name} closes the page")
             wire.close_page()
             return True
@@ -333,7 +328,7 @@ class Human:
             case "ended" if state["search_again_ms"] is None:
                 self.say(page, wire, "search", criteria={"subject": self.subject})
 
-    def mischief(self, page: Page, wire: Wire) -> None:
+    def mischief(self, page: Page, wire: Wire) -> None:  # noqa: C901 (one mischief in each branch)
         """Send frames that are late, repeated, out of order, nonsense or many, or open a second tab."""
         sessions = [told.frame["session"] for told in page.told if told.frame.get("session")]
         match self.chance.randrange(7):
@@ -378,11 +373,10 @@ class Human:
     def words(self, page: Page, session: str) -> Frame:
         """A payload with its sender and number, so that the oracle knows what should arrive where."""
         sent = page.said[session]
-        sent.append(len(sent))
-        return {"from": page.person.id, "session": session, "n": sent[-1]}
+        sent.append(len(sent) + 1)
+        return {"by": page.person.id, "in": session, "n": sent[-1]}
 
     def say(self, page: Page, wire: Wire, kind: str, **fields: Any) -> None:
-        page.kinds.add(kind)
         if kind in ("skip", "end", "failed"):
             page.left.add(fields["session"])
         self.world.story(f"{self.name} says {kind}")

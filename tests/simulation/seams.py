@@ -220,8 +220,8 @@ def watching(world: World) -> Iterator[None]:
         if isinstance(message, SignalSent | ChatSent) and pairing._door.linked(pairing._partners_door):
             said = bytes(message.data) if isinstance(message, SignalSent) else message.text
             words = json.loads(said)
-            world.accepted[words["session"], words["from"]].append(words["n"])
-            world.spoke_at.setdefault((words["session"], words["from"]), trio.current_time())
+            world.accepted[words["in"], words["by"]].append(words["n"])
+            world.spoke_at.setdefault((words["in"], words["by"]), trio.current_time())
         tell(pairing, message)
 
     def watched_pair(

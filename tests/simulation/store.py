@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 import trio
 
 from studymatch.postgres.database import DatabaseUnavailableError
-from studymatch.rules.records import Entry, Node, SessionConnected, SessionEnded, SessionMatched
+from studymatch.rules.records import (
+    DONE_BY_SOMEBODY,
+    Entry,
+    Node,
+    SessionConnected,
+    SessionEnded,
+    SessionMatched,
+)
 
 
 @dataclass
 class Row:
-    """One session: the times of match, connection and end, and the cause."""
+    """One session: the times of match, connection and end, the cause, and who ended it."""
 
     first: str
     second: str
@@ -21,6 +28,7 @@ class Row:
     connected_at: float | None = None
     ended_at: float | None = None
     cause: str | None = None
+    ended_by: str | None = None
 
 
 @dataclass
@@ -66,10 +74,11 @@ class SimulatedStore:
                     row.connected_at = at
             case SessionEnded(session, cause, _, at) if session not in self.rows:
                 self.orphans.append(session)
-            case SessionEnded(session, cause, _, at):
+            case SessionEnded(session, cause, by, at):
                 row = self.rows[session]
                 if row.ended_at is None:
                     row.ended_at, row.cause = at, cause.value
+                    row.ended_by = by if cause in DONE_BY_SOMEBODY else None
 
     async def renew_lease(self, node: Node, lease_s: float) -> None:
         self.acts("crashes before it renews its lease")

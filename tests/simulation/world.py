@@ -1,10 +1,9 @@
 """Simulates a whole hall of people from a seed, with faults, and checks it with an oracle.
 
 `run(seed)` makes one run; its `Report` has the violations and the story. All code that decides is the
-product's: user, matcher and ledger actors, the protocol's types, the conversations of the connections, and
-the direct path of their frames (`web.server.direct`). The simulator substitutes the kernel's sockets
-(`kernel`, `network`), the clock (trio's `MockClock`), ids and random
-numbers, and SQL (`store`). It seeds the scheduling too, so the same seed gives the same run on every machine.
+product's: actors, protocol, conversations, and the direct path of their frames (`web.server.direct`). The
+simulator substitutes the kernel's sockets (`kernel`, `network`), the clock (trio's `MockClock`), ids, random
+numbers and SQL (`store`). It seeds the scheduling, so a seed gives the same run on every machine.
 
     world.py        one run: the hall, its people, the faults, the checkers
     people.py       what simulated people do
@@ -17,14 +16,11 @@ numbers, and SQL (`store`). It seeds the scheduling too, so the same seed gives 
     sweep.py        scenes, with one fault at each possible moment
     seeds.py        which seeds belong to a commit
     seams.py        patches through which the oracle observes and crashes happen
-    checkers.py     the oracle: one small checker for each property that must hold
-    transcripts.py  checkers of the frames that pages receive
+    recorder.py     writes the transcripts of the pages, and collects the evidence for the shared checks
+    checkers.py     the oracle: the shared checks (`tests/promises`), and checkers that inspect the hall
+    transcripts.py  checkers of connections and of the frames on them
     departures.py   checkers of closed and reloaded pages, and of the count of people
-    plants.py       bugs to plant, as tests of the oracle
-    plants_of_leaks.py       more bugs: objects left in memory, frames for the wrong person
-    plants_of_numbers.py     more bugs: the numbers of frames
-    plants_of_departures.py  more bugs: closed and reloaded pages, the count of people
-    plants_of_sending.py     more bugs: frames that are written late, data that wait without a bound
+    plants.py       bugs to plant, as tests of the oracle; plants_of_*.py: more of them, by what they concern
 """
 
 from __future__ import annotations
@@ -58,6 +54,7 @@ from tests.simulation.faults import Plan, PlannedError
 from tests.simulation.kernel import Kernel
 from tests.simulation.network import BUFFERS, Frame, WatchedConversation, Wire
 from tests.simulation.people import Human, Page
+from tests.simulation.recorder import Recorder
 from tests.simulation.report import Report, Strike
 from tests.simulation.scripts import Actor
 from tests.simulation.seams import LedgersMailbox, WatchedLines, clock_that_tells, deterministic, watching
@@ -73,9 +70,6 @@ BURST, FIRST_WAIT_S = 2, 4.0
 
 OUTBOX_MAX = 24
 """The frames that may wait for a browser: so few that one which stops reading is disconnected."""
-
-SERVER_LIMITS = ServerLimits()
-"""The limits of connections: those of the product."""
 
 PAST_MAX = 20
 """The most violations that a report contains."""
@@ -117,6 +111,8 @@ class World(trio.abc.Instrument):
         self.spoke_at: dict[tuple[str, str], float] = {}
         self.dealt_with: Counter[tuple[str, int]] = Counter()
         self.wires: dict[int, Wire] = {}
+        self.recorder = Recorder()
+        self.stopped_at: list[float] = []
         self.trouble = Trouble(self, strike)
         self.kernel = Kernel(seed)
         # Parts of the run
@@ -172,6 +168,7 @@ class World(trio.abc.Instrument):
 
     def page_told(self, page: Page, wire: Wire, frame: Frame) -> None:
         self.seen[frame["type"] if frame["type"] != "state" else frame["state"]] += 1
+        self.recorder.heard(wire, frame)
         for checker in self._checkers:
             checker.told(page, wire, frame)
 
@@ -207,8 +204,10 @@ class World(trio.abc.Instrument):
             kernel=self.kernel,
             acts=self.trouble.wire_acts,
             on_sent=self._sent,
+            on_said=self.recorder.said,
         )
         self.wires[wire.number] = wire
+        self.recorder.opened(page, wire)
         assert self._nursery is not None
         self._nursery.start_soon(self._adopt, wire)
         return wire
@@ -236,6 +235,7 @@ class World(trio.abc.Instrument):
         poller.adopt(cast("socket", wire.socket), conversation, b"")
 
     def _conversation_over(self, wire: Wire) -> None:
+        self.recorder.over(wire)
         for checker in self._checkers:
             checker.closed(wire)
 
@@ -296,7 +296,7 @@ class World(trio.abc.Instrument):
 
     async def _one_server(self, folder: Path) -> None:
         """Run one hall and its connections, which may outlast it by their last frames."""
-        poller = Poller(SERVER_LIMITS)
+        poller = Poller(ServerLimits())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(poller.run)
             await self._one_hall(folder, poller)
@@ -329,6 +329,7 @@ class World(trio.abc.Instrument):
                 await reception.deserted()
             else:
                 self.beginnings += 1
+                self.stopped_at.append(trio.current_time())
                 self._server = None
                 for wire in self.wires.values():
                     wire.lose("break")

@@ -24,9 +24,11 @@ from actors import Door, Mailbox
 from studymatch.pairing import Pairing
 from studymatch.person.user import User
 from studymatch.rules.outbox import Outbox
-from studymatch.rules.people import Person
 from studymatch.rules.pool import Ticket
-from studymatch.rules.records import PersonArrived
+from studymatch.rules.records import PersonArrived, fold
+from tests.promises.checks import CROWD, checks_with, violations
+from tests.promises.evidence import Evidence, Row, Rules
+from tests.promises.transcript import Transcript, What
 from tests.support.people import Building, a_hall
 from tests.support.sockets import open_socket
 from web.app import create_app
@@ -34,6 +36,9 @@ from web.conversation import Conversation
 from web.identity import Identities
 from web.reception import Reception
 from web.server import ServerLimits, open_listeners, serve
+
+CHECKS = checks_with(CROWD)
+"""The checks of the promises that everybody's transcripts and the records allow."""
 
 PEOPLE = 200
 RUSH_S = 20.0
@@ -59,9 +64,36 @@ class Crowd:
     chance: random.Random
     quiet: trio.Event = field(default_factory=trio.Event)
     over: trio.Event = field(default_factory=trio.Event)
-    partners: defaultdict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    transcripts: list[Transcript] = field(default_factory=list)
     pages: dict[str, dict[str, Any]] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
+
+
+class Link:
+    """One connection of a page, whose frames the transcript records."""
+
+    def __init__(self, socket: WebSocketConnection, transcript: Transcript) -> None:
+        self._socket = socket
+        self._transcript = transcript
+        self._number = transcript.opened()
+
+    @property
+    def person(self) -> str:
+        return self._transcript.person
+
+    async def say(self, kind: str, **fields: Any) -> None:
+        frame = {"type": kind, **fields}
+        self._transcript.said(self._number, frame)
+        await self._socket.send_message(json.dumps(frame))
+
+    async def hear(self) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(await self._socket.get_message())
+        self._transcript.heard(self._number, frame)
+        return frame
+
+    def over(self) -> None:
+        closed = self._socket.closed
+        self._transcript.closed(self._number, None if closed is None else int(closed.code))
 
 
 class Visitor:
@@ -70,33 +102,37 @@ class Visitor:
     def __init__(self, crowd: Crowd) -> None:
         self.crowd = crowd
         self.chance = random.Random(crowd.chance.random())
+        self.said: Counter[str] = Counter()
 
     async def live(self) -> None:
         while not self.crowd.over.is_set():
             person, token = self.crowd.identities.new_guest("Visitor")
+            transcript = Transcript(person.id, clock=trio.current_time)
+            self.crowd.transcripts.append(transcript)
             resume: dict[str, Any] | None = None
             while True:
-                resume = await self.visit(person, token, resume)
+                resume = await self.visit(transcript, token, resume)
                 if self.crowd.quiet.is_set() or self.chance.random() < 0.5:
                     break
                 await trio.sleep(self.chance.uniform(0, 3))  # within the grace, or not
             self.crowd.pages.pop(person.id, None)
 
-    async def visit(self, person: Person, token: str, resume: dict[str, Any] | None) -> dict[str, Any] | None:
+    async def visit(
+        self, transcript: Transcript, token: str, resume: dict[str, Any] | None
+    ) -> dict[str, Any] | None:
         """One connection; what to say to resume it."""
-        seen: dict[str, Any] = {"seq": -1}
+        seen: dict[str, Any] = {}
         async with open_socket(self.crowd.address, host=":".join(map(str, self.crowd.address))) as socket:
             if socket is not None:
+                link = Link(socket, transcript)
                 with suppress(ConnectionClosed):
-                    hello = {"type": "hello", "version": 1, "token": token}
-                    await socket.send_message(json.dumps(hello | ({"resume": resume} if resume else {})))
-                    await self.talk(socket, person, seen)
+                    hello = {"version": 1, "token": token}
+                    await link.say("hello", **(hello | ({"resume": resume} if resume else {})))
+                    await self.talk(link, seen)
+                link.over()
         return {"key": seen["key"], "seq": seen["seq"]} if "key" in seen else None
 
-    async def talk(self, socket: WebSocketConnection, person: Person, seen: dict[str, Any]) -> None:
-        async def say(kind: str, **fields: Any) -> None:
-            await socket.send_message(json.dumps({"type": kind, **fields}))
-
+    async def talk(self, link: Link, seen: dict[str, Any]) -> None:
         vanish_at = trio.current_time() + self.chance.expovariate(1 / 8)
         while True:
             limit = self.crowd.over if self.crowd.quiet.is_set() else None
@@ -104,11 +140,10 @@ class Visitor:
                 return
             frame = None
             with trio.move_on_after(self.chance.uniform(0.05, 1.0)):
-                frame = json.loads(await socket.get_message())
+                frame = await link.hear()
             if self.crowd.over.is_set():
                 return
             if frame is not None:
-                assert frame["seq"] > seen["seq"], "numbers rise"
                 seen["seq"] = frame["seq"]
                 match frame["type"]:
                     case "welcome":
@@ -116,40 +151,43 @@ class Visitor:
                         self.crowd.seen["resumed"] += frame["resumed"]
                     case "state":
                         seen["state"] = frame
-                        self.look(person, frame)
+                        self.look(link, frame)
                     case "error":
                         assert frame["code"] == "not_now", frame
                     case kind:
                         self.crowd.seen[kind] += 1
             if "state" in seen:
-                await self.act(say, seen["state"], settled=frame is None)
+                await self.act(link, seen["state"], settled=frame is None)
 
-    def look(self, person: Person, frame: dict[str, Any]) -> None:
-        self.crowd.pages[person.id] = frame
+    def look(self, link: Link, frame: dict[str, Any]) -> None:
+        self.crowd.pages[link.person] = frame
         self.crowd.seen[frame["state"]] += 1
-        if frame["partner"] is not None:
-            self.crowd.partners[frame["session"]][person.id] = frame["partner"]["id"]
 
-    async def act(self, say: Any, page: dict[str, Any], *, settled: bool) -> None:
+    async def act(self, link: Link, page: dict[str, Any], *, settled: bool) -> None:
         """Do what somebody in this state might do; once it is quiet, only what leads to a call."""
         wild = self.chance.random() if not self.crowd.quiet.is_set() else 0.0
         session = page["session"]
         match page["state"]:
             case "idle":
-                await say("search")
+                await link.say("search")
             case "searching" if settled and wild > 0.9:
-                await say("cancel")
+                await link.say("cancel")
             case "connecting" if wild > 0.95:
-                await say(self.chance.choice(["failed", "skip", "end"]), session=session)
+                await link.say(self.chance.choice(["failed", "skip", "end"]), session=session)
             case "connecting" if wild < 0.9:
-                await say("signal", session=session, data={"candidate": self.chance.random()})
-                await say("connected", session=session)
+                await link.say("signal", session=session, data=self.words(link, session))
+                await link.say("connected", session=session)
             case "connected" if wild > 0.7:
-                await say(self.chance.choice(["skip", "skip", "end"]), session=session)
+                await link.say(self.chance.choice(["skip", "skip", "end"]), session=session)
             case "connected" if wild > 0.4:
-                await say("chat", session=session, text="hello")
+                await link.say("chat", session=session, text=json.dumps(self.words(link, session)))
             case "ended" if settled and page["search_again_ms"] is None:
-                await say("search")
+                await link.say("search")
+
+    def words(self, link: Link, session: str) -> dict[str, Any]:
+        """A payload with its sender and number, so that the checks know what should arrive where."""
+        self.said[session] += 1
+        return {"by": link.person, "in": session, "n": self.said[session]}
 
 
 @asynccontextmanager
@@ -194,6 +232,7 @@ async def test_a_crowd(seed: int) -> None:
         assert left_in_memory() - memory == Counter()
         assert trio.lowlevel.current_statistics().tasks_living <= tasks
     check_the_records(building, crowd)
+    assert violations(evidence_of(building, crowd), CHECKS) == []
     for kind in ("searching", "connecting", "connected", "ended", "chat", "partner", "resumed"):
         assert crowd.seen[kind] > 0, f"the crowd was too tame: {crowd.seen}"
 
@@ -226,16 +265,45 @@ def check_what_everybody_sees(crowd: Crowd) -> None:
 
 
 def check_the_records(building: Building, crowd: Crowd) -> None:
-    """Every session that anybody saw had two people, and is recorded from its match to its end, once each."""
+    """Every session that anybody saw is recorded from its match to its end, once each."""
     records: defaultdict[str, list[str]] = defaultdict(list)
     for entry in building.store.entries:
         if not isinstance(entry.record, PersonArrived):
             records[entry.record.session].append(type(entry.record).__name__)
-    for session, partners in crowd.partners.items():
-        for person, partner in partners.items():
-            assert person != partner
-            assert partners.get(partner, person) == person
+    told = {
+        entry.frame["session"] for page in crowd.transcripts for entry in page.frames(What.HEARD, "state")
+    }
+    for session in told - {None}:
         assert records[session] in (
             ["SessionMatched", "SessionEnded"],
             ["SessionMatched", "SessionConnected", "SessionEnded"],
         )
+
+
+def evidence_of(building: Building, crowd: Crowd) -> Evidence:
+    """What everybody saw, and what is recorded: of the same clock, because all share one process."""
+    rules = Rules(
+        grace_s=SETTINGS["grace_s"],
+        apart_s=SETTINGS["apart_s"],
+        heartbeat_s=building.settings.heartbeat_s,
+        search_again_s=SETTINGS["search_again_s"],
+        clocks_s=0.01,
+    )
+    rows = []
+    for row in fold(building.store.entries).sessions.values():
+        assert row.first is not None
+        assert row.second is not None
+        assert row.matched_at is not None
+        rows.append(
+            Row(
+                id=row.id,
+                first=row.first,
+                second=row.second,
+                matched_at=row.matched_at,
+                connected_at=row.connected_at,
+                ended_at=row.ended_at,
+                cause=row.cause,
+                ended_by=row.ended_by,
+            )
+        )
+    return Evidence(crowd.transcripts, rows, rules)
