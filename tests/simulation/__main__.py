@@ -117,7 +117,7 @@ def _plants(given: argparse.Namespace) -> int:
             print(f"{plant}: not found in {given.seeds} seeds")
         else:
             where, report = found
-            print(f"{plant}: found by {where}: {report.violations[0]}", flush=True)
+            print(f"{plant}: found by {where}: {report.found[0]}", flush=True)
     print(f"{len(PLANTS) - missed} of {len(PLANTS)} planted bugs found")
     return int(missed > 0)
 

@@ -27,7 +27,13 @@ from tests.promises.checks import SIMULATOR, checks_with, violations
 from tests.simulation.checker import Checker
 from tests.simulation.departures import DEPARTURES
 from tests.simulation.recorder import evidence_of
-from tests.simulation.transcripts import AcceptedWordsArrive, OneConnection, SaidIsHeard, WhatWaitsIsBounded
+from tests.simulation.transcripts import (
+    AcceptedWordsArrive,
+    FramesAreWhole,
+    OneConnection,
+    SaidIsHeard,
+    WhatWaitsIsBounded,
+)
 from web.conversation import Conversation
 from web.server.direct import DirectSocket
 
@@ -333,11 +339,9 @@ class NothingIsLeft(Checker):
             self.violated(f"when all have left there is still {dict(left)}")
 
     def _census(self) -> Counter[str]:
-        # By type, because `isinstance` asks a weak proxy for the class of an object that may have gone.
-        types = Counter(map(type, gc.get_objects()))
-        census = Counter[str]()
-        for kind in self.KINDS:
-            census[kind.__name__] = sum(number for type_, number in types.items() if issubclass(type_, kind))
+        # Not `isinstance`: a weak proxy, like that of `UsersMailbox`, claims the type of its object.
+        types = [type(it) for it in gc.get_objects() if issubclass(type(it), self.KINDS)]
+        census = Counter(next(kind.__name__ for kind in self.KINDS if issubclass(it, kind)) for it in types)
         return census + Counter(f"task {name}" for name in _tasks(trio.lowlevel.current_root_task()))
 
 
@@ -372,6 +376,7 @@ ALL: tuple[type[Checker], ...] = (
     EverybodyIsServed,
     WhoLeavesWaits,
     OnlyPlannedCrashes,
+    FramesAreWhole,
     WhatWaitsIsBounded,
     NothingIsLeft,
     *DEPARTURES,

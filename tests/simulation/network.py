@@ -112,6 +112,7 @@ class Wire:
         self.code: int | None = None
         self.gone = False
         self.silent = False
+        self.is_torn = False  # whether the server has written what is no frame of the protocol
         self._acts = acts
         self._on_sent = on_sent
         self._on_said = on_said
@@ -159,10 +160,15 @@ class Wire:
             self._written = self._written[size:]
             if opcode == Opcode.CLOSE:
                 self.code = int.from_bytes(payload[:2], "big")
-            elif opcode == Opcode.TEXT:
-                self._take_message(json.loads(payload), size)
+            else:
+                self._take_message(payload, size)
 
-    def _take_message(self, told: Frame, size: int) -> None:
+    def _take_message(self, payload: bytes, size: int) -> None:
+        try:
+            told = json.loads(payload)
+        except ValueError:
+            self.is_torn = True
+            return
         if told["type"] == "state":
             self.last_state = told
         self._on_sent(self, told)

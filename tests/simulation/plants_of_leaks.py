@@ -143,8 +143,8 @@ def connections_hear_nothing_of_a_crash() -> Any:
     """The first bug that a sweep found: a connection stays open though its actor has ended."""
     original = User.attach
 
-    def attach(self: User, *connection: Any) -> bool:
-        attached = original(self, *connection)
+    def attach(self: User, *given: Any, **named: Any) -> bool:
+        attached = original(self, *given, **named)
         self._lines.clear()
         return attached
 

@@ -36,6 +36,11 @@ class Report:
     struck: bool = False
 
     @property
+    def found(self) -> list[str]:
+        """The violations that a check or checker found: not that the run ended with an exception."""
+        return [violation for violation in self.violations if "] World: " not in violation]
+
+    @property
     def digest(self) -> str:
         """A digest of the story: two runs with the same digest had the same events."""
         return _digest(self.trace)

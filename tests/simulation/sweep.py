@@ -75,18 +75,21 @@ def how_to_repeat(scene: str, strike: Strike | None) -> str:
 
 
 def find(plant: str, seeds: int) -> tuple[str, Report] | None:
-    """Where a planted bug is found first: in the first `seeds` seeds, or in its scene. None: nowhere."""
+    """Where a planted bug is found first: in the first `seeds` seeds, or in its scene. None: nowhere.
+
+    A run that ends with an exception does not count: the bug, or a check, may only have broken the run.
+    """
     with PLANTS[plant]():
         if plant in FOUND_IN_SCENES:
             scene, whom = FOUND_IN_SCENES[plant]
             for seed in range(ORDERS):
                 for number, (_, report) in enumerate(sweep(scene, whom, seed)):
-                    if report.violations:
+                    if report.found:
                         return f"run {number + 1} of the scene \u201c{scene}\u201d in order {seed}", report
             return None
         known = FOUND_BY_SEED.get(plant)
         for seed in range(seeds) if known is None else [known]:
             report = run(seed)
-            if report.violations:
+            if report.found:
                 return f"seed {seed}", report
     return None

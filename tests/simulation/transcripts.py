@@ -140,6 +140,17 @@ class OneConnection(Checker):
             self.violated(f"{wire.person} was not told why connection {wire.number} ended")
 
 
+class FramesAreWhole(Checker):
+    """What the server has written is a sequence of whole frames."""
+
+    needs = "the bytes that the server has written"
+
+    def rest(self) -> None:
+        for wire in self.world.wires.values():
+            if wire.is_torn:
+                self.violated(f"connection {wire.number} of {wire.person} has got what is no frame")
+
+
 class WhatWaitsIsBounded(Checker):
     """At rest, no connection has more unsent than the settings allow, and none is paused without a reason.
 
