@@ -248,7 +248,10 @@ class SearchesAgain(Check):
 
 
 class KeptApart(Check):
-    """Two people who met are matched again only after both have waited, or if the server had to forget."""
+    """Two people who met are matched again only after both have waited, or if the server had to forget.
+
+    A match that ended before anybody was told of it was no meeting.
+    """
 
     promise = 5
     needs = frozenset({Needs.ROWS})
@@ -257,6 +260,8 @@ class KeptApart(Check):
     def look(self, evidence: Evidence) -> Iterator[str]:
         met: dict[frozenset[str], Row] = {}
         for row in sorted(evidence.rows, key=lambda row: row.matched_at):
+            if row.id not in evidence.told:
+                continue
             former = met.get(frozenset(row.people))
             met[frozenset(row.people)] = row
             if former is None or former.ended_at is None or self._forgot(evidence, former, row):
