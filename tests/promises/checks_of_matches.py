@@ -250,7 +250,7 @@ class SearchesAgain(Check):
 class KeptApart(Check):
     """Two people who met are matched again only after both have waited, or if the server had to forget.
 
-    A match that ended before anybody was told of it was no meeting.
+    If both leave in the moment of the match, it is recorded but neither learns of it: they have not met.
     """
 
     promise = 5
@@ -260,10 +260,9 @@ class KeptApart(Check):
     def look(self, evidence: Evidence) -> Iterator[str]:
         met: dict[frozenset[str], Row] = {}
         for row in sorted(evidence.rows, key=lambda row: row.matched_at):
-            if row.id not in evidence.told:
-                continue
             former = met.get(frozenset(row.people))
-            met[frozenset(row.people)] = row
+            if row.id in evidence.told:
+                met[frozenset(row.people)] = row
             if former is None or former.ended_at is None or self._forgot(evidence, former, row):
                 continue
             free_at = max(self._last_end(evidence, person, row) for person in row.people)

@@ -46,7 +46,7 @@ LEFT_OUT_BY_THE_CROWD = {
 }
 
 ONLY_IN_THE_SIMULATOR = {
-    0: "OnlyPlannedCrashes NothingIsLeft CountsAreTrue",
+    0: "OnlyPlannedCrashes NothingIsLeft CountsAreTrue FramesAreWhole WhatWaitsIsBounded",
     1: "LinksAreMutual ActorsAgree",
     3: "TicketsAreTheSearching Progress WhoLeavesWaits",
     4: "TicketsKeepTheTime",

@@ -259,9 +259,10 @@ class Wire:
         return not (self.gone or self.silent or self.stalled or self.busy or self.over) and self.code is None
 
     def stall(self) -> None:
-        """The browser stops reading."""
+        """The browser stops reading, and its buffer is soon full."""
         if self._reads.is_set():
             self._reads = trio.Event()
+            self._buffer_bytes = min(self._buffer_bytes, self._buffered + BUFFERS[0])
 
     def read_again(self) -> None:
         """The browser reads, and as fast as it can."""

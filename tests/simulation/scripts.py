@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LATE_S = 4.5 * TICK_S
 """The delay of the hello of a connection that was given up, in seconds."""
 
-MANY = CREDIT + 4
+MANY = CREDIT + 6
 """So many frames a plural sends: more than the server handles before it pauses the connection."""
 
 LOST = {"closes": "close", "breaks": "break", "vanishes": "silent"}

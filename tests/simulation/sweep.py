@@ -38,7 +38,7 @@ FOUND_BY_SEED = {
     "a_count_takes_no_turn": 800562,
     "coming_again_ends_the_wait": 229,
     "partner_pays_for_the_skip": 126,
-    "search_is_let_before_the_wait_is_over": 120,
+    "search_is_let_before_the_wait_is_over": 229,
 }
 """Planted bugs that few seeds show, and one such seed."""
 

@@ -1,7 +1,7 @@
 """Plays small scenes with one fault, at every moment at which it can occur.
 
 Each scene of `scripts.py` is played again for each of its moments: a person is cancelled while waiting and
-with a message waiting, crashes on a message, or loses the connection wherever the server waits for it; the
+with a message waiting, crashes on a message, or loses the connection wherever the server reads or writes; the
 matcher crashes wherever it waits, and before and after its pool changes; the ledger wherever it waits, and
 before and after its store has written; the hall closes, with and without handing over, in every actor's turn.
 All checkers must hold each time, and afterwards everybody must find a partner.
@@ -14,7 +14,7 @@ import pytest
 from tests.simulation.scripts import SCENES
 from tests.simulation.sweep import how_to_repeat, play, sweep, who
 
-LEAST = 1400
+LEAST = 2700
 """The least number of moments in all scenes together, so that an empty sweep fails."""
 
 

@@ -155,7 +155,7 @@ class WhatWaitsIsBounded(Checker):
     """At rest, no connection has more unsent than the settings allow, and none is paused without a reason.
 
     A client that does not read is disconnected; a frame that was handled gives the client its credit back.
-    The frames of one turn are counted when the next one is written: at most as many as are kept.
+    The frames of one turn are counted when the next one is written.
     """
 
     needs = "the sockets and conversations of the server"
@@ -163,8 +163,7 @@ class WhatWaitsIsBounded(Checker):
     def rest(self) -> None:
         settings = self.world.settings
         for socket in self.world.sockets():
-            most, most_bytes = 2 * settings.outbox_max, 2 * settings.outbox_max_bytes
-            if socket.unsent_frames > most or socket.unsent_bytes > most_bytes:
+            if socket.unsent_frames > settings.outbox_max + CREDIT:
                 self.violated(f"{socket.unsent_frames} frames wait for a client that does not read")
             conversation = socket._receiver
             if isinstance(conversation, Conversation) and conversation.is_established:
