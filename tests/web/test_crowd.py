@@ -1,6 +1,7 @@
 """Two hundred people search, skip, fail and vanish at random for twenty seconds, over real sockets.
 
 Server, hall and crowd share one trio loop here, so that afterwards it can be seen what is left in memory.
+Everybody writes a transcript, on which the shared checks of the promises run (`tests/promises`).
 The seed is printed by pytest when the test fails; sockets make a run only nearly repeatable.
 """
 
