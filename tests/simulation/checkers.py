@@ -1,7 +1,7 @@
 """The oracle: the shared checks of the promises, and checkers that need what only the simulator knows.
 
 `SharedChecks` runs the former (`tests/promises`) on the transcripts and rows of the run. The others inspect
-the hall; those in `transcripts.py` inspect connections. All are independent of the product's code.
+the hall; those in `connections.py` inspect connections. All are independent of the product's code.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from studymatch.rules.pool import Ticket
 from studymatch.rules.records import LedgerMessage, SessionConnected, SessionEnded, SessionMatched
 from tests.promises.checks import SIMULATOR, checks_with, violations
 from tests.simulation.checker import Checker
-from tests.simulation.departures import DEPARTURES
-from tests.simulation.recorder import evidence_of
-from tests.simulation.transcripts import (
+from tests.simulation.connections import (
     AcceptedWordsArrive,
     FramesAreWhole,
     OneConnection,
     SaidIsHeard,
     WhatWaitsIsBounded,
 )
+from tests.simulation.departures import DEPARTURES
+from tests.simulation.recorder import evidence_of
 from web.conversation import Conversation
 from web.server.direct import DirectSocket
 

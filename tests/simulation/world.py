@@ -18,7 +18,7 @@ numbers and SQL (`store`). It seeds the scheduling, so a seed gives the same run
     seams.py        patches through which the oracle observes and crashes happen
     recorder.py     writes the transcripts of the pages, and collects the evidence for the shared checks
     checkers.py     the oracle: the shared checks (`tests/promises`), and checkers that inspect the hall
-    transcripts.py  checkers of connections and of the frames on them
+    connections.py  checkers of connections and of the frames on them
     departures.py   checkers of closed and reloaded pages, and of the count of people
     plants.py       bugs to plant, as tests of the oracle; plants_of_*.py: more of them, by what they concern
 """
@@ -65,11 +65,8 @@ from web.server import ServerLimits
 from web.server.direct import DirectSocket
 from web.server.poller import Poller
 
-BURST, FIRST_WAIT_S = 2, 4.0
-"""The number of free matches: so few that simulated people reach the limit."""
-
-OUTBOX_MAX = 24
-"""The frames that may wait for a browser: so few that one which stops reading is disconnected."""
+BURST, FIRST_WAIT_S, OUTBOX_MAX = 2, 4.0, 24
+"""So few matches are free, and so few frames may wait for a browser, that people reach the limits."""
 
 PAST_MAX = 20
 """The most violations that a report contains."""
