@@ -107,6 +107,7 @@ class Connection:
             self._is_over = True
             self._end_turn()
             self._protocol.let_go()
+            del self._protocol  # it refers to this connection
             if not self._has_new_owner:
                 self._close_socket()
 

@@ -190,15 +190,13 @@ class Http1(H11Protocol):
         await super().handle(event)
 
     def let_go(self) -> None:
-        """The connection has ended: breaks reference cycles, so that the memory is freed at once.
+        """The connection has ended: breaks the reference cycle with the stream, which sends through this.
 
-        Without this, each connection of a rush left 9 KB until the next garbage collection.
+        So the memory is freed at once, and not by the next garbage collection.
         """
         if isinstance(self.stream, WebSocket):
             self.stream.let_go()
-        elif self.stream is not None:
-            vars(self.stream).clear()
-        vars(self).clear()
+        self.stream = None
 
     async def time_out(self) -> None:
         """The next bytes are overdue: ends the connection, and tells the client why if it may be reading."""

@@ -153,7 +153,7 @@ class WebSocket(WSStream):
                 await self._hear(data)
             case StreamClosed():
                 self.closed = self._is_ending = True
-                self._let_go_of_parser()
+                self.let_go()
                 if self.app_put is not None:
                     await self.app_put({"type": "websocket.disconnect", "code": self._close_code()})
 
@@ -168,12 +168,7 @@ class WebSocket(WSStream):
             raise PeerGoneError("the client has gone")
 
     def let_go(self) -> None:
-        """The connection has ended: breaks reference cycles."""
-        self._let_go_of_parser()
-        vars(self).clear()
-
-    def _let_go_of_parser(self) -> None:
-        """Breaks a cycle after the last read: wsproto's object holds a generator that refers to it."""
+        """Breaks a cycle after the last read: the generator of wsproto's object refers to that object."""
         if (connection := vars(self).get("connection")) is not None:
             # No public method does this. `web.server.pins` allows only the version of wsproto that has these.
             connection._proto._parse_more = iter(())  # noqa: SLF001
