@@ -25,9 +25,13 @@ from studymatch.person.accounts import Accounts
 from studymatch.person.saved import SavedPerson, agreed
 from studymatch.person.user import Restored, User
 from studymatch.recording.ledger import Ledger
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.lifecycle import IN_SESSION, SessionCause, State
 from studymatch.rules.people import Person
-from studymatch.rules.protocol import CloseCode, Presence, ResumeRequest
+from studymatch.rules.protocol import (
+    Presence,
+    ResumeRequest,
+)
 from studymatch.rules.records import SessionEnded
 from studymatch.settings import Settings
 

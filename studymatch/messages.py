@@ -11,10 +11,13 @@ from typing import Protocol, TypeAlias
 from msgspec import Raw, Struct
 
 from actors import Door, Mailbox
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.people import Person
 from studymatch.rules.pool import Ticket, TicketId
-from studymatch.rules.protocol import CloseCode, Inbound
+from studymatch.rules.protocol import (
+    Inbound,
+)
 
 
 class Guest(Struct, frozen=True):

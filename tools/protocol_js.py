@@ -16,8 +16,8 @@ import msgspec
 from msgspec import inspect as types
 
 from studymatch.rules import protocol
+from studymatch.rules.close_codes import AFTER_CLOSE, CLOSE_MEANINGS, AfterClose, CloseCode
 from studymatch.rules.lifecycle import Cause, State
-from studymatch.rules.protocol import AFTER_CLOSE, CLOSE_MEANINGS, AfterClose, CloseCode
 from tools.protocol_types import PARTS, Field, fields, members, sentence, seq_of, tag_of
 
 HEAD = """/**

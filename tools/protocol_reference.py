@@ -19,6 +19,7 @@ import msgspec
 from msgspec import inspect as types
 
 from studymatch.rules import names, protocol
+from studymatch.rules.close_codes import AFTER_CLOSE, CLOSE_MEANINGS, CloseCode
 from studymatch.rules.lifecycle import ACCEPTS, CUES, EDGES, causes_in_order
 from tools import protocol_js
 from tools.protocol_types import PARTS, SEQ, fields, members, sentence, tag_of
@@ -140,9 +141,9 @@ def _cues() -> str:
 
 def _close_codes() -> str:
     rows = []
-    for code in sorted(protocol.CloseCode, key=lambda code: (code.value < 4000, code.value)):
-        why, then = protocol.CLOSE_MEANINGS[code]
-        rows.append([str(code.value), why, protocol.AFTER_CLOSE[then]])
+    for code in sorted(CloseCode, key=lambda code: (code.value < 4000, code.value)):
+        why, then = CLOSE_MEANINGS[code]
+        rows.append([str(code.value), why, AFTER_CLOSE[then]])
     return _table(("code", "meaning", "the client then"), rows)
 
 

@@ -18,10 +18,9 @@ from studymatch.hall import ExpiredError, Hall, HallClosedError
 from studymatch.messages import Guest, Refused
 from studymatch.person.user import User
 from studymatch.rules import sentences
+from studymatch.rules.close_codes import CLOSE_MEANINGS, CloseCode
 from studymatch.rules.protocol import (
-    CLOSE_MEANINGS,
     VERSION,
-    CloseCode,
     Error,
     Hello,
     Leaving,

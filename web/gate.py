@@ -11,8 +11,16 @@ from __future__ import annotations
 from studymatch.messages import Refused
 from studymatch.person.accounts import Accounts
 from studymatch.person.user import User
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.people import Person
-from studymatch.rules.protocol import Chat, CloseCode, Inbound, Malformed, Signal, decode, number_of
+from studymatch.rules.protocol import (
+    Chat,
+    Inbound,
+    Malformed,
+    Signal,
+    decode,
+    number_of,
+)
 from studymatch.rules.waits import Wait, Why
 
 Message = str | bytes | None

@@ -17,7 +17,7 @@ from actors import Journal
 from studymatch.hall import Hall
 from studymatch.messages import Guest
 from studymatch.person.user import User
-from studymatch.rules.protocol import CLOSE_MEANINGS, CloseCode
+from studymatch.rules.close_codes import CLOSE_MEANINGS, CloseCode
 from studymatch.settings import Settings
 from web.conversation import Conversation
 from web.gate import Gate

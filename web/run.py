@@ -30,7 +30,7 @@ from studymatch.postgres.private import embedded_postgres
 from studymatch.recording.ledger import Ledger
 from studymatch.recording.store import Store
 from studymatch.residence import move_in
-from studymatch.rules.protocol import CloseCode
+from studymatch.rules.close_codes import CloseCode
 from studymatch.settings import Settings, unknown_variables
 from web.app import create_app
 from web.build import this_build

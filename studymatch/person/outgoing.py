@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from studymatch.messages import Line
 from studymatch.rules import sentences
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.protocol import (
     ChatFrom,
-    CloseCode,
     Error,
     PartnerChanged,
     Pong,

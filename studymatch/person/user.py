@@ -54,6 +54,7 @@ from studymatch.person.inbox import Inbox
 from studymatch.person.saved import SavedPerson
 from studymatch.person.session import Ending, Session, frame_of
 from studymatch.rules import sentences
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.lifecycle import Cause, SessionCause, State
 from studymatch.rules.outbox import Numbers
 from studymatch.rules.people import Person, Wish
@@ -61,7 +62,6 @@ from studymatch.rules.person_state import PersonState
 from studymatch.rules.pool import Ticket
 from studymatch.rules.protocol import (
     Cancel,
-    CloseCode,
     Criteria,
     End,
     Error,

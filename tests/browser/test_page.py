@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from studymatch.rules.close_codes import CLOSE_MEANINGS, CloseCode
 from studymatch.rules.lifecycle import State
-from studymatch.rules.protocol import CHAT_MAX_CHARS, CLOSE_MEANINGS, VERSION, CloseCode
+from studymatch.rules.protocol import (
+    CHAT_MAX_CHARS,
+    VERSION,
+)
 from tests.browser.conftest import EACH, ComeIn, Visit
 from web.build import this_build
 

@@ -18,7 +18,7 @@ from studymatch.person.inbox import Inbox, nothing
 from studymatch.person.outgoing import Outgoing
 from studymatch.person.session import Session
 from studymatch.person.user import User
-from studymatch.rules.protocol import CloseCode
+from studymatch.rules.close_codes import CloseCode
 from tests.simulation.planting import Plant, on
 from web.reception import Reception
 

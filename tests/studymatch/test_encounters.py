@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.lifecycle import EDGES, SessionCause
 from studymatch.rules.pool import Pool
-from studymatch.rules.protocol import CloseCode
 from studymatch.rules.records import SessionConnected, SessionEnded, SessionMatched
 from tests.support.people import Building, Tab, a_hall, until_quiet
 

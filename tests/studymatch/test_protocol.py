@@ -10,16 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studymatch.rules.close_codes import AFTER_CLOSE, CLOSE_MEANINGS, AfterClose, CloseCode
 from studymatch.rules.lifecycle import State
 from studymatch.rules.person_state import PersonState
 from studymatch.rules.protocol import (
-    AFTER_CLOSE,
-    CLOSE_MEANINGS,
     SIGNAL_MAX_BYTES,
-    AfterClose,
     Chat,
     ChatFrom,
-    CloseCode,
     Connected,
     Criteria,
     Failed,

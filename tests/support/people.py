@@ -26,8 +26,12 @@ from studymatch.patience import Debt
 from studymatch.person.saved import SavedPerson
 from studymatch.person.user import User
 from studymatch.recording.ledger import Ledger, Pace
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.people import Person
-from studymatch.rules.protocol import CloseCode, ResumeRequest, decode
+from studymatch.rules.protocol import (
+    ResumeRequest,
+    decode,
+)
 from studymatch.rules.records import (
     Entry,
     LedgerMessage,

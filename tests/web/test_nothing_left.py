@@ -21,9 +21,9 @@ from studymatch.person.inbox import Inbox
 from studymatch.person.outgoing import Outgoing
 from studymatch.person.session import Session
 from studymatch.person.user import User
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.pool import Ticket
-from studymatch.rules.protocol import CloseCode
 from tests.support.echo import BINARY, CLOSE, TEXT
 from tests.support.leftovers import without_collector
 from tests.support.lobby import Lobby, Person, a_lobby

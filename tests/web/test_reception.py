@@ -13,8 +13,8 @@ from trio.testing import MockClock
 from studymatch.messages import Guest
 from studymatch.person.accounts import MALFORMED_MAX
 from studymatch.person.user import User
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.people import Person
-from studymatch.rules.protocol import CloseCode
 from tests.support.people import Building, a_hall, until_quiet
 from web.conversation import CREDIT
 from web.reception import Reception
