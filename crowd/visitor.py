@@ -14,14 +14,10 @@ from time import monotonic
 from msgspec import DecodeError
 
 from crowd.dialect import Heard, Resume
+from crowd.payload import signal_payload
 from crowd.plan import FIXED
 from crowd.shared import CONNECTED, CONNECTING, ENDED, FROZEN, IDLE, LOST, OUTSIDE, SEARCHING, Line, Shared
 
-DESCRIPTION_BYTES = 2400
-"""The size of an offer or an answer with the codecs of today's browsers."""
-CANDIDATES_BYTES = 600
-"""The size of a batch of three candidates."""
-DESCRIPTION = b"v=0 a=rtpmap:111 opus/48000/2 a=fmtp:111 minptime=10 " * 100
 OF_A_SESSION = frozenset(("signal", "connected", "skip", "end"))
 """The types of the frames that visitors send about a session."""
 PAUSE_S = 0.5
@@ -309,16 +305,7 @@ class Visitor:
     def _signal(self, number: int) -> None:
         """Send one of the three signals of this side."""
         assert self.session is not None
-        size = DESCRIPTION_BYTES if number == 1 else CANDIDATES_BYTES
-        data = b'{"t":%.6f,"n":%d,"by":"%b","to":"%b","leaver":%b,"dwell_s":%.3f,"sdp":"%b"}' % (
-            monotonic(),
-            number,
-            self.id.encode(),
-            self.partner.encode(),
-            b"true" if self._leaves else b"false",
-            self._dwell_s,
-            DESCRIPTION[: size - 200],
-        )
+        data = signal_payload(number, self.id, self.partner, leaves=self._leaves, dwell_s=self._dwell_s)
         self._say(self._shared.dialect.signal(self.session, data))
 
     def _on_signal(self, frame: Heard, now: float) -> None:

@@ -253,6 +253,17 @@ def test_a_browser_that_stalls_reads_and_says_nothing_more() -> None:
     assert ADA in stage.unsteady
 
 
+def test_who_has_asked_to_leave_is_not_at_rest_before_the_answer() -> None:
+    stage = arrived(*IN_CALL)
+    assert stage.ada.is_settled
+    stage.ada._leave("s1")
+    assert not stage.ada.is_settled
+    stage.hear(state("ended", "s1", cause="skipped", search_again_ms=500))
+    assert not stage.ada.is_settled, "the server is about to search"
+    stage.hear(state("searching"))
+    assert stage.ada.is_settled
+
+
 def outcome(**fields: Any) -> Outcome:
     nobody = frozenset[str]()
     told: dict[str, Any] = {
