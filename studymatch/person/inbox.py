@@ -98,7 +98,9 @@ class Inbox:
     def restore(self, saved: SavedPerson) -> None:
         """Go on with what was saved before a restart. The person is away, and has the grace to come back."""
         now = trio.current_time()
-        self.outgoing.outbox.remember(saved.seq, saved.frames(), saved.connections, saved.lost)
+        self.outgoing.outbox.remember(
+            saved.seq, saved.frames(), saved.connections, saved.lost, saved.forgotten
+        )
         self.outgoing.shown = saved.shown
         self.heard = saved.heard
         self.leaving = saved.leaving

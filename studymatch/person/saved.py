@@ -16,9 +16,9 @@ from studymatch.rules.person_state import PersonState
 class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
     """The saved state of one person. Durations are seconds, up to the moment of saving.
 
-    `wish` is what they search for, or will after the session; None: nothing. `seq`, `shown`, `connections`
-    and `memory` are the state of `Outgoing` and its outbox. `lost` is how many frames could not be kept for
-    them; `heard` is the number of their last frame that was handled.
+    `wish` is what they search for, or will after the session; None: nothing. `seq`, `shown`, `connections`,
+    `memory` and `forgotten` are the state of `Outgoing` and its outbox. `lost` is how many frames could not
+    be kept for them; `heard` is the number of their last frame that was handled.
 
     `memory` has each frame with its numbers. Older servers saved one number, or None for a frame that was
     never sent.
@@ -44,6 +44,7 @@ class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
     initiator: bool
     message: str | None
     connections: Numbers = ()
+    forgotten: Numbers = ()
     heard: int = 0  # servers without frame numbers saved no such field
     lost: int = 0
     leaving: bool = False

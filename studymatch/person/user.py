@@ -198,6 +198,7 @@ class User:
             leaving=inbox.leaving,
             memory=(*inbox.outgoing.outbox.memory(), *self._unheard()),
             connections=inbox.outgoing.outbox.connections(),
+            forgotten=inbox.outgoing.outbox.forgotten,
             left=next((news for news in inbox.mailbox.waiting() if isinstance(news, PartnerLeft)), None),
             lost=inbox.outgoing.outbox.without_room,
             met=tuple(self._met),

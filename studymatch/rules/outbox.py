@@ -34,10 +34,10 @@ class Outbox:
     __slots__ = (
         "_bytes",
         "_connections",
-        "_forgotten",
         "_kept",
         "_kept_max",
         "_kept_max_bytes",
+        "forgotten",
         "seq",
         "without_room",
     )
@@ -48,7 +48,8 @@ class Outbox:
         self._kept: deque[tuple[Numbers, bytes]] = deque()
         self._bytes = 0
         self._connections: deque[int] = deque([1], CONNECTIONS_MAX)  # the first number on each
-        self._forgotten: Numbers = ()  # of the last one that was sent and is not remembered
+        self.forgotten: Numbers = ()
+        """The numbers of the last frame that was sent and is not remembered, for `remember`."""
         self.seq = 0
         self.without_room = 0
 
@@ -77,7 +78,7 @@ class Outbox:
         self._kept.append((numbers, body))
         self._bytes += len(body)
         while self._over() and self._kept[0][0]:
-            self._forgotten, oldest = self._kept.popleft()
+            self.forgotten, oldest = self._kept.popleft()
             self._bytes -= len(oldest)
 
     def _over(self) -> bool:
@@ -94,7 +95,7 @@ class Outbox:
             return age is not None and age <= len(numbers) and numbers[-age] <= seen
 
         missed = [(numbers, body) for numbers, body in self._kept if not has_seen(numbers)]
-        lost = self.without_room + (self._forgotten != () and not has_seen(self._forgotten))
+        lost = self.without_room + (self.forgotten != () and not has_seen(self.forgotten))
         self.forget()
         for numbers, body in missed:
             self._remember(numbers, body)
@@ -124,9 +125,11 @@ class Outbox:
         memory: Iterable[tuple[Numbers, str]],
         connections: Iterable[int] = (),
         without_room: int = 0,
+        forgotten: Numbers = (),
     ) -> None:
-        """Go on after frame number `seq`, with the `memory` and the `connections` from before a restart."""
+        """Go on after frame number `seq`, with what this outbox had before a restart."""
         self.seq = seq
+        self.forgotten = forgotten
         self.without_room = without_room
         self._connections.extend(connections)
         for numbers, body in memory:
@@ -136,4 +139,4 @@ class Outbox:
         """Forget all frames, because their session is over."""
         self._kept.clear()
         self._bytes = self.without_room = 0
-        self._forgotten = ()
+        self.forgotten = ()

@@ -109,6 +109,14 @@ def test_what_was_forgotten_is_not_lost_to_who_has_seen_it() -> None:
     assert texts(outbox.again()) == ["8", "9"]
 
 
+def test_what_was_forgotten_before_a_restart_is_lost_to_who_has_not_seen_it() -> None:
+    former, outbox = Outbox(3, 1000), Outbox(3, 1000)
+    for n in range(10):
+        former.send(body(str(n)))
+    outbox.remember(former.seq, former.memory(), former.connections(), forgotten=former.forgotten)
+    assert outbox.back(seen=6) == 1, "number 7 was forgotten"
+
+
 def test_what_was_never_sent_is_not_forgotten_in_silence() -> None:
     outbox = Outbox(3, 1000)
     outbox.send(body("sent"))
