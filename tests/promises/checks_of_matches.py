@@ -284,7 +284,7 @@ class KeptApart(Check):
             for person in row.people
             for transcript in evidence.lives.get(person, ())
             for entry in transcript.frames(What.HEARD, "welcome")
-            if begin < entry.at < end and not entry.frame["resumed"]
+            if begin <= entry.at < end and not entry.frame["resumed"]
         ]
         between = [
             sum(former.matched_at < other.matched_at < row.matched_at for other in evidence.rows_of[person])
