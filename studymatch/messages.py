@@ -6,6 +6,7 @@ doors and are dropped once it is over; the others go straight to a mailbox and a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from msgspec import Raw, Struct
@@ -40,17 +41,14 @@ class Line(Protocol):
     @property
     def build(self) -> str | None: ...
 
-    def write(self, frame: bytes) -> None:
-        """Queue a frame. A line whose browser does not read hangs up by itself."""
-
-    def flush(self) -> None:
-        """No more frames follow at the moment: send the queued ones in one write."""
+    def write(self, frames: Sequence[bytes]) -> None:
+        """Send frames, in order. A line whose browser does not read hangs up by itself."""
 
     def credit(self) -> None:
         """A frame that came through this line was handled: its reader may read another."""
 
     def hang_up(self, code: CloseCode) -> None:
-        """Close after the queued frames have been written. The first code given counts."""
+        """Close after the frames that were written. The first code given counts."""
 
 
 # To a user, from the edge

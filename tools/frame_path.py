@@ -64,7 +64,7 @@ async def way_of_a_signal() -> list[tuple[str, str]]:
             await ben.until("signal")
             for person in (ada, ben):
                 await person.stream.aclose()
-    if ("web.server.outgoing", "Outgoing.flush") not in entered:
+    if ("web.server.outgoing", "Outgoing.send") not in entered:
         raise RuntimeError("the signal was not passed on in the step in which it was read")
     return entered
 

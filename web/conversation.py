@@ -9,7 +9,7 @@ their address. A conversation does not depend on the states of people.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import trio
@@ -54,8 +54,7 @@ class Wire(Protocol):
     def unsent_frames(self) -> int: ...
     @property
     def unsent_bytes(self) -> int: ...
-    def send(self, frame: bytes) -> None: ...
-    def flush(self) -> None: ...
+    def send(self, frames: Sequence[bytes]) -> None: ...
     def drop(self) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
     def pause(self) -> None: ...
@@ -180,20 +179,15 @@ class Conversation:
         """The build of the page that is served now; None: unknown."""
         return self._reception.build
 
-    def write(self, frame: bytes) -> None:
-        """Queue a frame. If too much is unsent then, drop the queue and close the connection."""
+    def write(self, frames: Sequence[bytes]) -> None:
+        """Send frames. If too much is unsent then, drop it and close the connection."""
         if self._code is not None or self._is_over:
             return
         wire, settings = self._wire, self._reception.settings
-        wire.send(frame)
+        wire.send(frames)
         if wire.unsent_frames > settings.outbox_max or wire.unsent_bytes > settings.outbox_max_bytes:
             wire.drop()
             self.hang_up(CloseCode.TOO_MANY)
-
-    def flush(self) -> None:
-        """No more frames follow at the moment: send the queued ones."""
-        if not self._is_over:
-            self._wire.flush()
 
     def credit(self) -> None:
         """A frame was handled."""
@@ -202,7 +196,7 @@ class Conversation:
             self._wire.resume()
 
     def hang_up(self, code: CloseCode) -> None:
-        """Close once the queued frames have been written. The first code given counts."""
+        """Close after the frames that were written. The first code given counts."""
         if self._code is None and not self._is_over:
             self._code = code
             if code in REFUSALS:
@@ -238,7 +232,7 @@ class Conversation:
         wait = self._reception.gate.hello(person, self.address, now, resumes=resumes)
         if wait is None:
             return True
-        self._wire.send(encode(Error("wait", sentences.of_wait(wait), "hello")))
+        self._wire.send((encode(Error("wait", sentences.of_wait(wait), "hello")),))
         self.hang_up(CloseCode.TOO_MANY)
         return False
 

@@ -8,7 +8,7 @@ conversation and a `Socket`, with a reader and a writer task. The frames are the
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import trio
@@ -147,14 +147,11 @@ class QueueWire:
         """How many frames wait."""
         return len(self._frames)
 
-    def send(self, frame: bytes) -> None:
-        """Queue a frame."""
-        self._frames.append(frame)
-        self.unsent_bytes += len(frame)
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Queue frames."""
+        self._frames.extend(frames)
+        self.unsent_bytes += sum(map(len, frames))
         self._news.set()
-
-    def flush(self) -> None:
-        """Nothing to do: the writer has been woken."""
 
     def drop(self) -> None:
         """Drop the queued frames, and stop a write that waits for the browser."""

@@ -2,7 +2,7 @@
 
 An `Outgoing` belongs to one user actor. It owns the outbox and knows the current `Line`; it decides nothing.
 A person without a connection is *away*: snapshots are not sent to them (they get the latest one when they are
-back), signals and chat are kept.
+back), signals and chat are kept. Frames of one or more turns are collected, and `flush` writes them together.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from studymatch.rules.protocol import (
     encode,
 )
 
+COLLECTED_MAX = 64
+"""The most frames that are collected: a person whose mailbox is never empty is sent their frames, too."""
+
 
 class Outgoing:
     """The frames that go to the page of one person.
@@ -32,14 +35,14 @@ class Outgoing:
     sent on it.
     """
 
-    __slots__ = ("_is_unflushed", "counted", "line", "outbox", "shown")
+    __slots__ = ("_collected", "counted", "line", "outbox", "shown")
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
         self.line: Line | None = None
         self.shown: int | None = None
         self.counted: Presence | None = None
-        self._is_unflushed = False
+        self._collected: list[bytes] = []
 
     @property
     def present(self) -> bool:
@@ -58,6 +61,7 @@ class Outgoing:
         Returns how many are lost, at least.
         """
         if self.line is not None:
+            self.flush()
             self.line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
         self.line, self.counted = line, None
         lost = self.outbox.back(seq or 0)
@@ -65,9 +69,9 @@ class Outgoing:
         self.send(snapshot)
         self.shown = self.outbox.seq
         for frame in self.outbox.again():
-            self._write(line, frame)
+            self._collect(frame)
         if lost:
-            self._write(line, self.outbox.send(encode(Error("missed", sentences.MISSED))))
+            self._collect(self.outbox.send(encode(Error("missed", sentences.MISSED))))
         return lost
 
     def down(self, line: Line) -> bool:
@@ -75,18 +79,19 @@ class Outgoing:
         if self.line is not line:
             return False
         self.line = None
+        self._collected.clear()
         return True
 
     def flush(self) -> None:
-        """No more frames follow at the moment: send the queued ones, if there are any."""
-        if self._is_unflushed:
-            self._is_unflushed = False
-            if self.line is not None:
-                self.line.flush()
+        """No more frames follow at the moment: write the collected ones, if there are any."""
+        if self._collected and self.line is not None:
+            frames, self._collected = self._collected, []
+            self.line.write(frames)
 
-    def _write(self, line: Line, frame: bytes) -> None:
-        self._is_unflushed = True
-        line.write(frame)
+    def _collect(self, frame: bytes) -> None:
+        self._collected.append(frame)
+        if len(self._collected) == COLLECTED_MAX:
+            self.flush()
 
     def show(self, snapshot: Snapshot) -> None:
         """Send a change of state now, or let `up` send it when the person is back."""
@@ -99,7 +104,7 @@ class Outgoing:
     def send(self, frame: Welcome | Snapshot | PartnerChanged | Pong | Presence | Error) -> None:
         """Send a frame that a person who is away does not need; it is not kept for them."""
         if self.line is not None:
-            self._write(self.line, self.outbox.number(encode(frame)))
+            self._collect(self.outbox.number(encode(frame)))
 
     def relay(self, frame: SignalFrom | ChatFrom) -> bool:
         """Send a frame that must arrive, now or when the person is back. Returns False if there is no
@@ -107,7 +112,7 @@ class Outgoing:
         body = encode(frame)
         if self.line is None:
             return self.outbox.keep(body)
-        self._write(self.line, self.outbox.send(body))
+        self._collect(self.outbox.send(body))
         return True
 
     def lacks(self, presence: Presence) -> bool:

@@ -241,6 +241,7 @@ class User:
             cause = self._why_it_ends()
         finally:
             code = self._farewell or CloseCode.CRASHED
+            inbox.outgoing.flush()
             inbox.mailbox.discard()
             for line in list(self._lines):
                 line.hang_up(code)

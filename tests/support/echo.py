@@ -272,8 +272,7 @@ class DirectEcho:
         self.heard_of.append(message)
         self.is_established = True
         self.deadline = now + self._read_limit_s
-        self.socket.send(message.encode() if isinstance(message, str) else b"hex " + message.hex().encode())
-        self.socket.flush()
+        self.socket.send([message.encode() if isinstance(message, str) else b"hex " + message.hex().encode()])
 
     def too_fast(self) -> None:
         self.was_too_fast += 1

@@ -57,25 +57,18 @@ class Tab:
         self.code: CloseCode | None = None
         self.user: User | None = None
         self.credits = 0
-        self._written: list[Frame] = []
         building.tabs.append(self)
 
     # What the hall does with its line
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frames: Sequence[bytes]) -> None:
         assert self.code is None, "nothing may be written after the line was hung up"
-        self._written.append(json.loads(frame))
-
-    def flush(self) -> None:
-        """As with a real connection, the page gets nothing before this."""
-        self.frames += self._written
-        self._written.clear()
+        self.frames += map(json.loads, frames)
 
     def credit(self) -> None:
         self.credits += 1
 
     def hang_up(self, code: CloseCode) -> None:
-        self.flush()
         if self.code is None:
             self.code = code
 

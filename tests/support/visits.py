@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,23 +28,17 @@ class Visit:
         self.frames: list[Frame] = []
         self.code: int | None = None
         self.news = trio.Event()
-        self._written: list[Frame] = []
         self._conversation: Conversation = reception.conversation(address)
         self._conversation.opened(self)
         self._is_gone = False
 
     # What the conversation does with its wire
 
-    def send(self, frame: bytes) -> None:
-        self._written.append(json.loads(frame))
-
-    def flush(self) -> None:
-        self.frames += self._written
-        self._written.clear()
+    def send(self, frames: Sequence[bytes]) -> None:
+        self.frames += map(json.loads, frames)
         self.news.set()
 
     def close(self, code: int, reason: str) -> None:
-        self.flush()
         self.code = code
         self.leave()
 

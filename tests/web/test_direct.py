@@ -158,10 +158,7 @@ async def test_many_frames_in_one_packet_and_a_character_in_two_fragments() -> N
 async def test_frames_that_wait_are_written_together() -> None:
     receiver = Quiet()
     async with connected(receiver) as (_, client):
-        for word in (b"one", b"two", b"three"):
-            receiver.socket.send(word)
-        await trio.testing.wait_all_tasks_blocked()
-        receiver.socket.flush()
+        receiver.socket.send([b"one", b"two", b"three"])
         assert await client.stream.receive_some() == b"\x81\x03one\x81\x03two\x81\x05three"
 
 
@@ -213,9 +210,7 @@ async def test_a_client_that_does_not_read_is_ended_by_force(clock: trio.testing
     receiver = Quiet()
     async with connected(receiver, ServerLimits(send_limit_s=7), receive_buffer=4096) as (_, client):
         began = trio.current_time()
-        for _ in range(100):
-            receiver.socket.send(b"x" * 60_000)
-        receiver.socket.flush()
+        receiver.socket.send([b"x" * 60_000] * 100)
         assert receiver.socket.unsent_bytes > 1_000_000
         await receiver.has_gone.wait()
         assert trio.current_time() - began == pytest.approx(7, abs=1)
@@ -226,11 +221,8 @@ async def test_a_client_that_does_not_read_is_ended_by_force(clock: trio.testing
 async def test_a_slow_client_gets_everything_in_order(clock: trio.testing.MockClock) -> None:
     receiver = Quiet()
     async with connected(receiver, ServerLimits(send_limit_s=7), receive_buffer=4096) as (_, client):
-        for number in range(60):
-            receiver.socket.send(b"%02d" % number * 30_000)
-        receiver.socket.flush()
-        receiver.socket.send(b"later")
-        receiver.socket.flush()
+        receiver.socket.send([b"%02d" % number * 30_000 for number in range(60)])
+        receiver.socket.send([b"later"])
         assert receiver.socket.unsent_frames > 1
         for number in range(60):
             assert await client.frame() == (TEXT, b"%02d" % number * 30_000)
@@ -243,10 +235,8 @@ async def test_a_slow_client_gets_everything_in_order(clock: trio.testing.MockCl
 async def test_what_is_dropped_tears_no_frame_and_the_close_still_arrives() -> None:
     receiver = Quiet()
     async with connected(receiver, receive_buffer=4096) as (_, client):
-        for number in range(100):
-            receiver.socket.send(b"%02d" % number * 30_000)
-        receiver.socket.flush()
-        receiver.socket.send(b"not yet flushed, and behind what is dropped")
+        receiver.socket.send([b"%02d" % number * 30_000 for number in range(100)])
+        receiver.socket.send([b"behind what is dropped"])
         receiver.socket.drop()
         receiver.socket.close(4429, "too much unread")
         number = 0
@@ -274,8 +264,7 @@ async def test_a_client_that_does_not_close_is_not_waited_for(clock: trio.testin
     async with connected(receiver, ServerLimits(linger_s=2)) as (_, client):
         receiver.socket.close(1000, "enough")
         receiver.socket.close(1001, "the first counts")
-        receiver.socket.send(b"too late")
-        receiver.socket.flush()
+        receiver.socket.send([b"too late"])
         assert await client.close_code() == 1000
         assert receiver.has_gone.is_set()
         await trio.sleep(3)
@@ -310,8 +299,7 @@ async def test_a_client_that_has_gone_is_noticed(ending: str, paused: bool) -> N
             receiver.socket.resume()
         with trio.fail_after(60):
             await receiver.has_gone.wait()
-        receiver.socket.send(b"nobody reads this")
-        receiver.socket.flush()
+        receiver.socket.send([b"nobody reads this"])
         receiver.socket.close(1000, "nobody")
         receiver.socket.resume()
 
@@ -359,9 +347,7 @@ async def test_a_client_that_does_not_read_cannot_keep_the_server_from_stopping(
     receiver = Quiet()
     limits = ServerLimits(send_limit_s=600, stop_grace_s=3)
     async with connected(receiver, limits, receive_buffer=4096) as (served, _):
-        for _ in range(100):
-            receiver.socket.send(b"x" * 60_000)
-        receiver.socket.flush()
+        receiver.socket.send([b"x" * 60_000] * 100)
         served.stop.set()
         began = trio.current_time()
         await served.ended.wait()

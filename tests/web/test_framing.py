@@ -164,8 +164,7 @@ def test_what_is_heard_is_what_was_said(pieces: list[Said], cuts: list[int], pat
                     listener.go_on()
                     poller.give_turns()
                     listener.go_on()
-            direct.send(b"the end")
-            direct.flush()
+            direct.send([b"the end"])
             return client.recv(10_000)
 
     answers = trio.run(talk)

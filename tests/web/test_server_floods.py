@@ -206,9 +206,7 @@ async def test_pongs_do_not_pile_up_for_who_does_not_read(clock: trio.testing.Mo
     app = direct_app(lambda: receiver)
     async with serving(app, limits) as served, served.client(receive_buffer=4096) as client:
         await client.upgrade()
-        for _ in range(40):
-            receiver.socket.send(b"x" * 10_000)
-        receiver.socket.flush()
+        receiver.socket.send([b"x" * 10_000] * 40)
         unsent = receiver.socket.unsent_bytes
         assert 0 < unsent < limits.unsent_hear_bytes * 10
         for number in range(1000):
@@ -231,8 +229,7 @@ async def test_who_lets_too_much_wait_is_ended_by_force() -> None:
         await client.upgrade()
         await trio.testing.wait_all_tasks_blocked(0.02)
         for _ in range(100):
-            receiver.socket.send(b"x" * 60_000)
-            receiver.socket.flush()
+            receiver.socket.send([b"x" * 60_000])
         assert receiver.has_gone.is_set()
         assert receiver.socket.unsent_bytes == 0
 

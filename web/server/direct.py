@@ -31,7 +31,7 @@ from web.server.framing import Framing
 from web.server.limits import ServerLimits
 from web.server.outgoing import Outgoing
 from web.server.overload import Overseer
-from web.server.text_frames import FINAL_TEXT, text_head, whole_text
+from web.server.text_frames import FINAL_TEXT, whole_text
 
 DIRECT = "web.server.direct"
 """The key in the `extensions` of a WebSocket's scope under which the server offers this path."""
@@ -82,7 +82,6 @@ class DirectSocket(Outgoing):
         "_allowance",
         "_events",
         "_framing",
-        "_is_ending",
         "_is_in_turn",
         "_is_paused",
         "_last_at",
@@ -109,7 +108,6 @@ class DirectSocket(Outgoing):
         self._quiet_until = -inf
         self._is_paused = False
         self._is_in_turn = False
-        self._is_ending = False
         self._last_at = inf
 
     def open(self, unsent: bytes) -> None:
@@ -128,11 +126,6 @@ class DirectSocket(Outgoing):
         return self._receiver is not None and self._receiver.is_established
 
     # For the receiver
-
-    def send(self, frame: bytes) -> None:
-        """Buffer one text message, which the next `flush` writes. Ignored once closing has begun."""
-        if self._framing is None or self._framing.is_open:
-            self.take_in(text_head(len(frame)) + frame)
 
     def close(self, code: int, reason: str) -> None:
         """Close after the data buffered before. Only the first call counts."""
@@ -272,6 +265,7 @@ class DirectSocket(Outgoing):
         end = framing.end(data, start)
         message = framing.receive(data[start:end])
         if not framing.is_open:
+            self._is_ending = True
             if framing.client_code is not None and self._receiver is not None:
                 self._receiver.closed(framing.client_code)
             self._end()

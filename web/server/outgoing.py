@@ -1,17 +1,19 @@
 """The writing half of a direct socket: all data that wait to be sent to one client, and their limits.
 
-Frames are collected, written together by the next `flush`, and kept if the client has no room for them. While
-any are kept, only the last pong is added to them (RFC 6455, 5.5.3).
+Data are written together by the next `flush`, and kept if the client has no room for them. While any are
+kept, only the last pong is added to them (RFC 6455, 5.5.3).
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 import trio
 
 from web.server.limits import ServerLimits
 from web.server.progress import Progress
+from web.server.text_frames import text_head
 
 WRITE_BYTES = 262_144
 """The most bytes in one write."""
@@ -21,9 +23,11 @@ class Outgoing:
     """Owns the data to be written to `sock`, which must be non-blocking.
 
     `unsent_frames`, `unsent_bytes`: what the last `flush` could not write, because the client had no room.
+    `_is_ending`: a close frame was received or is about to be sent, so that no message may follow.
     """
 
     __slots__ = (
+        "_is_ending",
         "_limits",
         "_out",
         "_out_bytes",
@@ -44,6 +48,7 @@ class Outgoing:
         self._unsent: list[bytes] = []
         self._pong = b""
         self._progress = Progress(limits)
+        self._is_ending = False
 
     # The state of the connection
 
@@ -60,6 +65,14 @@ class Outgoing:
         raise NotImplementedError
 
     # Buffering
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send text messages. Ignored once closing has begun."""
+        for frame in frames:
+            if self._is_ending:
+                return
+            self.take_in(text_head(len(frame)) + frame)
+        self.flush()
 
     def take_in(self, data: bytes) -> None:
         """Add bytes for the next flush. If too many wait for the client, it is closed by force."""

@@ -1,0 +1,80 @@
+"""What one person's actor sends to its page: collected, and written together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from studymatch.person.outgoing import COLLECTED_MAX, Outgoing
+from studymatch.rules.close_codes import CloseCode
+from studymatch.rules.lifecycle import State
+from studymatch.rules.outbox import Outbox
+from studymatch.rules.person_state import PersonState
+from studymatch.rules.protocol import VERSION, ChatFrom, Identity, Pong, ResumeOffer, Welcome
+
+WELCOME = Welcome(VERSION, Identity("u1", "Ada"), ResumeOffer("key", 1), False, [], 1, 0)
+
+
+class Line:
+    """A connection that records what happens to it, in order."""
+
+    build = None
+
+    def __init__(self) -> None:
+        self.calls: list[list[str] | CloseCode] = []
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        self.calls.append([json.loads(frame)["type"] for frame in frames])
+
+    def credit(self) -> None:
+        raise AssertionError("no frame came in")
+
+    def hang_up(self, code: CloseCode) -> None:
+        self.calls.append(code)
+
+
+def up(outgoing: Outgoing, line: Line) -> None:
+    outgoing.up(line, 0, WELCOME, PersonState(State.IDLE, since=0.0).snapshot(0.0, None))
+
+
+def test_frames_are_written_together() -> None:
+    outgoing, line = Outgoing(Outbox(100, 10_000)), Line()
+    up(outgoing, line)
+    outgoing.send(Pong(1))
+    assert line.calls == []
+    outgoing.flush()
+    outgoing.flush()
+    assert line.calls == [["welcome", "state", "pong"]]
+
+
+def test_who_has_always_something_to_do_writes_all_the_same() -> None:
+    outgoing, line = Outgoing(Outbox(100, 10_000)), Line()
+    up(outgoing, line)
+    for number in range(2 * COLLECTED_MAX):
+        outgoing.send(Pong(number))
+    assert [len(call) for call in line.calls if isinstance(call, list)] == [COLLECTED_MAX] * 2
+
+
+def test_what_was_collected_is_written_before_the_next_connection_replaces_this_one() -> None:
+    outgoing, first, second = Outgoing(Outbox(100, 10_000)), Line(), Line()
+    up(outgoing, first)
+    up(outgoing, second)
+    outgoing.flush()
+    assert first.calls == [["welcome", "state"], CloseCode.CONNECTED_ELSEWHERE]
+    assert second.calls == [["welcome", "state"]]
+
+
+def test_what_was_collected_for_a_lost_connection_is_kept_if_it_must_arrive() -> None:
+    outgoing, first, second = Outgoing(Outbox(100, 10_000)), Line(), Line()
+    up(outgoing, first)
+    outgoing.flush()
+    outgoing.send(Pong(1))
+    outgoing.relay(ChatFrom("s1", "u2", "hello"))
+    assert outgoing.down(first)
+    up(outgoing, second)
+    outgoing.flush()
+    assert first.calls == [["welcome", "state"]]
+    assert second.calls == [["welcome", "state", "chat"]]
+    assert msgspec.json.decode(outgoing.outbox.again()[0])["text"] == "hello"
