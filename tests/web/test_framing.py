@@ -21,7 +21,8 @@ from tests.support.echo import CONTINUATION, PING, PONG, TEXT, frame_head
 from web.server import ServerLimits
 from web.server.direct import READABLE, DirectSocket
 from web.server.framing import Framing
-from web.server.text_frames import text_head, whole_text
+from web.server.outgoing import text_head
+from web.server.text_frames import whole_text
 
 BINARY = 2
 

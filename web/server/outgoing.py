@@ -13,10 +13,22 @@ import trio
 
 from web.server.limits import ServerLimits
 from web.server.progress import Progress
-from web.server.text_frames import text_head
+from web.server.text_frames import EXTENDED, FINAL_TEXT
 
 WRITE_BYTES = 262_144
 """The most bytes in one write."""
+
+EXTENDED_HEAD, LONG_HEAD = bytes((FINAL_TEXT, EXTENDED)), bytes((FINAL_TEXT, 127))
+"""The beginnings of an unmasked text message whose size follows in two bytes, or in eight."""
+
+
+def text_head(size: int) -> bytes:
+    """The head of an unmasked text message of `size` bytes (RFC 6455, 5.2)."""
+    if size < EXTENDED:
+        return bytes((FINAL_TEXT, size))
+    if size < 0x10000:
+        return EXTENDED_HEAD + size.to_bytes(2, "big")
+    return LONG_HEAD + size.to_bytes(8, "big")
 
 
 class Outgoing:

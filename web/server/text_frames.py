@@ -1,4 +1,4 @@
-"""The most common frame, a whole text message: decoded with its mask, encoded without (RFC 6455, 5.2).
+"""Reads the most common frame of a client: a whole text message, with its mask (RFC 6455, 5.2).
 
 A library handles all other frames: see `web.server.framing`. Pure.
 """
@@ -15,9 +15,6 @@ FINAL_TEXT, MASKED, EXTENDED = 0x81, 0x80, 126
 
 SHORTEST = 6
 """The size in bytes of a masked frame without a payload."""
-
-EXTENDED_HEAD, LONG_HEAD = bytes((FINAL_TEXT, EXTENDED)), bytes((FINAL_TEXT, 127))
-"""The beginnings of an unmasked text message whose size follows in two bytes, or in eight."""
 
 
 def whole_text(data: bytes, start: int) -> tuple[bytes, int] | None:
@@ -43,12 +40,3 @@ def whole_text(data: bytes, start: int) -> tuple[bytes, int] | None:
     if end > len(data):
         return None
     return apply_mask(data[payload:end], data[mask:payload]), end
-
-
-def text_head(size: int) -> bytes:
-    """The head of an unmasked text message of `size` bytes (RFC 6455, 5.2)."""
-    if size < EXTENDED:
-        return bytes((FINAL_TEXT, size))
-    if size < 0x10000:
-        return EXTENDED_HEAD + size.to_bytes(2, "big")
-    return LONG_HEAD + size.to_bytes(8, "big")
