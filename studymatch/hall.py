@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
@@ -18,7 +19,17 @@ from actors import Crew, Door, Intensity, Journal, Mailbox, open_crew, serving
 from studymatch.census import Census
 from studymatch.ids import new_id
 from studymatch.matcher import Matcher
-from studymatch.messages import Asked, Guest, Line, Matched, MatcherMessage, PairMessage, PartnerLeft, Seeker
+from studymatch.messages import (
+    Asked,
+    Guest,
+    Line,
+    Matched,
+    MatcherMessage,
+    PageMessage,
+    PairMessage,
+    PartnerLeft,
+    Seeker,
+)
 from studymatch.pairing import bind
 from studymatch.patience import Debt
 from studymatch.person.accounts import Accounts
@@ -53,6 +64,13 @@ class HallClosedError(Exception):
 
 class ExpiredError(Exception):
     """The token has expired, and the hello does not resume a living actor with its key."""
+
+
+class Arrived(NamedTuple):
+    """A person's actor, and the door through which it hears a new connection of theirs."""
+
+    user: User
+    door: Door[PageMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +121,7 @@ class Hall:
 
     async def arrive(
         self, guest: Guest, line: Line, resume: ResumeRequest | None, address: str | None = None
-    ) -> User:
+    ) -> Arrived:
         """Connect `line` to the actor of `guest`: the one that `resume` asks for, or a new one.
 
         Budgets are kept under the id of the guest and under `address`; None: under the id only.
@@ -121,7 +139,7 @@ class Hall:
 
     def meet(
         self, guest: Guest, line: Line, resume: ResumeRequest | None, address: str | None = None
-    ) -> User | trio.Event:
+    ) -> Arrived | trio.Event:
         """As `arrive`, if that needs no waiting; otherwise the event to wait for before calling again."""
         if self._closed:
             raise HallClosedError
@@ -132,17 +150,18 @@ class Hall:
             self.accounts.here(guest.person.id, address)
             return self._welcome(guest, line)
         if resume is not None and _is_asked_for(user, resume):
-            if user.attach(line, resume.seq, guest.token):
+            if (door := user.attach(line, resume.seq, guest.token)) is not None:
                 self.accounts.here(guest.person.id, address)
-                return user
+                return Arrived(user, door)
         else:
             user.leave(CloseCode.CONNECTED_ELSEWHERE)
         return user.gone
 
-    def _welcome(self, guest: Guest, line: Line) -> User:
+    def _welcome(self, guest: Guest, line: Line) -> Arrived:
         user = self._admit(guest.person, self._chance.new_key())
-        user.attach(line, None, guest.token)
-        return user
+        door = user.attach(line, None, guest.token)
+        assert door is not None, "a new actor is not about to end"
+        return Arrived(user, door)
 
     def _admit(self, person: Person, key: str, restored: Restored | None = None) -> User:
         journal = self._journal_for(f"user {person.id}")

@@ -1,7 +1,8 @@
 """Every message that actors send each other. All are immutable.
 
-Commands are named in the imperative, events in the past participle. Messages about one encounter go through
-doors and are dropped once it is over; the others go straight to a mailbox and are always handled.
+Commands are named in the imperative, events in the past participle. Messages about one connection or one
+encounter go through a door, and are dropped once it is over. The others go straight to a mailbox, and are
+always handled.
 """
 
 from __future__ import annotations
@@ -45,16 +46,16 @@ class Line(Protocol):
         """Send frames, in order. A line whose browser does not read hangs up by itself."""
 
     def credit(self) -> None:
-        """A frame that came through this line was handled: its reader may read another."""
+        """A frame that came through the door of this line was handled: its reader may read another."""
 
     def hang_up(self, code: CloseCode) -> None:
         """Close after the frames that were written. The first code given counts."""
 
 
-# To a user, from the edge
+# To a user, through the door of a connection
 
 
-class LineUp(Struct, frozen=True):
+class Attached(Struct, frozen=True):
     """A browser is connected through `line`; it has received frames up to `seq`, or None: a new page.
 
     `token`: the new token for the next hello, if the present one is to be replaced.
@@ -65,10 +66,9 @@ class LineUp(Struct, frozen=True):
     token: str | None = None
 
 
-class LineDown(Struct, frozen=True):
-    """The connection `line` has dropped; `why` is one word for the journal."""
+class Detached(Struct, frozen=True):
+    """The connection has dropped; `why` is one word for the journal."""
 
-    line: Line
     why: str = "dropped"
 
 
@@ -83,11 +83,7 @@ class Refused(Struct, frozen=True):
     n: int | None = None
 
 
-class FrameIn(Struct, frozen=True):
-    """A frame of the browser, received through `line`."""
-
-    line: Line
-    frame: Inbound | Refused
+PageMessage: TypeAlias = Attached | Inbound | Refused | Detached
 
 
 # To a user, from the hall
@@ -166,7 +162,7 @@ class PartnerLeft(Struct, frozen=True):
 PairMessage: TypeAlias = (
     Matched | MatcherLost | MediaFlowed | SessionBegan | SignalSent | ChatSent | PartnerAway | PartnerLeft
 )
-UserMessage: TypeAlias = LineUp | LineDown | FrameIn | PeopleCounted | PairMessage
+UserMessage: TypeAlias = PageMessage | PeopleCounted | PairMessage
 
 
 # To the matcher

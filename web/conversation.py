@@ -14,8 +14,9 @@ from typing import Protocol
 
 import trio
 
-from studymatch.hall import ExpiredError, Hall, HallClosedError
-from studymatch.messages import Guest, Refused
+from actors import Door
+from studymatch.hall import Arrived, ExpiredError, Hall, HallClosedError
+from studymatch.messages import Detached, Guest, PageMessage, Refused
 from studymatch.person.user import User
 from studymatch.rules import sentences
 from studymatch.rules.close_codes import CLOSE_MEANINGS, CloseCode
@@ -23,6 +24,7 @@ from studymatch.rules.protocol import (
     VERSION,
     Error,
     Hello,
+    Inbound,
     Leaving,
     Malformed,
     encode,
@@ -86,6 +88,7 @@ class Conversation:
     __slots__ = (
         "_arriving",
         "_code",
+        "_door",
         "_is_over",
         "_reception",
         "_silence_limit_s",
@@ -101,6 +104,7 @@ class Conversation:
         self.address = address
         self._wire: Wire
         self._user: User | None = None
+        self._door: Door[PageMessage] | None = None  # its actor's, while `_user` is set
         self._arriving: trio.CancelScope | None = None
         self._unhandled = 0
         self._code: CloseCode | None = None
@@ -125,25 +129,26 @@ class Conversation:
     def heard(self, message: Message, now: float) -> None:
         """A message of the browser has arrived. `now` is trio's clock."""
         self.deadline = now + self._silence_limit_s
-        if (user := self._user) is None:
+        user, door = self._user, self._door
+        if user is None or door is None:
             self._greet(message, now)
             return
         said = self._reception.gate.check(message, user, self.address, now)
         if isinstance(said, CloseCode):
             self.hang_up(said)
             return
+        self._tell(door, said)
+
+    def _tell(self, door: Door[PageMessage], said: Inbound | Refused) -> None:
         self._unhandled += 1
         if self._unhandled == CREDIT:
             self._wire.pause()
-        user.heard(self, said)
+        door.tell(said)
 
     def too_fast(self) -> None:
         """The browser exceeded the server's budget of frames and bytes; the wire has stopped reading."""
-        if (user := self._user) is not None:
-            self._unhandled += 1
-            if self._unhandled == CREDIT:
-                self._wire.pause()
-            user.heard(self, Refused("too_fast", "Too much at once; it is read later. Please slow down."))
+        if (door := self._door) is not None:
+            self._tell(door, Refused("too_fast", "Too much at once; it is read later. Please slow down."))
 
     def flooding(self) -> None:
         """The browser keeps exceeding the budget: close the connection."""
@@ -153,10 +158,9 @@ class Conversation:
     def closed(self, code: int) -> None:
         """The browser closes the connection. 1001 means that the page is closed or reloaded, like
         `leaving`."""
-        user = self._user
-        if code == GOING_AWAY and user is not None and self._code is None:
-            self._unhandled += 1
-            user.heard(self, Leaving())
+        door = self._door
+        if code == GOING_AWAY and door is not None and self._code is None:
+            self._tell(door, Leaving())
 
     def overdue(self) -> None:
         """The browser was silent for too long. Before its hello, that has a close code of its own."""
@@ -239,15 +243,15 @@ class Conversation:
     def _arrive(self, guest: Guest, hello: Hello) -> None:
         """Connect to the person's actor: at once, or once an old actor that cannot be resumed has ended."""
         try:
-            user = self._reception.hall.meet(guest, self, hello.resume, self.address)
+            arrived = self._reception.hall.meet(guest, self, hello.resume, self.address)
         except HallClosedError:
             self.hang_up(CloseCode.RESTARTING)
             return
         except ExpiredError:
             self.hang_up(CloseCode.BAD_TOKEN)
             return
-        if isinstance(user, User):
-            self._met(user)
+        if isinstance(arrived, Arrived):
+            self._user, self._door = arrived
             return
         self._wire.pause()
         self._arriving = trio.CancelScope()
@@ -257,11 +261,11 @@ class Conversation:
         assert self._arriving is not None
         try:
             with self._arriving:
-                user = await self._reception.hall.arrive(guest, self, hello.resume, self.address)
+                self._user, self._door = await self._reception.hall.arrive(
+                    guest, self, hello.resume, self.address
+                )
                 if self._is_over or self._code is not None:
-                    user.detach(self)  # closed in the same step in which the actor became ready
-                else:
-                    self._met(user)
+                    self._leave()  # closed in the same step in which the actor became ready
         except HallClosedError:
             self.hang_up(CloseCode.RESTARTING)
         except ExpiredError:
@@ -271,16 +275,13 @@ class Conversation:
         if not self._is_over:
             self._wire.resume()
 
-    def _met(self, user: User) -> None:
-        self._user = user
-
     def _leave(self, why: str = "dropped") -> None:
         """Detach from the user, if there is one; `why` is one word for the journal."""
         if self._arriving is not None:
             self._arriving.cancel()
-        user, self._user = self._user, None
-        if user is not None:
-            user.detach(self, why)
+        door, self._user, self._door = self._door, None, None
+        if door is not None:
+            door.tell(Detached(why))
 
 
 def _as_hello(message: Message) -> Hello | None:

@@ -15,13 +15,23 @@ from typing import TypeAlias, TypeGuard
 import trio
 from msgspec.structs import replace
 
-from actors import Journal, Mailbox, Rate
+from actors import Door, Journal, Mailbox, Rate
 from studymatch.census import Census
-from studymatch.messages import FrameIn, LineDown, LineUp, PairMessage, PeopleCounted, Refused, UserMessage
+from studymatch.messages import (
+    Attached,
+    Detached,
+    Line,
+    PageMessage,
+    PairMessage,
+    PeopleCounted,
+    Refused,
+    UserMessage,
+)
 from studymatch.person.answers import Answers
 from studymatch.person.outgoing import Outgoing
 from studymatch.person.saved import SavedPerson
 from studymatch.rules import sentences
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.lifecycle import ACCEPTS, CUES, IN_SESSION, State, move
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.people import Person
@@ -29,6 +39,7 @@ from studymatch.rules.person_state import PersonState
 from studymatch.rules.protocol import (
     VERSION,
     ChatFrom,
+    ClientFrame,
     Error,
     Identity,
     Inbound,
@@ -46,7 +57,7 @@ from studymatch.rules.protocol import (
 )
 from studymatch.settings import PersonSettings
 
-Turn: TypeAlias = Inbound | LineUp | LineDown | PairMessage
+Turn: TypeAlias = Inbound | Attached | Detached | PairMessage
 """A message that the current state has to handle."""
 
 InPlace: TypeAlias = Callable[[Turn], bool]
@@ -94,6 +105,7 @@ class Inbox:
         self._census = census
         self._away_since = trio.current_time()
         self._in_place: InPlace = nothing
+        self._newest: tuple[Line, Door[PageMessage]] | None = None
 
     def restore(self, saved: SavedPerson) -> None:
         """Go on with what was saved before a restart. The person is away, and has the grace to come back."""
@@ -107,22 +119,46 @@ class Inbox:
         self._census.away(self.person.id, now)
         self.scope.deadline = now + self.settings.grace_s
 
-    def attach(self, up: LineUp) -> bool:
-        """Tell the actor of a new connection, and keep it from ending before its turn.
+    def attach(self, up: Attached) -> Door[PageMessage] | None:
+        """Open a door for a new connection, tell the actor, and keep it from ending before its turn.
 
-        Returns False, and does nothing, if the actor is about to end.
+        The newest connection wins: this closes the door of an earlier one and hangs up on it. The mailbox
+        drops what came through that door. A page that resumes sends again what was not handled.
+
+        Returns None, and does nothing, if the actor is about to end.
         """
-        if self.scope.cancel_called or not self.mailbox.tell(up):
-            return False
+        door = Door(self.mailbox)
+        if self.scope.cancel_called or not door.tell(up):
+            return None
+        self._hang_up(CloseCode.CONNECTED_ELSEWHERE)
+        self._newest = up.line, door
         self.scope.deadline = inf
-        return True
+        return door
+
+    def close(self, code: CloseCode) -> None:
+        """The actor has ended: write what it has collected, accept no more messages, and hang up."""
+        self.outgoing.flush()
+        self.mailbox.discard()
+        self._hang_up(code)
+
+    def _hang_up(self, code: CloseCode) -> None:
+        if (line := self._close_door()) is not None:
+            line.hang_up(code)
+
+    def _close_door(self) -> Line | None:
+        """Close the door of the newest connection, if there is one, and return the connection."""
+        if self._newest is None:
+            return None
+        (line, door), self._newest = self._newest, None
+        door.close()
+        return line
 
     async def next(self, in_place: InPlace = nothing) -> Turn:
         """Wait for the next message that the current state has to handle. The actor waits nowhere else.
 
-        A message for which `in_place` returns True does not end the waiting: see `Mailbox.receive`. `LineUp`
-        and `LineDown` are handled before they are returned, and are returned only if the person was away and
-        is back, or was present and is away.
+        A message for which `in_place` returns True does not end the waiting: see `Mailbox.receive`.
+        `Attached` and `Detached` are handled before they are returned; `Attached` is returned only if the
+        person was away.
         """
         self._in_place = in_place
         try:
@@ -133,21 +169,21 @@ class Inbox:
     async def _wait(self) -> Turn:
         while True:
             match await self.mailbox.receive(self.handle_in_place, self.outgoing.flush):
-                case FrameIn(line, said):
-                    line.credit()
-                    assert not isinstance(said, Refused), "that was handled in place"
+                case ClientFrame() as said:
                     self._hear(said)
+                    self._credit()
                     return said
-                case LineUp() as up:
+                case Attached() as up:
                     was_present = self.outgoing.present
                     self._greet(up)
                     if not was_present:
                         return up
-                case LineDown(line, why) as down:
-                    if self.outgoing.down(line):
-                        self._miss("leaving" if self.leaving else why)
-                        return down
-                case PeopleCounted():
+                case Detached(why) as down:
+                    self._close_door()
+                    self.outgoing.down()
+                    self._miss("leaving" if self.leaving else why)
+                    return down
+                case Refused() | PeopleCounted():
                     raise AssertionError("that was handled in place")
                 case message:
                     return message
@@ -155,17 +191,16 @@ class Inbox:
     def handle_in_place(self, message: UserMessage) -> bool:
         """Handle a message that changes no state and return True; for others, do nothing and return False."""
         match message:
-            case FrameIn(line, said):
-                if self.outgoing.line is line:
-                    self.leaving = isinstance(said, Leaving)
-                    if not self._is_repeated(said):
-                        if self._is_meant(said) and not self._in_place(said):
-                            return False
-                        self._hear(said)
-                line.credit()
+            case ClientFrame() | Refused():
+                self.leaving = isinstance(message, Leaving)
+                if not self._is_repeated(message):
+                    if self._is_meant(message) and not self._in_place(message):
+                        return False
+                    self._hear(message)
+                self._credit()
             case PeopleCounted():
                 self._count()
-            case LineUp() | LineDown():
+            case Attached() | Detached():
                 return False
             case _:
                 if not self._in_place(message):
@@ -183,6 +218,11 @@ class Inbox:
         number = _number(said)
         if number is not None:
             self.heard = number
+
+    def _credit(self) -> None:
+        """A frame of the present connection was handled."""
+        if self.outgoing.line is not None:
+            self.outgoing.line.credit()
 
     def _is_meant(self, said: Inbound | Refused) -> TypeGuard[Inbound]:
         """Whether the current state has to handle the frame. If not, answer it here, or drop it as late."""
@@ -202,14 +242,12 @@ class Inbox:
         return False
 
     def _miss(self, why: str) -> None:
-        """The connection of the person dropped. Unless another `LineUp` waits, set the deadline to the
-        grace."""
+        """The connection of the person dropped: set the deadline to the grace."""
         now = trio.current_time()
         self._away_since = now
         self._census.away(self.person.id, now)
         self.journal.info("away", cause=why, session=self.current.session)
-        if not any(isinstance(message, LineUp) for message in self.mailbox.waiting()):
-            self.scope.deadline = now + self._grace_s()
+        self.scope.deadline = now + self._grace_s()
 
     def _grace_s(self) -> float:
         """Seconds that the person may be away. After `leaving`, only a person in a session has any, to
@@ -218,7 +256,7 @@ class Inbox:
             return self.settings.grace_s
         return self.settings.closed_page_grace_s if self.current.state in IN_SESSION else 0.0
 
-    def _greet(self, up: LineUp) -> None:
+    def _greet(self, up: Attached) -> None:
         settings = self.settings
         welcome = Welcome(
             version=VERSION,

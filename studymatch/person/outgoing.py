@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from studymatch.messages import Line
 from studymatch.rules import sentences
-from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.protocol import (
     ChatFrom,
@@ -54,15 +53,13 @@ class Outgoing:
         return seq is not None and self.shown is not None and seq >= self.shown
 
     def up(self, line: Line, seq: int | None, welcome: Welcome, snapshot: Snapshot) -> int:
-        """Make `line` the current one, and hang up on an earlier one: the newest wins.
+        """Make `line` the current one.
 
         Sends the welcome and the snapshot, then, in order, the kept frames that this page has not received;
         `seq` is the number of the last frame that it has received. If frames are lost, an error follows.
         Returns how many are lost, at least.
         """
-        if self.line is not None:
-            self.flush()
-            self.line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
+        self._collected.clear()
         self.line, self.counted = line, None
         lost = self.outbox.back(seq or 0)
         self.send(welcome)
@@ -74,13 +71,10 @@ class Outgoing:
             self._collect(self.outbox.send(encode(Error("missed", sentences.MISSED))))
         return lost
 
-    def down(self, line: Line) -> bool:
-        """`line` has dropped. Returns False, and changes nothing, if it was not the present one."""
-        if self.line is not line:
-            return False
+    def down(self) -> None:
+        """The connection has dropped."""
         self.line = None
         self._collected.clear()
-        return True
 
     def flush(self) -> None:
         """No more frames follow at the moment: write the collected ones, if there are any."""

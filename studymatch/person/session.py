@@ -14,9 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from studymatch.messages import (
+    Attached,
     ChatSent,
-    LineDown,
-    LineUp,
+    Detached,
     MediaFlowed,
     PartnerAway,
     PartnerLeft,
@@ -130,7 +130,7 @@ class Session:
 
     async def _next(self) -> Turn:
         """The next message that is not just passed on."""
-        while isinstance(turn := await self._inbox.next(self._passes_on), LineUp | LineDown):
+        while isinstance(turn := await self._inbox.next(self._passes_on), Attached | Detached):
             self._pairing.tell(PartnerAway(not self._inbox.outgoing.present))
         return turn
 

@@ -32,19 +32,18 @@ from msgspec.structs import replace
 from actors import Door, Journal, Mailbox
 from studymatch.census import Census
 from studymatch.messages import (
+    Attached,
     ChatSent,
-    FrameIn,
+    Detached,
     Line,
-    LineDown,
-    LineUp,
     Matched,
     MatcherLost,
     MatcherMessage,
     Offer,
+    PageMessage,
     PairMessage,
     PartnerLeft,
     PeopleCounted,
-    Refused,
     Seeker,
     SignalSent,
 )
@@ -65,7 +64,6 @@ from studymatch.rules.protocol import (
     Criteria,
     End,
     Error,
-    Inbound,
     Presence,
     Search,
     encode,
@@ -91,8 +89,9 @@ class Restored:
 class User:
     """The actor of one person. `key` is the secret with which their browser resumes it.
 
-    A connection calls `attach`, `heard` and `detach`, and the hall ends the actor with `leave`; all are
-    synchronous. `run` is to be run once. Its caller sets `gone` when the actor is removed from the hall.
+    A connection calls `attach`, and tells its frames and its end to the door that this returns. The hall ends
+    the actor with `leave`. Both are synchronous. `run` is to be run once; its caller sets `gone` when the
+    actor is removed from the hall.
     """
 
     def __init__(
@@ -118,7 +117,6 @@ class User:
         self._inbox = Inbox(person, key, current, settings, journal, census)
         self.answers = self._inbox.answers
         """The budget for what the person sends in answer to their partner."""
-        self._lines: dict[Line, None] = {}  # connected and not closed yet, in order; the last is current
         self._farewell: CloseCode | None = None
         self._met: deque[str] = deque(maxlen=settings.apart_max)
         self._ticket_numbers = count(1)
@@ -146,24 +144,13 @@ class User:
         """The state of the person."""
         return self._inbox.current.state
 
-    def attach(self, line: Line, seq: int | None, token: str | None = None) -> bool:
+    def attach(self, line: Line, seq: int | None, token: str | None = None) -> Door[PageMessage] | None:
         """Connect a browser that has received the frames up to `seq` (None: a new page), and send it `token`.
 
-        Returns False, and does nothing, if this actor is about to end.
+        Returns the door of the connection, to which to tell its frames and, last, `Detached`. The door closes
+        when a newer connection replaces this one. None: this actor is about to end, and nothing was done.
         """
-        if not self._inbox.attach(LineUp(line, seq, token)):
-            return False
-        self._lines[line] = None
-        return True
-
-    def detach(self, line: Line, why: str = "dropped") -> None:
-        """The connection `line` is gone; `why` is one word for the journal."""
-        self._lines.pop(line, None)
-        self._inbox.mailbox.tell(LineDown(line, why))
-
-    def heard(self, line: Line, frame: Inbound | Refused) -> None:
-        """A frame of the browser has arrived through `line`."""
-        self._inbox.mailbox.tell(FrameIn(line, frame))
+        return self._inbox.attach(Attached(line, seq, token))
 
     def lacks(self, presence: Presence) -> bool:
         """Whether to send `presence` to the person: see `Inbox.lacks`."""
@@ -240,11 +227,7 @@ class User:
                 await self._state_loop()
             cause = self._why_it_ends()
         finally:
-            code = self._farewell or CloseCode.CRASHED
-            inbox.outgoing.flush()
-            inbox.mailbox.discard()
-            for line in list(self._lines):
-                line.hang_up(code)
+            inbox.close(self._farewell or CloseCode.CRASHED)
             inbox.journal.info("left", cause=cause)
 
     def _why_it_ends(self) -> str:
@@ -283,7 +266,7 @@ class User:
                 case Search(criteria) as search:
                     if self._may_search(search):
                         return Wish(criteria)
-                case LineUp() | LineDown():
+                case Attached() | Detached():
                     pass
                 case other:
                     raise self._inbox.unexpected(other)
@@ -304,7 +287,7 @@ class User:
                     case Cancel():
                         self._back_in_idle(Cause.CANCELLED)
                         return None
-                    case LineUp() | LineDown() | MatcherLost():
+                    case Attached() | Detached() | MatcherLost():
                         pass  # closing the door withdraws the ticket; the next one keeps the waiting time
                     case other:
                         raise inbox.unexpected(other)
@@ -358,7 +341,7 @@ class User:
                     case End():
                         self._back_in_idle(Cause.ENDED)
                         return None
-                    case LineUp() | LineDown():
+                    case Attached() | Detached():
                         pass
                     case other:
                         raise self._inbox.unexpected(other)

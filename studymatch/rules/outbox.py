@@ -60,9 +60,8 @@ class Outbox:
 
     def send(self, body: bytes) -> bytes:
         """Return `body` with the next number, to send now, and remember it."""
-        frame = self.number(body)
-        self._remember((self.seq,), body)
-        return frame
+        self._remember((self.seq + 1,), body)
+        return self.number(body)
 
     def keep(self, body: bytes) -> bool:
         """Remember `body` for a person who is away. Returns False if there is no room and it is dropped."""

@@ -18,7 +18,7 @@ from actors.door import link as link_doors
 from studymatch import matcher as matcher_module
 from studymatch import pairing as pairing_module
 from studymatch.matcher import Matcher
-from studymatch.messages import MatcherLost, PartnerLeft, SignalSent
+from studymatch.messages import Detached, MatcherLost, PartnerLeft, SignalSent
 from studymatch.pairing import Pairing
 from studymatch.person.inbox import Inbox
 from studymatch.person.outgoing import Outgoing
@@ -247,13 +247,14 @@ def matcher_crash_is_not_told() -> Any:
 
 
 def matched_though_away() -> Any:
-    original = Outgoing.down
+    original = Inbox._wait
 
-    def down(self: Outgoing, line: Any) -> bool:
-        original(self, line)
-        return False
+    async def wait(self: Inbox) -> Any:
+        while isinstance(turn := await original(self), Detached):
+            pass
+        return turn
 
-    return on(Outgoing, "down", down)
+    return on(Inbox, "_wait", wait)
 
 
 def signals_reach_the_wrong_session() -> Any:

@@ -7,15 +7,14 @@ from typing import Any
 
 from msgspec import structs
 
-from actors import Mailbox
+from actors import Door, Mailbox
 from studymatch import pairing as pairing_module
 from studymatch.hall import Hall
 from studymatch.matcher import Matcher
-from studymatch.messages import ChatSent
+from studymatch.messages import Attached, ChatSent
 from studymatch.pairing import Pairing
 from studymatch.person.accounts import Accounts
 from studymatch.person.inbox import Inbox, nothing
-from studymatch.person.outgoing import Outgoing
 from studymatch.person.session import Session
 from studymatch.person.user import User
 from studymatch.rules.close_codes import CloseCode
@@ -118,37 +117,37 @@ def chat_is_not_kept_for_who_is_away() -> Any:
 
 
 def older_connection_is_not_told() -> Any:
-    original = Outgoing.up
+    original = Inbox._hang_up
 
-    def up(self: Outgoing, *given: Any) -> None:
-        self.line = None
-        original(self, *given)
+    def hang_up(self: Inbox, code: CloseCode) -> None:
+        if code is CloseCode.CONNECTED_ELSEWHERE:
+            self._close_door()
+        else:
+            original(self, code)
 
-    return on(Outgoing, "up", up)
+    return on(Inbox, "_hang_up", hang_up)
 
 
 def newest_connection_loses() -> Any:
-    original = Outgoing.up
+    original = Inbox.attach
 
-    def up(self: Outgoing, line: Any, *given: Any) -> None:
-        if self.line is None:
-            original(self, line, *given)
-        else:
-            line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
+    def attach(self: Inbox, up: Attached) -> Any:
+        if self._newest is None:
+            return original(self, up)
+        up.line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
+        return Door(self.mailbox)
 
-    return on(Outgoing, "up", up)
+    return on(Inbox, "attach", attach)
 
 
 def connections_hear_nothing_of_a_crash() -> Any:
     """The first bug that a sweep found: a connection stays open though its actor has ended."""
-    original = User.attach
 
-    def attach(self: User, *given: Any, **named: Any) -> bool:
-        attached = original(self, *given, **named)
-        self._lines.clear()
-        return attached
+    def close(self: Inbox, code: CloseCode) -> None:
+        self.outgoing.flush()
+        self.mailbox.discard()
 
-    return on(User, "attach", attach)
+    return on(Inbox, "close", close)
 
 
 def words_in_flight_are_lost_in_a_restart() -> Any:

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import trio
 
-from studymatch.messages import FrameIn, Refused
+from actors import Door
+from studymatch.messages import Attached, Detached, Refused
 from studymatch.person.inbox import Inbox, _number, nothing
 from studymatch.person.user import User
 from studymatch.rules.lifecycle import ACCEPTS
-from studymatch.rules.protocol import kind_of
+from studymatch.rules.protocol import ClientFrame, NumberedFrame, kind_of
 from tests.simulation.planting import Plant, on
 
 
@@ -33,15 +34,25 @@ def what_was_heard_is_not_handed_over() -> Any:
 def heard_when_it_is_told() -> Any:
     """A frame counts as handled before the actor has had its turn, which may never come."""
 
-    def tell(self: User, line: Any, frame: Any) -> None:
-        inbox = self._inbox
-        last = inbox.heard
-        inbox.mailbox.tell(FrameIn(line, frame))
-        number = _number(frame)
-        if number is not None and number > last:
-            inbox.heard = number
+    original = Inbox.attach
 
-    return on(User, "heard", tell)
+    def attach(self: Inbox, up: Attached) -> Any:
+        door = original(self, up)
+        return None if door is None else HastyDoor(self, door)
+
+    return on(Inbox, "attach", attach)
+
+
+class HastyDoor:
+    def __init__(self, inbox: Inbox, door: Door[Any]) -> None:
+        self._inbox = inbox
+        self._door = door
+
+    def tell(self, message: Any) -> None:
+        last, number = self._inbox.heard, None if isinstance(message, Detached) else _number(message)
+        self._door.tell(message)
+        if number is not None and number > last:
+            self._inbox.heard = number
 
 
 def what_is_said_again_is_dealt_with_again() -> Any:
@@ -69,15 +80,16 @@ def a_refusal_does_not_count() -> Any:
     def settles(self: Inbox, message: Any) -> bool:
         before, state = self.heard, self.current.state
         settled = original(self, message)
-        if settled and isinstance(message, FrameIn) and kind_of_frame(message) not in ACCEPTS[state]:
+        is_frame = isinstance(message, ClientFrame | Refused)
+        if settled and is_frame and kind_of_frame(message) not in ACCEPTS[state]:
             self.heard = before
         return settled
 
     return on(Inbox, "handle_in_place", settles)
 
 
-def kind_of_frame(message: FrameIn) -> str | None:
-    return None if isinstance(message.frame, Refused) else kind_of(message.frame)
+def kind_of_frame(message: Any) -> str | None:
+    return None if isinstance(message, Refused) else kind_of(message)
 
 
 def a_restart_counts_frames_that_had_no_turn() -> Any:
@@ -86,7 +98,7 @@ def a_restart_counts_frames_that_had_no_turn() -> Any:
 
     def save(self: User) -> Any:
         saved = original(self)
-        waiting = [_number(it.frame) for it in self._inbox.mailbox.waiting() if isinstance(it, FrameIn)]
+        waiting = [it.n for it in self._inbox.mailbox.waiting() if isinstance(it, NumberedFrame)]
         return msgspec.structs.replace(saved, heard=max([saved.heard, *(n for n in waiting if n)]))
 
     return on(User, "save", save)

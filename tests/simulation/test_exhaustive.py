@@ -71,8 +71,7 @@ class Player:
     async def do(self, what: str) -> None:
         match what:
             case "drop":
-                assert self.tab.user is not None
-                self.tab.user.detach(self.tab)
+                self.tab.drop_at_once()
                 self.away = True
             case "come back":
                 self.tab = await self.tab.come_back()

@@ -203,8 +203,7 @@ async def test_a_match_that_somebody_never_hears_of_ends_and_is_recorded(
         if how == "cancel":
             ada.say_at_once("cancel")
         elif how == "drop":
-            assert ada.user is not None
-            ada.user.detach(ada)
+            ada.drop_at_once()
         else:
             await Tab(building, "Ada", ada.person).open()
         await until_quiet()
@@ -665,8 +664,7 @@ async def test_a_match_in_the_moment_of_the_drop_keeps_them_from_nothing(
     """Whose turn comes first is by chance: Ada has left the search already, or leaves a match unheard."""
     ada, ben = await building.searching("Ada"), await building.tab("Ben")
     ben.say_at_once("search")
-    assert ada.user is not None
-    ada.user.detach(ada)
+    ada.drop_at_once()
     await until_quiet()
     was_matched = ben.state != "searching"
     assert ben.states[-3:] == (["searching", "connecting", "ended"] if was_matched else ["idle", "searching"])

@@ -161,9 +161,8 @@ async def test_a_page_that_is_back_before_the_actor_had_a_turn_finds_it(
             ada = await building.searching("Ada")
         case _:
             ada, _ = await building.call()
-    assert ada.user is not None
     ada.say_at_once("leaving")
-    ada.user.detach(ada)
+    ada.drop_at_once()
     back = await ada.come_back()
     assert back.code is None
     assert back.state == state

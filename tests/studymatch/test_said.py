@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from actors.mailbox import TURNS_BEFORE_YIELD
 from studymatch.messages import Refused
+from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.protocol import NUMBER_MAX, Malformed, decode, number_of
 from studymatch.rules.records import SessionEnded
 from tests.simulation.seams import turns_in_order
@@ -69,8 +70,7 @@ async def test_what_a_line_that_is_down_said_is_not_heard(clock: MockClock) -> N
     """It lies in the mailbox when the connection drops: nobody reads it, so it does not count."""
     async with a_hall() as building:
         ada, ben = await building.call()
-        assert ada.user is not None
-        ada.user.detach(ada)
+        ada.drop_at_once()
         ada.say_at_once("chat", session=ada.session, text="lost with the line", n=1)
         await until_quiet()
         back = await ada.come_back()
@@ -143,12 +143,25 @@ async def test_what_is_refused_or_late_is_dealt_with_too(
         assert heard(await ada.come_back()) == 1
 
 
+async def test_what_waits_when_a_newer_connection_comes_is_dropped_and_can_be_sent_again(
+    clock: MockClock,
+) -> None:
+    async with a_hall() as building:
+        ada = await building.tab("Ada")
+        ada.say_at_once("search", n=1)
+        ada.say_at_once("cancel", n=2)
+        newer = await ada.come_back()
+        assert (ada.code, ada.states) == (CloseCode.CONNECTED_ELSEWHERE, ["idle"])
+        assert (heard(newer), newer.state) == (0, "idle")
+        await newer.say("search", n=1)
+        assert newer.state == "searching"
+
+
 async def test_a_frame_refused_at_the_edge_says_which_it_was(clock: MockClock) -> None:
     async with a_hall() as building:
         ada = await building.tab("Ada")
-        assert ada.user is not None
         for _ in range(2):
-            ada.user.heard(ada, Refused("too_fast", "Slow down.", 5))
+            ada.tell(Refused("too_fast", "Slow down.", 5))
             await until_quiet()
         assert [frame["n"] for frame in ada.all("error")] == [5]
         await ada.drop()

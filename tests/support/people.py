@@ -18,10 +18,10 @@ from typing import Any
 import trio
 import trio.testing
 
-from actors import Mailbox
+from actors import Door, Mailbox
 from actors.testing import Lines
 from studymatch.hall import Chance, Hall, open_hall
-from studymatch.messages import Guest, Refused
+from studymatch.messages import Detached, Guest, PageMessage, Refused
 from studymatch.patience import Debt
 from studymatch.person.saved import SavedPerson
 from studymatch.person.user import User
@@ -56,6 +56,7 @@ class Tab:
         self.frames: list[Frame] = []
         self.code: CloseCode | None = None
         self.user: User | None = None
+        self.door: Door[PageMessage] | None = None
         self.credits = 0
         building.tabs.append(self)
 
@@ -79,15 +80,23 @@ class Tab:
         request = None
         if resume is not None:
             request = ResumeRequest(key or resume.key, resume.seq if seq is None else seq)
-        self.user = await self.building.hall.arrive(Guest(self.person), self, request)
+        self.user, self.door = await self.building.hall.arrive(Guest(self.person), self, request)
         await until_quiet()
         return self
 
     async def drop(self) -> None:
         """The connection drops."""
-        assert self.user is not None
-        self.user.detach(self)
+        self.drop_at_once()
         await until_quiet()
+
+    def drop_at_once(self) -> None:
+        """The connection drops, and no other task runs meanwhile."""
+        self.tell(Detached())
+
+    def tell(self, message: PageMessage) -> None:
+        """Tell the actor what the connection hears."""
+        assert self.door is not None
+        self.door.tell(message)
 
     async def come_back(self, building: Building | None = None, **how: Any) -> Tab:
         """A new connection of the same page, perhaps to the server after a restart."""
@@ -95,8 +104,7 @@ class Tab:
 
     def say_at_once(self, kind: str, **fields: Any) -> None:
         """Send a frame, without letting other tasks run."""
-        assert self.user is not None
-        self.user.heard(self, decode(json.dumps({"type": kind, **fields})))
+        self.tell(decode(json.dumps({"type": kind, **fields})))
 
     async def say(self, kind: str, **fields: Any) -> None:
         """Send a frame, and let all tasks run until they wait."""
@@ -105,8 +113,7 @@ class Tab:
 
     async def refuse(self, code: str) -> None:
         """Simulate a frame that the edge has refused."""
-        assert self.user is not None
-        self.user.heard(self, Refused(code, "no"))
+        self.tell(Refused(code, "no"))
         await until_quiet()
 
     async def about(self, kind: str, **fields: Any) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from studymatch.messages import Guest
+from actors import Door as ActorDoor
+from studymatch.hall import Arrived
+from studymatch.messages import Attached, Guest, Line, PageMessage
 from studymatch.person.accounts import MALFORMED_MAX
-from studymatch.person.user import User
+from studymatch.person.inbox import Inbox
 from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.people import Person
 from tests.support.people import Building, a_hall, until_quiet
@@ -241,15 +243,23 @@ async def test_frames_beyond_the_rate_are_refused_and_far_beyond_it_end_it(
 async def test_a_reader_waits_when_its_frames_are_not_handled(
     clock: MockClock, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lines: list[Line] = []
+    attach = Inbox.attach
+
+    def noting(inbox: Inbox, up: Attached) -> ActorDoor[PageMessage] | None:
+        lines.append(up.line)
+        return attach(inbox, up)
+
+    monkeypatch.setattr(Inbox, "attach", noting)
     socket = await door.hello()
-    heard: list[Callable[[], None]] = []
-    monkeypatch.setattr(User, "heard", lambda _, line, frame: heard.append(line.credit))
+    heard: list[PageMessage] = []
+    monkeypatch.setattr(ActorDoor, "tell", lambda _, message: heard.append(message))
     before = socket.taken
     for _ in range(CREDIT + 10):
         await socket.say("ping")
     assert len(heard) == CREDIT
     assert socket.taken - before == CREDIT
-    heard[0]()
+    lines[0].credit()
     await until_quiet()
     assert len(heard) == CREDIT + 1
 
@@ -312,12 +322,12 @@ async def test_who_is_gone_in_the_moment_in_which_the_way_is_free_does_not_stay(
     arrive = hall.arrive
     scope = trio.CancelScope()
 
-    async def arrive_and_lose(*arguments: Any) -> User:
-        user = await arrive(*arguments)
+    async def arrive_and_lose(*arguments: Any) -> Arrived:
+        arrived = await arrive(*arguments)
         scope.cancel()
         await trio.lowlevel.cancel_shielded_checkpoint()
         await settle_shielded()
-        return user
+        return arrived
 
     async def settle_shielded() -> None:
         with trio.CancelScope(shield=True):
