@@ -28,9 +28,10 @@ from tests.support.echo import (
     socket_clock,
 )
 from web.server import DIRECT, ServerLimits
-from web.server.app_tasks import AppTasks, Noticed
+from web.server.app_tasks import AppTasks
 from web.server.connection import Connection
 from web.server.http1 import Http1
+from web.server.opening import Noticed, Opening
 from web.server.poller import STALE_MAX, Poller
 from web.server.websocket import WebSocket
 
@@ -98,7 +99,7 @@ async def test_a_connection_costs_no_task(accept: ASGIFramework, pieces: int) ->
 @pytest.mark.parametrize("accept", [accept_at_once, accept_later])
 async def test_what_served_a_handshake_is_freed_at_once(accept: ASGIFramework) -> None:
     """Not left to the collector: of thousands who come at once it would be tens of megabytes."""
-    kinds = (Connection, Http1, WebSocket, AppTasks, Noticed)
+    kinds = (Connection, Http1, WebSocket, AppTasks, Opening, Noticed)
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "websocket":

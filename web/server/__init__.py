@@ -7,6 +7,7 @@ from stopping, make it store more than the limits allow, or hold a connection by
     connection        reads and writes the bytes of one socket, with a deadline for each direction
     http1             which requests are refused, and how long one may take; no HTTP/2
     websocket         the handshake without extensions, the size of messages, the close codes
+    opening           how a WebSocket opens, from the first byte to the first frame
     direct            the same, for an app that receives its frames without ASGI
     text_frames       whole text messages, decoded by hand; framing: all other frames, by a library
     frame_boundaries  finds where frames end, by their headers alone
@@ -31,10 +32,10 @@ check_pins(PINS)
 from web.server.accept import serve  # noqa: E402
 from web.server.addresses import TrustedProxies, budget_key, read_network  # noqa: E402
 from web.server.app_tasks import PeerGoneError  # noqa: E402
-from web.server.direct import DIRECT  # noqa: E402
 from web.server.lifespan import LifespanError  # noqa: E402
 from web.server.limits import ServerLimits  # noqa: E402
 from web.server.listeners import open_listeners  # noqa: E402
+from web.server.opening import DIRECT  # noqa: E402
 from web.server.overload import OVERLOAD  # noqa: E402
 from web.server.websocket import FAILED  # noqa: E402
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from math import inf
 from typing import Any
@@ -78,46 +78,15 @@ class Inbox:
             self._change = None
 
 
-class Noticed:
-    """An awaitable that runs `task`, and calls `on_wait` when it suspends for the first time."""
-
-    def __init__(self, task: Coroutine[Any, Any, None], on_wait: Callable[[], None]) -> None:
-        self.has_waited = False
-        self._on_wait = on_wait
-        self._task = task
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self  # type: ignore[return-value]  # has all methods that `await` uses
-
-    def __next__(self) -> object:
-        return self.send(None)
-
-    def send(self, value: Any) -> object:
-        """Resume `task` until it suspends again."""
-        trap = self._task.send(value)
-        if not self.has_waited:
-            self.has_waited = True
-            self._on_wait()
-        return trap
-
-    def throw(self, *error: Any) -> object:
-        """Resume `task` with an exception."""
-        return self._task.throw(*error)
-
-    def close(self) -> None:
-        """Close `task` where it is suspended."""
-        self._task.close()
-
-
 class AppTasks(TaskGroup):
     """The runs of the app that belong to one connection.
 
-    They are tasks of its nursery. While there is none, a run for a WebSocket is only `prepared`.
+    They are tasks of its nursery. While there is none, a run for a WebSocket is only prepared.
     """
 
     def __init__(self, limits: ServerLimits) -> None:
         super().__init__()
-        self.prepared: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._prepared: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._limits = limits
         self._scopes: set[trio.CancelScope] = set()
         self._has_expired = trio.Event()
@@ -126,6 +95,11 @@ class AppTasks(TaskGroup):
     def run_in(self, nursery: trio.Nursery) -> None:
         """Start all later runs as tasks of `nursery`."""
         self._nursery = nursery
+
+    def prepared(self) -> Coroutine[Any, Any, None] | None:
+        """Take the prepared run, to run it without a nursery."""
+        run, self._prepared = self._prepared, None
+        return None if run is None else run()
 
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: Send) -> Put:
         """Starts the app on `scope`. Returns a function that passes it an event.
@@ -138,7 +112,7 @@ class AppTasks(TaskGroup):
         run = partial(self._run, app, scope, inbox, send, cancel_scope)
         if self._nursery is None:
             assert scope["type"] == "websocket", "a request may wait for its app at once"
-            self.prepared = run
+            self._prepared = run
         else:
             self._nursery.start_soon(run)
         return inbox.put

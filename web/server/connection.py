@@ -4,28 +4,24 @@ Owns the socket. No wait for a client is unlimited: the connection is closed by 
 read for `send_limit_s`, if its next bytes are overdue, or if it does not close within `linger_s`.
 
 Theory of operation. One task reads and passes the data to the protocol, which starts the app in separate
-tasks. But if the first data are a WebSocket handshake, the app runs in the task that read them, and another
-task starts to read when the app suspends for the first time. A sender appends its data to the unsent data,
-and one sender at a time writes them to the socket. So a cancelled send leaves a whole frame in the buffer,
-which the next sender writes first: cancelling is always safe and takes effect at once. A connection ends in
+tasks. If the data are a WebSocket handshake, these roles may change: `web.server.opening` tells how. A sender
+appends its data to the unsent data, and one sender at a time writes them to the socket. So a cancelled send
+leaves a whole frame in the buffer, which the next sender writes first: cancelling is always safe and takes
+effect at once. A connection ends in
 one of two ways, and both stop the reader:
 
-- `_close`: all data have been sent. The server sends end of file and waits a while for the client's
-(otherwise
-  the kernel answers further data with a reset, which may overtake our last data, such as a close code);
+- `_close`: all data have been sent. The server sends end of file and waits a while for the client's, since
+  the kernel answers further data with a reset, which may overtake our last data, such as a close code;
 - `_lose`: the client does not read, or has disconnected. The socket is closed by force.
 
-If a WebSocket continues on the direct path (`web.server.direct`), the socket gets another owner instead. The
-reader stops before the acceptance is sent, so that no byte is lost.
+If a WebSocket continues on the direct path, the socket gets another owner instead.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
-from typing import Any
 
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
@@ -33,11 +29,12 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
-from web.server.app_tasks import AppTasks, Noticed
+from web.server.app_tasks import AppTasks
 from web.server.closing import RESET
 from web.server.config import ServerConfig
 from web.server.direct import Receiver
-from web.server.http1 import Http1, is_handshake
+from web.server.http1 import Http1
+from web.server.opening import Opening, is_handshake, run_app
 from web.server.poller import Poller
 from web.server.progress import Progress
 
@@ -69,14 +66,12 @@ class Connection:
         self._apps: AppTasks
         self._protocol: Http1
         self._reading: trio.CancelScope | None = None
-        self._has_read = trio.Event()
-        self._failure: Exception | None = None
         self._receiving: trio.CancelScope | None = None
         self._sending = trio.Lock()
         self._unsent = bytearray()
         self._is_closed = False
         self._is_lost = False
-        self._is_given_away = False
+        self._opening: Opening | None = None
         self._has_new_owner = False
         self._is_over = False
         self._has_turn = False
@@ -107,7 +102,7 @@ class Connection:
             self._is_over = True
             self._end_turn()
             self._protocol.let_go()
-            del self._protocol  # it refers to this connection
+            del self._protocol, self._opening  # they refer to this connection
             if not self._has_new_owner:
                 self._close_socket()
 
@@ -123,7 +118,7 @@ class Connection:
             client,
             server,
             self._on_protocol_event,
-            way_out=None if self._poller is None else self,
+            new_opening=self._open_websocket,
         )
         await self._protocol.initiate()
         await self._begin_turn()
@@ -131,9 +126,8 @@ class Connection:
         if is_handshake(data):
             await self._protocol.handle(RawData(data))
             data = b""
-            run, self._apps.prepared = self._apps.prepared, None
-            if run is not None:
-                await self._serve_websocket(run)
+            if (run := self._apps.prepared()) is not None:
+                await run_app(run, self._read_on, self._start_soon, self._apps.cancel, self._abandon)
                 return
         async with trio.open_nursery() as nursery:
             self._apps.run_in(nursery)
@@ -149,50 +143,28 @@ class Connection:
                 await self._protocol.time_out()
         return data or b""
 
-    async def _serve_websocket(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Runs the app in this task. If the app suspends, a second task starts to read.
-
-        An app that chooses the direct path does not suspend. It runs without a nursery, because a nursery
-        with a task for each of the two makes opening a WebSocket a tenth more expensive.
-        """
-        app = Noticed(run(), partial(self._start_soon, self._read_beside))
-        try:
-            await app
-        except BaseException:
-            self._is_lost = True
-            self._stop_reading()
-            raise
-        finally:
-            if app.has_waited:
-                with trio.CancelScope(shield=True):
-                    await self._has_read.wait()
-        if self._failure is not None:
-            raise self._failure
-        if not app.has_waited:
-            await self._read_on()
-
-    async def _read_beside(self) -> None:
-        """Reads while the app runs in the connection's own task, which ends last."""
-        try:
-            await self._read_on()
-        except Exception as error:
-            self._failure = error
-            self._apps.cancel()
-        finally:
-            self._has_read.set()
+    def _abandon(self) -> None:
+        """The app of a WebSocket failed or was cancelled: nothing more is to be read."""
+        self._is_lost = True
+        self._stop_reading()
 
     async def _read_on(self, data: bytes | None = None) -> None:
         """Passes `data` and all later data to the protocol until the connection ends or is given away."""
         if not self._has_ended:
             with trio.CancelScope() as self._reading:
                 await self._read(data)
-        if not self._is_given_away:
+        if not self._is_direct:
             await self._end()
 
     @property
     def _has_ended(self) -> bool:
         """Whether there is nothing more to read."""
-        return self._is_closed or self._is_lost or self._is_given_away
+        return self._is_closed or self._is_lost or self._is_direct
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether a WebSocket was accepted on the direct path."""
+        return self._opening is not None and self._opening.is_direct
 
     def _stop_reading(self) -> None:
         if self._reading is not None:
@@ -238,13 +210,14 @@ class Connection:
             case Updated() if self._receiving is not None:
                 self._receiving.deadline = self._protocol.read_deadline()
 
-    def stop_reading(self) -> None:
-        """The WebSocket is about to be accepted on the direct path: leave later data to its receiver."""
-        self._is_given_away = True
-        self._stop_reading()
+    def _open_websocket(self) -> Opening | None:
+        """What a WebSocket on this connection needs for the direct path; None: there is no such path."""
+        if self._poller is not None:
+            self._opening = Opening(self._stop_reading, self._give_away)
+        return self._opening
 
-    def give_away(self, receiver: Receiver) -> None:
-        """The WebSocket has been accepted: from here on the poller owns the socket."""
+    def _give_away(self, receiver: Receiver) -> None:
+        """The WebSocket has been accepted on the direct path: from here on the poller owns the socket."""
         assert self._poller is not None, "the direct path was offered"
         if self._is_lost or self._is_closed:
             return

@@ -1,11 +1,10 @@
 """The direct path: one WebSocket whose frames go directly between its socket and a receiver, without ASGI.
 
-An app chooses it by calling `scope["extensions"][DIRECT]` with a `Receiver` before it accepts; then it has
-nothing more to do, and returns. From the acceptance on a `DirectSocket` owns the socket. It has no task: the
-poller (`web.server.poller`) calls it when it can read or write. It decodes whole text messages, which are all
-that a browser sends before it closes, itself; beginning with any other frame, the library
-(`web.server.framing`) decodes frames until the connection is between two messages again. Limits and endings
-are as on the ordinary path (`web.server.websocket`); one test suite covers both.
+An app chooses this path with a `Receiver`: see `web.server.opening`. From the acceptance on, a `DirectSocket`
+owns the socket. It has no task: the poller (`web.server.poller`) calls it when it can read or write. It
+decodes whole text messages, which are all that a browser sends before it closes, itself; beginning with any
+other frame, the library (`web.server.framing`) decodes frames until the connection is between two messages
+again. Limits and endings are as on the ordinary path (`web.server.websocket`); one test suite covers both.
 
 Data that have been read wait here undecoded until they are handled: at most `CHUNK_BYTES`, and the socket is
 not read meanwhile. They wait while the receiver has paused the socket, while the client exceeds its budget,
@@ -32,9 +31,6 @@ from web.server.limits import ServerLimits
 from web.server.outgoing import Outgoing
 from web.server.overload import Overseer
 from web.server.text_frames import FINAL_TEXT, whole_text
-
-DIRECT = "web.server.direct"
-"""The key in the `extensions` of a WebSocket's scope under which the server offers this path."""
 
 CHUNK_BYTES = 16_384
 """The most bytes of one read: more than browsers send at once."""

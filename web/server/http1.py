@@ -7,7 +7,7 @@ upgrade to HTTP/2: its preface is answered with 505, and an h2c upgrade is ignor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain
@@ -28,13 +28,11 @@ from web.server.answers import answer_for, wants_json
 from web.server.app_tasks import PeerGoneError
 from web.server.config import ServerConfig, logger
 from web.server.limits import ServerLimits
+from web.server.opening import Opening
 from web.server.strict import StrictConnection
-from web.server.websocket import Headers, WayOut, WebSocket
+from web.server.websocket import Headers, WebSocket
 
 _ORIGIN = re.compile(rb"^https?://[^/?#]+", re.IGNORECASE)
-_BLANK_LINE = re.compile(rb"\n\r?\n")
-_UPGRADE = re.compile(rb"\nupgrade:[ \t]*websocket[ \t]*\r?\n(?![ \t])")  # not folded to the next line
-
 
 FRAMED_MAX = 4
 """The most bytes on the wire, in multiples of the largest body: chunk framing and trailers count too."""
@@ -62,15 +60,6 @@ def is_websocket(request: h11.Request, headers: Headers) -> bool | None:
     odd = [name for name, value in headers if not value.isascii()]
     is_ascii = not any(name == b"connection" or name.startswith(b"sec-websocket-") for name in odd)
     return (is_clear and is_ascii) or None
-
-
-def is_handshake(data: bytes) -> bool:
-    """Whether `data` are exactly one whole head with the header `Upgrade: websocket`.
-
-    Once h11 has parsed such a request, it is a WebSocket or is refused; it never becomes an HTTP request.
-    """
-    end = _BLANK_LINE.search(data)
-    return end is not None and end.end() == len(data) and _UPGRADE.search(data.lower()) is not None
 
 
 def refusal(request: h11.Request, headers: Headers, limits: ServerLimits) -> int | None:
@@ -153,9 +142,9 @@ class Http1(H11Protocol):
     _request_began: float | None
     _rests_since: float
 
-    def __init__(self, *args: Any, way_out: WayOut | None) -> None:
+    def __init__(self, *args: Any, new_opening: Callable[[], Opening | None]) -> None:
         super().__init__(*args)
-        self._way_out = way_out
+        self._new_opening = new_opening
         self._received_bytes = 0
         self.connection = StrictConnection(max_incomplete_event_size=self.config.limits.headers_max_bytes)
 
@@ -291,8 +280,7 @@ class Http1(H11Protocol):
             STREAM_ID,
         )
         if isinstance(self.stream, WebSocket):
-            if self._way_out is not None:
-                self.stream.offer_direct(self._way_out)
+            self.stream.opening = self._new_opening()
             assert isinstance(self.connection, h11.Connection)
             self.connection = H11WSConnection(self.connection)
         path = path_of(request)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
@@ -27,8 +27,9 @@ from web.server.allowance import FRAMES_A_TURN, OTHER_WEIGHT, Allowance
 from web.server.answers import answer_for
 from web.server.app_tasks import PeerGoneError
 from web.server.config import ServerConfig
-from web.server.direct import CHUNK_BYTES, DIRECT, Receiver
+from web.server.direct import CHUNK_BYTES
 from web.server.frame_boundaries import Cutter
+from web.server.opening import Opening
 from web.server.overload import OVERLOAD, Overseer
 from web.server.text_frames import FINAL_TEXT
 
@@ -38,16 +39,6 @@ _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*")
 
 FAILED = "web.server.failed"
 """The key in a scope's `extensions` that an app sets when its handler has raised: the close code is 1011."""
-
-
-class WayOut(Protocol):
-    """The methods of a connection that a WebSocket uses to change to the direct path."""
-
-    def stop_reading(self) -> None:
-        """The acceptance is about to be sent: leave all later data to the receiver."""
-
-    def give_away(self, receiver: Receiver) -> None:
-        """The acceptance has been sent: hand over the socket."""
 
 
 class SizeLimit(Extension):
@@ -105,10 +96,8 @@ class WebSocket(WSStream):
     config: ServerConfig
     _code: int | None = None
     _is_ending = False
-    _is_direct = False
-    _receiver: Receiver | None = None
+    opening: Opening | None = None
     _overseer: Overseer | None = None
-    _way_out: WayOut | None = None
     _allowance: Allowance
     _cutter: Cutter
 
@@ -121,20 +110,18 @@ class WebSocket(WSStream):
         await self.send(EndBody(stream_id=self.stream_id))
         self.state = ASGIWebsocketState.HTTPCLOSED
 
-    def offer_direct(self, way_out: WayOut) -> None:
-        """Let the app choose the direct path."""
-        self._way_out = way_out
-
-    def _go_direct(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-
     def _tell_of_overload(self, overseer: Overseer) -> None:
         self._overseer = overseer
 
     def _offers(self) -> dict[str, Any]:
         """The functions that the app may call, by their keys in its scope's `extensions`."""
-        direct = {} if self._way_out is None else {DIRECT: self._go_direct}
+        direct = {} if self.opening is None else self.opening.offers()
         return {OVERLOAD: self._tell_of_overload, **direct}
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether the WebSocket was accepted on the direct path."""
+        return self.opening is not None and self.opening.is_direct
 
     async def handle(self, event: Event) -> None:
         """Handles the request, data, or the end of the connection."""
@@ -207,11 +194,8 @@ class WebSocket(WSStream):
         response = Response(
             stream_id=self.stream_id, status_code=HTTPStatus.SWITCHING_PROTOCOLS, headers=headers
         )
-        if self._receiver is not None and self._way_out is not None:
-            self._way_out.stop_reading()
-            self._is_direct = True  # set before the answer is sent: from here on only the receiver closes
-            await self.send(response)
-            self._way_out.give_away(self._receiver)
+        if self.opening is not None and self.opening.is_chosen:
+            await self.opening.go_direct(partial(self.send, response))
             return
         self.connection = Connection(ConnectionType.SERVER, [SizeLimit(self.config.limits.message_max_bytes)])
         self._allowance = Allowance(self.config.limits)
