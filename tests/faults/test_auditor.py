@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.faults.auditor import CHECKS, violations
-from tests.promises.evidence import Evidence, Row
+from tests.promises.evidence import Evidence, Row, Searched
 from tests.promises.transcript import Entry, Transcript, What
 
 WALL = 1_700_000_000.0
@@ -444,3 +444,46 @@ def test_what_a_kill_may_have_cost_is_forgiven_and_nothing_else(evidence: Eviden
     assert violations(evidence) == ["RecordedOnce: s2 is not recorded, though ada was told of it"]
     evidence.kills = [9.0]
     assert violations(evidence) == []
+
+
+def met_at_once(evidence: Evidence) -> bool:
+    """Whether the auditor reports that the two were matched again too early."""
+    return any(found.startswith("KeptApart:") for found in violations(evidence))
+
+
+def unheard_of(evidence: Evidence, person: str, session: str) -> None:
+    """Remove what a person's page was told about a session."""
+    told = life(evidence, person).frames(What.HEARD, "state")
+    forget(evidence, person, *[entry for entry in told if entry.frame["session"] == session])
+
+
+@pytest.mark.parametrize(
+    ("left", "refused"), [([], True), (["ada"], True), (["ben"], True), (["ada", "ben"], False)]
+)
+def test_two_are_kept_apart_if_one_of_them_learned_that_they_had_met(
+    evidence: Evidence, left: list[str], refused: bool
+) -> None:
+    """A person who leaves in the moment of a match never learns of it."""
+    met_again_at_once(evidence)
+    for person in left:
+        unheard_of(evidence, person, "s1")
+    assert met_at_once(evidence) is refused
+
+
+@pytest.mark.parametrize(("ada", "ben", "refused"), [(6.0, 6.0, False), (7.5, 6.0, True), (6.0, 7.5, True)])
+def test_two_are_kept_apart_from_the_beginning_of_the_later_search(
+    evidence: Evidence, ada: float, ben: float, refused: bool
+) -> None:
+    """Ada waited three seconds before the match that failed, which does not count here."""
+    evidence.searches = {
+        ("ada", "s1"): Searched(WALL + 1, 3.0),
+        ("ben", "s1"): Searched(WALL + 4, 0.0),
+        ("ada", "s2"): Searched(WALL + ada, 3 + 8 - ada),
+        ("ben", "s2"): Searched(WALL + ben, 8 - ben),
+    }
+    assert met_at_once(evidence) is refused
+
+
+def test_a_match_that_a_person_never_learned_of_does_not_interrupt_their_search(evidence: Evidence) -> None:
+    evidence.rows.append(row("s4", "ada eve", 7, None, 7.5, cause="lost", by="eve"))
+    assert not met_at_once(evidence)

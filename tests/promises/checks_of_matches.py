@@ -8,6 +8,7 @@ before.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
@@ -210,8 +211,9 @@ class FailedMatchesCostNothing(Check):
 
     def _waited_s(self, evidence: Evidence, search: Telling, session: str) -> float | None:
         """How long the person had waited when they were matched into the session; None: it is unknown."""
-        if evidence.waited_s is not None:
-            return evidence.waited_s.get((search.person, session))
+        if evidence.searches is not None:
+            found = evidence.searches.get((search.person, session))
+            return None if found is None else found.waited_s
         row = evidence.row.get(session)
         if row is None:
             return None
@@ -248,9 +250,11 @@ class SearchesAgain(Check):
 
 
 class KeptApart(Check):
-    """Two people who met are matched again only after both have waited, or if the server had to forget.
+    """Two people, one of whom remembers the other, are matched again only after both have waited.
 
-    If both leave in the moment of the match, it is recorded but neither learns of it: they have not met.
+    They wait from the beginning of their last search, also if an earlier match failed. An actor remembers the
+    partners of the last sessions that it learned of. If a person leaves in the moment of a match, it is
+    recorded, but their actor never learns of it.
     """
 
     promise = 5
@@ -258,36 +262,25 @@ class KeptApart(Check):
     remembered = 16
 
     def look(self, evidence: Evidence) -> Iterator[str]:
-        met: dict[frozenset[str], Row] = {}
+        met: defaultdict[frozenset[str], list[Row]] = defaultdict(list)
         for row in sorted(evidence.rows, key=lambda row: row.matched_at):
-            former = met.get(frozenset(row.people))
-            if row.id in evidence.told:
-                met[frozenset(row.people)] = row
-            if former is None or former.ended_at is None or self._forgot(evidence, former, row):
-                continue
-            free_at = max(self._last_end(evidence, person, row) for person in row.people)
-            if row.matched_at < free_at + evidence.rules.apart_s - evidence.rules.clocks_s:
-                waited_s = row.matched_at - free_at
+            formers = met[frozenset(row.people)]
+            waited_s = row.matched_at - max(evidence.search_began(person, row) for person in row.people)
+            if waited_s < evidence.rules.apart_s - evidence.rules.clocks_s and any(
+                self._remembers(evidence, person, former, row) for former in formers for person in row.people
+            ):
                 yield f"{row.first} and {row.second} met again in {row.id} after {waited_s:.1f} s"
+            formers.append(row)
 
-    def _last_end(self, evidence: Evidence, person: str, row: Row) -> float:
-        """When a person's session before `row` ended; their search began later."""
-        ends = [former.ended_at for former in evidence.rows_of[person] if former.matched_at < row.matched_at]
-        return max((end for end in ends if end is not None), default=0.0)
-
-    def _forgot(self, evidence: Evidence, former: Row, row: Row) -> bool:
-        """Whether the server had to forget that the two have met."""
-        begin = former.matched_at - evidence.wall
-        end = row.matched_at - evidence.wall + evidence.rules.slack_s
-        anew = [
-            entry
-            for person in row.people
-            for transcript in evidence.lives.get(person, ())
-            for entry in transcript.frames(What.HEARD, "welcome")
-            if begin <= entry.at < end and not entry.frame["resumed"]
-        ]
-        between = [
-            sum(former.matched_at < other.matched_at < row.matched_at for other in evidence.rows_of[person])
-            for person in row.people
-        ]
-        return bool(anew) or min(between) >= self.remembered or evidence.forgot_between(begin, end)
+    def _remembers(self, evidence: Evidence, person: str, former: Row, row: Row) -> bool:
+        """Whether, when `row` was matched, a person's actor still knew that they had met in `former`."""
+        if former.ended_at is None or not evidence.learned(person, former.id):
+            return False
+        begin, end = former.matched_at - evidence.wall, row.matched_at - evidence.wall
+        if evidence.arrived_between(person, begin, end):
+            return False
+        since = sum(
+            former.matched_at < other.matched_at < row.matched_at and evidence.learned(person, other.id)
+            for other in evidence.rows_of[person]
+        )
+        return since < self.remembered and not evidence.forgot_between(begin, end + evidence.rules.slack_s)

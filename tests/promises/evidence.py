@@ -67,6 +67,18 @@ class Telling:
     order: int
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """One search that led to a match.
+
+    `began`: when it began, in Unix time. `waited_s`: how long the person had waited at its end, together with
+    the searches before it whose matches failed.
+    """
+
+    began: float
+    waited_s: float
+
+
 @dataclass
 class Evidence:
     """All evidence.
@@ -74,9 +86,10 @@ class Evidence:
     `kills`: the times of SIGKILLs to the server; `stops`: the times at which it ended and handed nothing
     over, but lost no record; `wall`: Unix time minus the time of transcripts.
 
-    Only the simulator knows the last two. `taken`: the numbers of the words that the server accepted, in the
-    order in which it did, by session and sender. `waited_s`: how long a person had waited when they were
-    matched, by person and session. Without them, the checks derive both from transcripts and rows.
+    Only the simulator knows the last three. `taken`: the numbers of the words that the server accepted, in
+    the order in which it did, by session and sender. `searches`: the search that led to a match, by person
+    and session, for each match that the person's actor learned of. `arrived`: when each person got an actor
+    that knows nothing of an earlier one. Without them, the checks derive all three from transcripts and rows.
     """
 
     transcripts: list[Transcript]
@@ -86,7 +99,8 @@ class Evidence:
     stops: list[float] = field(default_factory=list)
     wall: float = 0.0
     taken: dict[tuple[str, str], list[int]] | None = None
-    waited_s: dict[tuple[str, str], float] | None = None
+    searches: dict[tuple[str, str], Searched] | None = None
+    arrived: dict[str, list[float]] | None = None
 
     def unix(self, at: float) -> float:
         """Convert a time of a transcript to Unix time."""
@@ -135,6 +149,37 @@ class Evidence:
                     first = entry.at, transcript.person
                     found[session] = min(found.get(session, first), first)
         return found
+
+    def learned(self, person: str, session: str) -> bool:
+        """Whether a person's actor learned of a match. Without `searches`: whether their page was told."""
+        if self.searches is not None:
+            return (person, session) in self.searches
+        return any(telling.person == person for telling in self.told.get(session, ()))
+
+    def search_began(self, person: str, row: Row) -> float:
+        """The Unix time at which a person began the search that led to a match, or a time before that.
+
+        If the beginning is unknown, it is the end of the last session before `row` that they learned of.
+        """
+        if self.searches is not None and (person, row.id) in self.searches:
+            return self.searches[person, row.id].began
+        ends = [
+            former.ended_at
+            for former in self.rows_of[person]
+            if former.matched_at < row.matched_at and self.learned(person, former.id)
+        ]
+        return max((end for end in ends if end is not None), default=0.0)
+
+    def arrived_between(self, person: str, begin: float, end: float) -> bool:
+        """Whether a person got an actor that knows nothing, between two times of a transcript."""
+        if self.arrived is not None:
+            slack_s = self.rules.clocks_s
+            return any(begin - slack_s <= at <= end + slack_s for at in self.arrived.get(person, ()))
+        return any(
+            begin <= entry.at <= end + self.rules.slack_s and not entry.frame["resumed"]
+            for transcript in self.lives.get(person, ())
+            for entry in transcript.frames(What.HEARD, "welcome")
+        )
 
     def was_cut_by_a_kill(self, session: str) -> bool:
         """Whether a kill so soon after a session's first frame may have lost its record."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tests.promises.evidence import Evidence, Row, Rules
+from tests.promises.evidence import Evidence, Row, Rules, Searched
 from tests.promises.transcript import Transcript
 from tests.simulation.network import Frame, Wire
 
@@ -95,15 +96,28 @@ def evidence_of(world: World) -> Evidence:
         ),
         stops=world.stopped_at,
         taken=dict(world.accepted),
-        waited_s=_waited_s(world),
+        searches=_searches(world),
+        arrived=_arrived(world),
     )
 
 
-def _waited_s(world: World) -> dict[tuple[str, str], float]:
-    """How long people had waited when they were matched, by the journal: the clock may have jumped."""
-    found: dict[tuple[str, str], float] = {}
+def _searches(world: World) -> dict[tuple[str, str], Searched]:
+    """The searches that led to a match, by the journal: the clock may have jumped before the page learned."""
+    found: dict[tuple[str, str], Searched] = {}
+    began: dict[str, float] = {}
     for line in world.lines.events("moved"):
-        if line["from"] == "searching" and line.get("session") is not None:
-            key = line["actor"].removeprefix("user "), line["session"]
-            found[key] = max(found.get(key, 0.0), int(line["lasted_ms"]) / 1000)
+        person = line["actor"].removeprefix("user ")
+        if line["to"] == "searching":
+            began[person] = float(line["at"])
+        elif line["from"] == "searching" and line.get("session") is not None:
+            search = Searched(began[person], int(line["lasted_ms"]) / 1000)
+            found.setdefault((person, line["session"]), search)  # a restart repeats the line
+    return found
+
+
+def _arrived(world: World) -> dict[str, list[float]]:
+    """When each person got an actor, by the journal; not one that was restored after a restart."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for line in world.lines.events("arrived"):
+        found[line["actor"].removeprefix("user ")].append(float(line["at"]))
     return found
