@@ -286,6 +286,18 @@ def former_partners_are_never_matched_again() -> Any:
     return on(Pool, "due", lambda self: None)
 
 
+def former_partners_are_matched_at_once() -> Any:
+    return on(Pool, "_due", lambda *_: 0.0)
+
+
+def only_one_of_former_partners_waits() -> Any:
+    return on(Pool, "_due", lambda self, one, other: min(one.entered, other.entered) + self._apart_s)
+
+
+def waiting_before_a_failed_match_keeps_apart() -> Any:
+    return on(Pool, "_due", lambda self, one, other: max(one.since, other.since) + self._apart_s)
+
+
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
@@ -313,6 +325,9 @@ PLANTS: dict[str, Plant] = {
         signals_reach_the_wrong_session,
         numbers_start_again_on_resuming,
         former_partners_are_never_matched_again,
+        former_partners_are_matched_at_once,
+        only_one_of_former_partners_waits,
+        waiting_before_a_failed_match_keeps_apart,
         *LEAKS,
         *COUNTS,
         *CROWDS,
