@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from studymatch.rules.lifecycle import diagram
 from studymatch.rules.protocol import Inbound, Outbound
 from tools import protocol_js, protocol_reference
 from tools.protocol_types import PARTS
+from tools.state_diagram import diagram
 
 ROOT = Path(__file__).parent.parent
 

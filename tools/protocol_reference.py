@@ -20,9 +20,10 @@ from msgspec import inspect as types
 
 from studymatch.rules import names, protocol
 from studymatch.rules.close_codes import AFTER_CLOSE, CLOSE_MEANINGS, CloseCode
-from studymatch.rules.lifecycle import ACCEPTS, CUES, EDGES, causes_in_order
+from studymatch.rules.lifecycle import ACCEPTS, CUES, EDGES
 from tools import protocol_js
 from tools.protocol_types import PARTS, SEQ, fields, members, sentence, tag_of
+from tools.state_diagram import causes_in_order
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "tools" / "protocol_reference.md"

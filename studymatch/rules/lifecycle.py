@@ -7,8 +7,8 @@ change of state calls `move`, which raises `IllegalMoveError` for a move that is
 say which frames a browser may send in which state (`ACCEPTS`), which sound belongs to a state (`SOUNDS`) and
 which to a cause (`CUES`).
 
-This module is pure: no clock, no tasks, no I/O. The diagram in `docs/architecture.md` is drawn from it
-(``python -m studymatch.rules.lifecycle`` prints it), and the page's states are checked against it.
+This module is pure: no clock, no tasks, no I/O. ``python -m tools.state_diagram`` draws the diagram in
+`docs/architecture.md` from it, and tests compare the diagram and the page's states with it.
 """
 
 from __future__ import annotations
@@ -170,25 +170,3 @@ def move(source: State, target: State, cause: Cause | None) -> State:
         expected = ", ".join(sorted(str(legal) for legal in causes))
         raise IllegalMoveError(f"{source} to {target} expects a cause out of {expected}; got {cause}")
     return target
-
-
-def diagram() -> str:
-    """The table as a Mermaid state diagram, for `docs/architecture.md`."""
-    lines = ["stateDiagram-v2", f"    [*] --> {State.IDLE}"]
-    for (source, target), causes in EDGES.items():
-        label = ", ".join(
-            cause or ("search" if source is State.IDLE else "search again")
-            for cause in causes_in_order(causes)
-        )
-        lines.append(f"    {source} --> {target}: {label}")
-    return "\n".join(lines)
-
-
-def causes_in_order(causes: frozenset[Cause | None]) -> list[Cause | None]:
-    """The given causes in the order in which `Cause` lists them, no cause first."""
-    order: list[Cause | None] = [None, *Cause]
-    return [cause for cause in order if cause in causes]
-
-
-if __name__ == "__main__":
-    print(diagram())  # noqa: T201

@@ -18,10 +18,10 @@ from studymatch.rules.lifecycle import (
     IllegalMoveError,
     SessionCause,
     State,
-    diagram,
     move,
 )
 from studymatch.rules.protocol import Hello, Inbound, Leaving, Ping, kind_of
+from tools.state_diagram import diagram
 
 CAUSES: list[Cause | None] = [None, *Cause]
 
