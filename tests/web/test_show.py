@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg
@@ -137,9 +136,7 @@ def test_an_interrupt_ends_the_question(conninfo: str) -> None:
     with psycopg.connect(conninfo) as other:
         other.execute("lock table session")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            while not waiting_for_a_lock(conninfo):
-                assert process.poll() is None
-                time.sleep(0.05)
+            trio.run(eventually, lambda: waiting_for_a_lock(conninfo) or process.poll() is not None)
             process.send_signal(signal.SIGINT)
             assert process.communicate(timeout=40) == ("", "")
     assert process.returncode == 130
