@@ -1,5 +1,6 @@
 /**
- * Decides when media flows, that is, when this side sends `connected` to the server. Pure.
+ * Decides when media flows, that is, when this side sends `connected` to the server. The decision is pure; a `FlowWatch`
+ * owns one timer.
  */
 
 /** Which media a side sends: is its microphone on, is its camera on. @typedef {{ audio: boolean, video: boolean }} Sending */
@@ -16,6 +17,9 @@
  * camera behind a closed shutter sends nothing).
  */
 export const PATIENCE_MS = 2_000;
+
+/** The interval of the checks. */
+const LOOK_MS = 150;
 
 /**
  * @param {Evidence} evidence
@@ -40,4 +44,57 @@ export function arrived(reports) {
     if (report.kind === "video") received.video = true;
   }
   return received;
+}
+
+/** Checks every `LOOK_MS` whether media flows, and calls `onFlow` once it does. */
+export class FlowWatch {
+  /** @type {Sending | null} what the partner has announced */
+  partner = null;
+  #pc;
+  #environment;
+  #onFlow;
+  #up_at = 0;
+  #stopped = false;
+  /** @type {any} */
+  #timer = null;
+
+  /**
+   * @param {RTCPeerConnection} pc
+   * @param {import("./peer.js").PeerEnvironment} environment
+   * @param {() => void} onFlow
+   */
+  constructor(pc, environment, onFlow) {
+    this.#pc = pc;
+    this.#environment = environment;
+    this.#onFlow = onFlow;
+    this.#wait();
+  }
+
+  /** The connection is up, for the first time or again. */
+  up() {
+    this.#up_at = this.#environment.now();
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#environment.clearTimeout(this.#timer);
+  }
+
+  #wait() {
+    this.#timer = this.#environment.setTimeout(async () => {
+      const flowing = this.#pc.connectionState === "connected" && (await this.#mediaFlows());
+      if (this.#stopped) return;
+      if (flowing) this.#onFlow();
+      else this.#wait();
+    }, LOOK_MS);
+  }
+
+  async #mediaFlows() {
+    try {
+      const received = arrived((await this.#pc.getStats()).values());
+      return flows({ up_ms: this.#environment.now() - this.#up_at, partner: this.partner, received });
+    } catch {
+      return false; // closed in the meantime
+    }
+  }
 }

@@ -19,7 +19,7 @@
  */
 
 import { Budget, Throttle } from "./budget.js";
-import { arrived, flows } from "./flow.js";
+import { FlowWatch } from "./flow.js";
 import { Inbox } from "./inbox.js";
 import { Trickle } from "./trickle.js";
 
@@ -64,8 +64,6 @@ const ANSWERS = { per_s: 1, burst: 1 };
 const DESCRIPTIONS = { per_s: 1, burst: 5 };
 /** How often this side sends `media`: as fast as a person presses Mute, but not as fast as a key repeats. */
 const TELLINGS = { per_s: 3, burst: 5 };
-/** The interval of the checks for flowing media. */
-const LOOK_MS = 150;
 /** A "disconnected" connection often recovers within a second or two; after this time, ICE is restarted. */
 const MEND_MS = 3_000;
 /** How often ICE may fail before media has flowed, until the call is given up. */
@@ -92,8 +90,6 @@ export class Peer {
   #tracks;
   /** @type {Sending} */
   #sending;
-  /** @type {Sending | null} */
-  #partner = null;
   #inbox = new Inbox();
   #working = false;
   #descriptions;
@@ -101,14 +97,12 @@ export class Peer {
   #resyncs;
   #tellings;
   #trickle;
+  #watch;
   #offering = false;
   #hasStarted = false;
   #flowed = false;
   #closed = false;
   #failures = 0;
-  #up_at = 0;
-  /** @type {any} */
-  #look = null;
   /** @type {any} */
   #mend = null;
   /** @type {any} */
@@ -132,6 +126,7 @@ export class Peer {
     this.#tellings = new Throttle(() => this.#sayMedia(), TELLINGS, this.#environment);
     this.#trickle = new Trickle(options.send, this.#environment);
     this.#pc = new this.#environment.RTCPeerConnection({ iceServers: options.iceServers });
+    this.#watch = new FlowWatch(this.#pc, this.#environment, () => this.#flow());
     this.#listen();
     this.tell(sending);
     if (options.initiator) {
@@ -139,7 +134,6 @@ export class Peer {
         this.#pc.addTransceiver(tracks[kind] ?? kind, { direction: "sendrecv", streams: [this.#local] });
       }
     }
-    this.#watch();
   }
 
   /** Has this side's media flowed? */
@@ -189,8 +183,8 @@ export class Peer {
   close() {
     if (this.#closed) return;
     this.#closed = true;
-    for (const timer of [this.#look, this.#mend, this.#later]) this.#environment.clearTimeout(timer);
-    for (const waiting of [this.#answers, this.#resyncs, this.#tellings, this.#trickle]) waiting.stop();
+    for (const timer of [this.#mend, this.#later]) this.#environment.clearTimeout(timer);
+    for (const it of [this.#answers, this.#resyncs, this.#tellings, this.#trickle, this.#watch]) it.stop();
     this.#inbox.clear();
     this.#pc.onnegotiationneeded =
       this.#pc.onicecandidate =
@@ -257,7 +251,7 @@ export class Peer {
   async #handle() {
     const media = this.#inbox.takeMedia();
     if (media) {
-      this.#partner = media;
+      this.#watch.partner = media;
       this.#options.onPartnerMedia(media);
     }
     const candidates = this.#inbox.takeCandidates();
@@ -349,7 +343,7 @@ export class Peer {
     this.#mend = null;
     switch (this.#pc.connectionState) {
       case "connected":
-        this.#up_at = this.#environment.now();
+        this.#watch.up();
         this.#failures = 0;
         this.#options.onInterrupted(false);
         break;
@@ -364,25 +358,6 @@ export class Peer {
         this.#pc.restartIce();
         break;
       default:
-    }
-  }
-
-  /** Check every `LOOK_MS` whether media flows, until it does. */
-  #watch() {
-    this.#look = this.#environment.setTimeout(async () => {
-      const flowing = this.#pc.connectionState === "connected" && (await this.#mediaFlows());
-      if (this.#closed) return;
-      if (flowing) this.#flow();
-      else this.#watch();
-    }, LOOK_MS);
-  }
-
-  async #mediaFlows() {
-    try {
-      const received = arrived((await this.#pc.getStats()).values());
-      return flows({ up_ms: this.#environment.now() - this.#up_at, partner: this.#partner, received });
-    } catch {
-      return false; // closed in the meantime
     }
   }
 
