@@ -222,7 +222,7 @@ class Snapshot(ServerFrame, frozen=True, tag="state"):
         int | None,
         Meta(
             description="in `ended`: how long until the server itself searches again, or null. 500; more for"
-            " who goes on leaving matches before they become calls, and `message` says so"
+            " a person who keeps leaving matches before they become calls, and `message` says so"
         ),
     ]
     search_again_in: Annotated[

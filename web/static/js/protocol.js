@@ -205,7 +205,7 @@
  * @property {number} since_ms how long this state has lasted
  * @property {number | null} deadline_ms how long it still may (null: no limit)
  * @property {number | null} search_again_ms in `ended`: how long until the server itself searches again, or
- *   null. 500; more for who goes on leaving matches before they become calls, and `message` says so
+ *   null. 500; more for a person who keeps leaving matches before they become calls, and `message` says so
  * @property {number | null} [search_again_in] deprecated: the same value as `search_again_ms`, under its
  *   former name; gone from version 2 on
  * @property {Cause | null} cause why the last state was left, or null
