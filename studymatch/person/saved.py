@@ -16,12 +16,18 @@ from studymatch.rules.person_state import PersonState
 class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
     """The saved state of one person. Durations are seconds, up to the moment of saving.
 
-    `wish` is what they search for, or will after the session; None: nothing. `seq`, `shown`, `connections`,
-    `memory` and `forgotten` are the state of `Outgoing` and its outbox. `lost` is how many frames could not
-    be kept for them; `heard` is the number of their last frame that was handled.
+    `wish` is what they search for, or will after the session; None: nothing. `heard` is the number of their
+    last frame that was handled.
 
-    `memory` has each frame with its numbers. Older servers saved one number, or None for a frame that was
-    never sent.
+    These fields restore `Outgoing` and its outbox, so that the page misses no frame:
+
+    * `seq`: the number of the last frame to their page;
+    * `shown`: the number of the snapshot of the last change of state; None: it was not sent;
+    * `memory`: the frames that may have to be sent again, each with its numbers. Older servers saved one
+      number, or None for a frame that was never sent;
+    * `connections`: the first number on each of the last connections;
+    * `forgotten`: the numbers of the last frame that was sent and is not in `memory`;
+    * `lost`: how many frames could not be kept for them.
 
     `leaving`: the last frame of their page was `leaving`. They still have the whole grace, since a reloaded
     page has to find the new process first. If it does not come, they have ended the session.
@@ -63,8 +69,8 @@ class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
 
         `wait_s`: how long a person in `ended` waits for the next search.
 
-        A search or a match that was not yet a call begins again, from the state before it. A call and its end
-        go on as they were.
+        A person who searched starts in `idle`, and one whose match was not yet a call in `searching`; their
+        actor then begins the search or the match again. A call and its end go on as they were.
         """
         since = now - self.lasted_s - away_s
         match self.state:

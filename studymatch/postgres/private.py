@@ -135,7 +135,7 @@ def running_postgres(data_dir: Path) -> str:
     Nothing is started, made or changed.
 
     Raises:
-        EmbeddedPostgresError: none runs there, or this user may not look.
+        EmbeddedPostgresError: none runs there, or this user may not enter its folder.
     """
     with _plainly(data_dir):
         link = data_dir / "elsewhere"
@@ -210,7 +210,7 @@ class Server:
         return True
 
     def _remove_broken_locks(self) -> None:
-        """Remove what a server leaves that is killed while it writes its lock files.
+        """Remove the incomplete lock files of a server that was killed while it wrote them.
 
         PostgreSQL never starts with an empty one. A complete pid file stays: by it PostgreSQL sees whether
         processes of the killed server still use the data.
@@ -234,8 +234,7 @@ class Server:
         return True
 
     async def attend(self) -> None:
-        """Wait for the server, and raise when it stops by itself. Called again, this first starts it
-        again."""
+        """Wait for the server, and raise when it stops by itself. A further call first starts it again."""
         if self._process is None:
             await self.start()
         assert self._process is not None

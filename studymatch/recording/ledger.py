@@ -12,11 +12,9 @@ a batch, the ledger writes it again: no record is lost, and none is stored twice
 * The database is unavailable or slow: the backlog grows. The ledger moves it to a file when it is large, and
   tries to write again after growing pauses.
 * The database refuses a record for good: the ledger makes the batch smaller until that record is alone,
-writes
-  the record to a file of its own with a warning, and goes on with the others.
+  writes the record to a file of its own with a warning, and goes on with the others.
 * On stopping (the mailbox is closed) the ledger writes the backlog within a time limit, and leaves the rest
-in
-  the file. The next process writes it before anything newer.
+  in the file. The next process writes it before anything newer.
 
 A second task renews this node's lease. An open session without a lease belonged to a process that was killed,
 and the ledger closes it: first after it has written the file, which may hold the true end, then with each
@@ -292,8 +290,8 @@ class Ledger:
         self._troubles.add(task)
 
     def _note_good(self, task: str) -> None:
-        """Note a success. A write ends both troubles; a lease ends only its own, since a write may wait for a
-        lock."""
+        """Note a success. A write ends the outage for both tasks. A renewed lease ends it only for the lease,
+        because the write may still wait for a lock."""
         self._last_good = trio.current_time()
         if not self._troubles:
             return

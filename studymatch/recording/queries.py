@@ -1,4 +1,4 @@
-"""The queries: what an operator asks of the database, on connections and threads of their own.
+"""The queries with which operators read the database, on connections and threads of their own.
 
 Nothing here waits for the ledger, and the ledger does not wait for anything here: PostgreSQL's readers take
 no lock that a writer needs. Every transaction is read only, every result has a bound, and every statement a
@@ -23,7 +23,7 @@ from studymatch.postgres.database import Connection, Database, Limits
 
 PAGE = 50
 PAGE_MAX = 1000
-"""Rows of a page, if nothing else is said; and the most."""
+"""The default number of rows of a page, and the largest."""
 
 DAYS_MAX = 366
 """The most days of `Queries.days`."""
@@ -65,7 +65,7 @@ class StoredSession(Struct, frozen=True):
 class Day(Struct, frozen=True):
     """The sessions that were matched on one day, in UTC.
 
-    `calls` is how many of them became calls, `call_s` how many seconds those calls took that are over.
+    `calls` is how many of them became calls, `call_s` the sum of the seconds of those calls that have ended.
     """
 
     day: date
@@ -124,7 +124,7 @@ class Queries:
     ) -> Page[StoredSession]:
         """Up to `limit` sessions of a person, open and past, those below the id `before`.
 
-        Nobody has this id: an empty page.
+        If nobody has this id, the page is empty.
         """
         rows = await self._page(SESSIONS_OF, (person,), before, limit)
         return _page([StoredSession(*row) for row in rows], limit)

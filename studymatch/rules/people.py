@@ -1,4 +1,4 @@
-"""Who somebody is, and whom they want to meet."""
+"""The identity of a person, and what they search for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Person(Struct, frozen=True):
 
 
 class Wish(Struct, frozen=True):
-    """Whom somebody wants to meet, and how many seconds they have waited already.
+    """What a person searches for, and how many seconds they have waited already.
 
     `back`: their last match did not become a call, so they go to the head of the queue.
     """

@@ -1,4 +1,4 @@
-"""The records of people and sessions: what is told, how it becomes rows, and the SQL that writes them. Pure.
+"""The records of people and sessions, the rows that they become, and the SQL that writes these. Pure.
 
 A record type is described here and nowhere else: its struct, and in the method `fold` which rows it changes,
 and how. A row type has the SQL of its table beside it, and in the method `writes` the values for that.
