@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from trio.testing import MockClock
 
-from tests.support.database import bare_conninfo, conninfo, data_dir, postgres_server, used_dir
+from studymatch.recording.store import Store
+from tests.support.database import QUICK, bare_conninfo, conninfo, data_dir, postgres_server, used_dir
 from tests.support.people import Building, a_hall
+from tests.support.rows import Story
 
 __all__ = ["bare_conninfo", "building", "clock", "conninfo", "data_dir", "postgres_server", "used_dir"]
 
@@ -23,3 +25,14 @@ def clock() -> MockClock:
 async def building() -> AsyncIterator[Building]:
     async with a_hall() as building:
         yield building
+
+
+@pytest.fixture
+async def store(conninfo: str) -> AsyncIterator[Store]:
+    async with Store(conninfo, limits=QUICK) as store:
+        yield store
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()

@@ -34,10 +34,10 @@ from studymatch.recording.queries import (
 from studymatch.recording.store import Store
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.records import LedgerMessage, PersonArrived
+from tests.support.database import QUICK
 from tests.support.rows import Story, query, waiting_for_a_lock
 from tests.support.waiting import eventually
 
-QUICK = Limits(acquire_s=2.0, lock_s=0.5, statement_s=2.0)
 NOBODY = UUID("00000000-0000-7000-8000-000000000000")
 
 Question = Callable[[Queries], Awaitable[Any]]
@@ -54,17 +54,6 @@ each_question = pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS
 async def queries(conninfo: str) -> AsyncIterator[Queries]:
     async with Queries(conninfo, limits=QUICK) as queries:
         yield queries
-
-
-@pytest.fixture
-async def store(conninfo: str) -> AsyncIterator[Store]:
-    async with Store(conninfo, limits=QUICK) as store:
-        yield store
-
-
-@pytest.fixture
-def story() -> Story:
-    return Story()
 
 
 # The answers

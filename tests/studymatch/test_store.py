@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -36,23 +36,9 @@ from studymatch.rules.records import (
     SessionEnded,
     SessionMatched,
 )
-from tests.support.database import database
+from tests.support.database import QUICK, database
 from tests.support.rows import Story, query, seats, session, sessions, waiting_for_a_lock
 from tests.support.waiting import eventually
-
-QUICK = Limits(acquire_s=2.0, lock_s=0.2, statement_s=2.0)
-
-
-@pytest.fixture
-async def store(conninfo: str) -> AsyncIterator[Store]:
-    async with Store(conninfo, limits=QUICK) as store:
-        yield store
-
-
-@pytest.fixture
-def story() -> Story:
-    return Story()
-
 
 # The tables: what must not be possible is not possible, whoever writes
 

@@ -20,11 +20,15 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
+from studymatch.postgres.database import Limits
 from studymatch.postgres.private import embedded_postgres
 from studymatch.recording.store import Store
 
 LIMIT_S = 120.0
 """The time limit of starting and stopping the server."""
+
+QUICK = Limits(acquire_s=2.0, lock_s=0.5, statement_s=2.0)
+"""Limits of a database for tests in which it is slow, locked or away."""
 
 
 @contextmanager
