@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from tests.promises.transcript import Entry, Frame, Transcript, What
 
@@ -29,6 +30,20 @@ class Row:
     ended_at: float | None
     cause: str | None
     ended_by: str | None
+
+    @classmethod
+    def of(cls, session: str, row: Any) -> Row:
+        """The row of a session, from an object with the other columns as attributes."""
+        return cls(
+            id=session,
+            first=row.first,
+            second=row.second,
+            matched_at=row.matched_at,
+            connected_at=row.connected_at,
+            ended_at=row.ended_at,
+            cause=row.cause,
+            ended_by=row.ended_by,
+        )
 
     @property
     def people(self) -> tuple[str, str]:

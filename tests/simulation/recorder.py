@@ -73,19 +73,7 @@ def evidence_of(world: World) -> Evidence:
     settings, store = world.settings, world.store
     return Evidence(
         world.recorder.transcripts,
-        [
-            Row(
-                id=session,
-                first=row.first,
-                second=row.second,
-                matched_at=row.matched_at,
-                connected_at=row.connected_at,
-                ended_at=row.ended_at,
-                cause=row.cause,
-                ended_by=row.ended_by,
-            )
-            for session, row in store.rows.items()
-        ],
+        [Row.of(session, row) for session, row in store.rows.items()],
         Rules(
             grace_s=settings.grace_s,
             apart_s=settings.apart_s,

@@ -298,21 +298,7 @@ def evidence_of(building: Building, crowd: Crowd) -> Evidence:
         search_again_s=SETTINGS["search_again_s"],
         clocks_s=0.01,
     )
-    rows = []
-    for row in fold(building.store.entries).sessions.values():
-        assert row.first is not None
-        assert row.second is not None
-        assert row.matched_at is not None
-        rows.append(
-            Row(
-                id=row.id,
-                first=row.first,
-                second=row.second,
-                matched_at=row.matched_at,
-                connected_at=row.connected_at,
-                ended_at=row.ended_at,
-                cause=row.cause,
-                ended_by=row.ended_by,
-            )
-        )
+    sessions = fold(building.store.entries).sessions
+    assert all(row.matched_at is not None for row in sessions.values())
+    rows = [Row.of(session, row) for session, row in sessions.items()]
     return Evidence(crowd.transcripts, rows, rules)
