@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import psycopg
 import trio
@@ -234,6 +234,22 @@ class Database:
                 return DatabaseUnavailableError(
                     f"The {self} is not set up: {said}. Check it with `studymatch migrate`."
                 )
+
+
+class OnDatabase:
+    """A base for calls on one `Database`: a context manager that opens and closes it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> Self:
+        await self._database.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._database.__aexit__(kind, error, trace)
 
 
 def _parse(conninfo: str) -> dict[str, Any]:

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
-from studymatch.postgres.database import Connection, Database, Limits
+from studymatch.postgres.database import Connection, Database, Limits, OnDatabase
 
 PAGE = 50
 PAGE_MAX = 1000
@@ -81,7 +80,7 @@ class Page(Struct, Generic[T], frozen=True):
     before: UUID | None
 
 
-class Queries:
+class Queries(OnDatabase):
     """Reads the tables of studymatch in the database that `conninfo` (a URI or key=value pairs) names.
 
     A context manager, which can be entered while the database is unavailable. All methods run in worker
@@ -97,16 +96,7 @@ class Queries:
     """
 
     def __init__(self, conninfo: str, *, limits: Limits = READ_LIMITS) -> None:
-        self._database = Database(conninfo, limits, read_only=True)
-
-    async def __aenter__(self) -> Queries:
-        await self._database.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._database.__aexit__(kind, error, trace)
+        super().__init__(Database(conninfo, limits, read_only=True))
 
     async def people_named(
         self, name: str, *, before: UUID | None = None, limit: int = PAGE

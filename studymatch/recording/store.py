@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
 
 import trio
 
@@ -16,6 +15,7 @@ from studymatch.postgres.database import (
     Connection,
     Database,
     Limits,
+    OnDatabase,
 )
 from studymatch.recording.schema import apply_pending, find_pending
 from studymatch.rules.records import Entry, Node, Rows, fold
@@ -25,7 +25,7 @@ FORMER_SILENT_S = 12.0
 living one renews it every 5 s (`Pace.renew_every_s`); waiting for the end of the lease would take 30 s."""
 
 
-class Store:
+class Store(OnDatabase):
     """The tables of studymatch in the database that `conninfo` (a URI or key=value pairs) names.
 
     A context manager, which can be entered and used while the database is unavailable. All methods run in
@@ -36,16 +36,7 @@ class Store:
     """
 
     def __init__(self, conninfo: str, *, limits: Limits | None = None) -> None:
-        self._database = Database(conninfo, limits or Limits())
-
-    async def __aenter__(self) -> Store:
-        await self._database.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._database.__aexit__(kind, error, trace)
+        super().__init__(Database(conninfo, limits or Limits()))
 
     async def migrate(self) -> list[str]:
         """Bring the tables up to date, and return the names of the migrations that were applied.
