@@ -5,7 +5,7 @@ The collector looks at everything once an hour, and one attacker can come and le
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
@@ -25,7 +25,7 @@ from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.pool import Ticket
 from tests.support.echo import BINARY, CLOSE, TEXT
-from tests.support.leftovers import without_collector
+from tests.support.leftovers import all_set_aside, without_collector
 from tests.support.lobby import Lobby, Person, a_lobby
 from web.conversation import Conversation
 from web.reception import QueueWire
@@ -42,6 +42,12 @@ PERSONAL = {
     )
 } | {"web.server.direct.DirectSocket", "web.server.connection.Connection"}
 STATES = ("idle", "searching", "connecting", "connected", "ended")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_collections() -> Iterator[None]:
+    with all_set_aside():
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +13,7 @@ import trio.testing
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
 from tests.support.echo import UPGRADE, http_app, serving
-from tests.support.leftovers import without_collector
+from tests.support.leftovers import all_set_aside, without_collector
 from tests.support.lobby import Lobby, a_lobby
 from web.build import this_build
 from web.server import ServerLimits
@@ -72,6 +73,12 @@ REQUESTS = {
     "a handshake without a key": UPGRADE.replace(b"Sec-WebSocket-Key", b"X") % (b"/ws", b""),
     "a handshake and more": UPGRADE % (b"/ws", b"") + b"x",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_collections() -> Iterator[None]:
+    with all_set_aside():
+        yield
 
 
 @pytest.fixture
