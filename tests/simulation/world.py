@@ -127,6 +127,8 @@ class World(trio.abc.Instrument):
         self._owed: tuple[Debt, ...] = ()
         self._checkers = [checker(self) for checker in checkers]
         self._steps = [it.step for it in self._checkers if type(it).step is not Checker.step]
+        self._rests = [it.rest for it in self._checkers if type(it).rest is not Checker.rest]
+        self._tolds = [it.told for it in self._checkers if type(it).told is not Checker.told]
 
     # For the oracle
 
@@ -166,19 +168,18 @@ class World(trio.abc.Instrument):
     def page_told(self, page: Page, wire: Wire, frame: Frame) -> None:
         self.seen[frame["type"] if frame["type"] != "state" else frame["state"]] += 1
         self.recorder.heard(wire, frame)
-        for checker in self._checkers:
-            checker.told(page, wire, frame)
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None: ...
+        for told in self._tolds:
+            told(page, wire, frame)
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.pairs = [pair for pair in self.pairs if pair[0].door._links or pair[1].door._links]
+        if self.pairs:
+            self.pairs = [pair for pair in self.pairs if pair[0].door._links or pair[1].door._links]
         for step in self._steps:
             step()
 
     def _rest(self) -> None:
-        for checker in self._checkers:
-            checker.rest()
+        for rest in self._rests:
+            rest()
 
     # For the people
 
