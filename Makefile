@@ -7,6 +7,9 @@ PYTHON = python3.13 python3.12 python3.11 python3 python
 # More arguments: make run ARGS="--port 8080", make test ARGS="-k pool", make lock ARGS=--upgrade
 ARGS =
 
+# Tests start servers hundreds of times: without files of bytecode, each process would compile all modules anew.
+WITH_BYTECODE = PYTHONDONTWRITEBYTECODE=
+
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input
 # Both are touched when what they name is installed, so that nothing is installed twice.
 RUN_STAMP = $(VENV)/.installed-run
@@ -35,14 +38,14 @@ run: $(RUN_STAMP) ## serve the product on its embedded database and print the ad
 	$(VENV)/bin/studymatch serve $(ARGS)
 
 test: $(DEV_STAMP) ## pass all tests
-	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup $(ARGS)
+	$(WITH_BYTECODE) $(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 quick: $(DEV_STAMP) ## pass the tests of the two lower floors only
-	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup tests/actors tests/studymatch $(ARGS)
+	$(WITH_BYTECODE) $(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup tests/actors tests/studymatch $(ARGS)
 
 coverage: $(DEV_STAMP) ## pass all tests, and list the lines and branches that none of them runs
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest --numprocesses auto --dist loadgroup $(ARGS); code=$$?; \
+	$(WITH_BYTECODE) $(VENV)/bin/coverage run -m pytest --numprocesses auto --dist loadgroup $(ARGS); code=$$?; \
 	$(VENV)/bin/coverage combine --quiet && $(VENV)/bin/coverage report && exit $$code
 
 sim: $(DEV_STAMP) ## simulate halls of people, seed by seed (ARGS="--seeds 1000 --minutes 5", "--plants", "--help")
@@ -52,10 +55,10 @@ bench: $(DEV_STAMP) ## compare with other servers, for hours (ARGS="--people 100
 	$(VENV)/bin/python -m benchmarks.compare $(ARGS)
 
 soak: $(DEV_STAMP) ## sail a fleet through faults and restarts (ARGS="--minutes 30 --people 200 --seed 7")
-	$(VENV)/bin/python -m tests.faults $(ARGS)
+	$(WITH_BYTECODE) $(VENV)/bin/python -m tests.faults $(ARGS)
 
 drill: $(DEV_STAMP) ## attack a server beside people in calls (ARGS="--short", "--only pings skips", "--help")
-	$(VENV)/bin/python -m tests.drill $(ARGS)
+	$(WITH_BYTECODE) $(VENV)/bin/python -m tests.drill $(ARGS)
 
 lint: lint-python lint-js ## check style, types and spelling, of Python and of JavaScript
 
