@@ -41,8 +41,12 @@ EACH = pytest.mark.parametrize("come_in", [("chromium",), ("firefox",)], indirec
 """Once in each browser: for a test of one visitor, or of what does not depend on the browser of the other."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two groups, each in one worker with a server of its own: more would starve each other of video."""
+    """Two groups, each in one worker with a server of its own: more would starve each other of video.
+
+    First, because xdist reads the groups in the same hook: before this one if pytest was given this folder.
+    """
     for item in items:
         if HERE in item.path.parents and isinstance(item, pytest.Function):
             item.add_marker(pytest.mark.xdist_group("firefox" if needs_firefox(item) else "browser"))
