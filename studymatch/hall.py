@@ -21,8 +21,8 @@ from studymatch.ids import new_id
 from studymatch.matcher import Matcher
 from studymatch.messages import (
     Asked,
+    Connection,
     Guest,
-    Line,
     Matched,
     MatcherMessage,
     PageMessage,
@@ -120,9 +120,9 @@ class Hall:
         return user is not None and _is_asked_for(user, resume)
 
     async def arrive(
-        self, guest: Guest, line: Line, resume: ResumeRequest | None, address: str | None = None
+        self, guest: Guest, connection: Connection, resume: ResumeRequest | None, address: str | None = None
     ) -> Arrived:
-        """Connect `line` to the actor of `guest`: the one that `resume` asks for, or a new one.
+        """Connect `connection` to the actor of `guest`: the one that `resume` asks for, or a new one.
 
         Budgets are kept under the id of the guest and under `address`; None: under the id only.
 
@@ -133,12 +133,12 @@ class Hall:
             HallClosedError: the server is stopping.
             ExpiredError: the token of `guest` has expired, and `resume` finds no living actor.
         """
-        while isinstance(met := self.meet(guest, line, resume, address), trio.Event):
+        while isinstance(met := self.meet(guest, connection, resume, address), trio.Event):
             await met.wait()
         return met
 
     def meet(
-        self, guest: Guest, line: Line, resume: ResumeRequest | None, address: str | None = None
+        self, guest: Guest, connection: Connection, resume: ResumeRequest | None, address: str | None = None
     ) -> Arrived | trio.Event:
         """As `arrive`, if that needs no waiting; otherwise the event to wait for before calling again."""
         if self._closed:
@@ -148,18 +148,18 @@ class Hall:
             raise ExpiredError
         if user is None:
             self.accounts.here(guest.person.id, address)
-            return self._welcome(guest, line)
+            return self._welcome(guest, connection)
         if resume is not None and _is_asked_for(user, resume):
-            if (door := user.attach(line, resume.seq, guest.token)) is not None:
+            if (door := user.attach(connection, resume.seq, guest.token)) is not None:
                 self.accounts.here(guest.person.id, address)
                 return Arrived(user, door)
         else:
             user.leave(CloseCode.CONNECTED_ELSEWHERE)
         return user.gone
 
-    def _welcome(self, guest: Guest, line: Line) -> Arrived:
+    def _welcome(self, guest: Guest, connection: Connection) -> Arrived:
         user = self._admit(guest.person, self._chance.new_key())
-        door = user.attach(line, None, guest.token)
+        door = user.attach(connection, None, guest.token)
         assert door is not None, "a new actor is not about to end"
         return Arrived(user, door)
 

@@ -33,7 +33,7 @@ class Guest(Struct, frozen=True):
     token: str | None = None
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """One live connection to a browser, as a user's actor uses it. All calls are synchronous and never fail.
 
     `build` names the build of the page that browsers get now; None: unknown.
@@ -43,10 +43,10 @@ class Line(Protocol):
     def build(self) -> str | None: ...
 
     def write(self, frames: Sequence[bytes]) -> None:
-        """Send frames, in order. A line whose browser does not read hangs up by itself."""
+        """Send frames, in order. A connection whose browser does not read hangs up by itself."""
 
     def credit(self) -> None:
-        """A frame that came through the door of this line was handled: its reader may read another."""
+        """A frame that came through the door of this connection was handled: its reader may read another."""
 
     def hang_up(self, code: CloseCode) -> None:
         """Close after the frames that were written. The first code given counts."""
@@ -56,12 +56,12 @@ class Line(Protocol):
 
 
 class Attached(Struct, frozen=True):
-    """A browser is connected through `line`; it has received frames up to `seq`, or None: a new page.
+    """A browser is connected through `connection`; it has received frames up to `seq`, or None: a new page.
 
     `token`: the new token for the next hello, if the present one is to be replaced.
     """
 
-    line: Line
+    connection: Connection
     seq: int | None
     token: str | None = None
 

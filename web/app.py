@@ -61,7 +61,7 @@ PAGE_HEADERS = SECURITY_HEADERS | {
 
 
 class QuartSocket:
-    """The WebSocket of the present Quart context, as `web.reception.Socket`."""
+    """The WebSocket of the present Quart context, as `web.reception.AsgiSocket`."""
 
     async def receive(self) -> str | bytes | None:
         """The next message. When the browser has disconnected, Quart cancels the handler."""

@@ -1,8 +1,8 @@
 """One WebSocket connection: the hello, then frames to and from a user's actor, then the close code.
 
-A `Conversation` is the `Line` between a browser and its user actor. It does no I/O: it passes frames between
-the user and a `Wire`, which is a socket on the direct path or the ordinary one (`web.reception`), and behaves
-the same on both. It owns the limits of the connection: the time for the first frame, silence, credit, and the
+A `Conversation` is the `Connection` that a user's actor knows. It does no I/O: it passes frames between the
+actor and a `Socket`, which is on the direct path or on the ordinary one (`web.reception`), and behaves the
+same on both. It owns the limits of the connection: the time for the first frame, silence, credit, and the
 unsent bytes for a browser that does not read. The `Gate` (`web.gate`) applies the limits of the person and
 their address. A conversation does not depend on the states of people.
 """
@@ -46,7 +46,7 @@ REFUSALS = (CloseCode.NO_HELLO, CloseCode.BAD_TOKEN, CloseCode.HELLO_TIMEOUT, Cl
 """The close codes for connections that are closed because of what the client sent, or failed to send."""
 
 
-class Wire(Protocol):
+class Socket(Protocol):
     """What a conversation needs of a WebSocket that has been accepted. All calls are synchronous.
 
     `unsent_frames` and `unsent_bytes` count what a browser that does not read has not taken yet.
@@ -79,9 +79,9 @@ class ReceptionView(Protocol):
 
 
 class Conversation:
-    """One connection: a `Line` for its user, and a `Receiver` for its wire.
+    """One connection: a `Connection` for its user, and a `Receiver` for its socket.
 
-    `deadline` is when, on trio's clock, the wire must call `overdue`, unless a message arrives before.
+    `deadline` is when, on trio's clock, the socket must call `overdue`, unless a message arrives before.
     Budgets are kept under `address`; None: the connection has no budget by address.
     """
 
@@ -92,9 +92,9 @@ class Conversation:
         "_is_over",
         "_reception",
         "_silence_limit_s",
+        "_socket",
         "_unhandled",
         "_user",
-        "_wire",
         "address",
         "deadline",
     )
@@ -102,7 +102,7 @@ class Conversation:
     def __init__(self, reception: ReceptionView, address: str | None = None) -> None:
         self._reception = reception
         self.address = address
-        self._wire: Wire
+        self._socket: Socket
         self._user: User | None = None
         self._door: Door[PageMessage] | None = None  # its actor's, while `_user` is set
         self._arriving: trio.CancelScope | None = None
@@ -118,11 +118,11 @@ class Conversation:
         """Whether the hello has been accepted, so that the user is known."""
         return self._user is not None
 
-    # Called by the wire
+    # Called by the socket
 
-    def opened(self, wire: Wire) -> None:
+    def opened(self, socket: Socket) -> None:
         """The connection has been accepted. Called once, before anything else."""
-        self._wire = wire
+        self._socket = socket
         if (code := self._reception.begun(self)) is not None:
             self.hang_up(code)
 
@@ -142,11 +142,11 @@ class Conversation:
     def _tell(self, door: Door[PageMessage], said: Inbound | Refused) -> None:
         self._unhandled += 1
         if self._unhandled == CREDIT:
-            self._wire.pause()
+            self._socket.pause()
         door.tell(said)
 
     def too_fast(self) -> None:
-        """The browser exceeded the server's budget of frames and bytes; the wire has stopped reading."""
+        """The browser exceeded the server's budget of frames and bytes; the socket has stopped reading."""
         if (door := self._door) is not None:
             self._tell(door, Refused("too_fast", "Too much at once; it is read later. Please slow down."))
 
@@ -168,7 +168,7 @@ class Conversation:
             self.hang_up(CloseCode.HELLO_TIMEOUT)
         else:
             self._leave("silent")
-            self._wire.close(1001, "nothing was heard for too long")
+            self._socket.close(1001, "nothing was heard for too long")
 
     def gone(self) -> None:
         """The connection is lost, or closed with everything written. Called once, last."""
@@ -187,17 +187,17 @@ class Conversation:
         """Send frames. If too much is unsent then, drop it and close the connection."""
         if self._code is not None or self._is_over:
             return
-        wire, settings = self._wire, self._reception.settings
-        wire.send(frames)
-        if wire.unsent_frames > settings.outbox_max or wire.unsent_bytes > settings.outbox_max_bytes:
-            wire.drop()
+        socket, settings = self._socket, self._reception.settings
+        socket.send(frames)
+        if socket.unsent_frames > settings.outbox_max or socket.unsent_bytes > settings.outbox_max_bytes:
+            socket.drop()
             self.hang_up(CloseCode.TOO_MANY)
 
     def credit(self) -> None:
         """A frame was handled."""
         self._unhandled -= 1
         if self._unhandled == CREDIT - 1 and not self._is_over:
-            self._wire.resume()
+            self._socket.resume()
 
     def hang_up(self, code: CloseCode) -> None:
         """Close after the frames that were written. The first code given counts."""
@@ -206,7 +206,7 @@ class Conversation:
             if code in REFUSALS:
                 self._reception.refused(code, self._user)
             self._leave(code.name.lower())
-            self._wire.close(code, CLOSE_MEANINGS[code][0])
+            self._socket.close(code, CLOSE_MEANINGS[code][0])
 
     # Hello and end
 
@@ -236,7 +236,7 @@ class Conversation:
         wait = self._reception.gate.hello(person, self.address, now, resumes=resumes)
         if wait is None:
             return True
-        self._wire.send((encode(Error("wait", sentences.of_wait(wait), "hello")),))
+        self._socket.send((encode(Error("wait", sentences.of_wait(wait), "hello")),))
         self.hang_up(CloseCode.TOO_MANY)
         return False
 
@@ -253,7 +253,7 @@ class Conversation:
         if isinstance(arrived, Arrived):
             self._user, self._door = arrived
             return
-        self._wire.pause()
+        self._socket.pause()
         self._arriving = trio.CancelScope()
         self._reception.start_soon(lambda: self._arrive_later(guest, hello))
 
@@ -273,7 +273,7 @@ class Conversation:
         finally:
             self._arriving = None
         if not self._is_over:
-            self._wire.resume()
+            self._socket.resume()
 
     def _leave(self, why: str = "dropped") -> None:
         """Detach from the user, if there is one; `why` is one word for the journal."""

@@ -2,7 +2,7 @@
 
 On the direct path the server passes the frames itself (`web.server.direct`), without a task for the
 connection. On the ordinary path, for any other server and for tests, `converse` passes frames between the
-conversation and a `Socket`, with a reader and a writer task. The frames are the same on both paths.
+conversation and an `AsgiSocket`, with a reader and a writer task. The frames are the same on both paths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from web.conversation import Conversation
 from web.gate import Gate
 
 
-class Socket(Protocol):
+class AsgiSocket(Protocol):
     """What a reception needs of an accepted WebSocket on the ordinary path.
 
     When the browser has disconnected, `receive` raises `trio.EndOfChannel` or is cancelled.
@@ -65,11 +65,11 @@ class Reception:
         accepted."""
         return Conversation(self, address)
 
-    async def converse(self, socket: Socket, address: str | None = None) -> None:
+    async def converse(self, socket: AsgiSocket, address: str | None = None) -> None:
         """Serve one accepted WebSocket of `address` until either side closes it; see `carry`."""
         await self.carry(socket, self.conversation(address))
 
-    async def carry(self, socket: Socket, conversation: Conversation) -> None:
+    async def carry(self, socket: AsgiSocket, conversation: Conversation) -> None:
         """Pass the frames of one accepted WebSocket until either side closes it.
 
         Cancellation means that the browser has disconnected: the user's actor is detached without waiting.
@@ -130,8 +130,8 @@ class Reception:
         self._departure.set()
 
 
-class QueueWire:
-    """The wire of the ordinary path: a queue for the writer, and whether the reader may read."""
+class QueueSocket:
+    """The `Socket` of the ordinary path: a queue for the writer, and whether the reader may read."""
 
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
@@ -173,7 +173,7 @@ class QueueWire:
         """Read again."""
         self._may_read.set()
 
-    async def read_from(self, socket: Socket, conversation: Conversation) -> None:
+    async def read_from(self, socket: AsgiSocket, conversation: Conversation) -> None:
         """Pass incoming messages to the conversation, until the browser has disconnected."""
         while True:
             with trio.CancelScope(deadline=conversation.deadline) as limit:
@@ -187,7 +187,7 @@ class QueueWire:
                 conversation.overdue()
                 await trio.sleep_forever()  # the writer closes the socket and cancels this
 
-    async def write_to(self, socket: Socket) -> tuple[int, str]:
+    async def write_to(self, socket: AsgiSocket) -> tuple[int, str]:
         """Write queued frames until the conversation closes; returns the close code and its reason."""
         with self.stalled:
             while True:
@@ -199,23 +199,23 @@ class QueueWire:
                     break
                 self._news = trio.Event()
                 await self._news.wait()
-        assert self._closing is not None, "a wire that is dropped is closed"
+        assert self._closing is not None, "a socket that is dropped is closed"
         return self._closing
 
 
-async def _carry(socket: Socket, conversation: Conversation) -> None:
+async def _carry(socket: AsgiSocket, conversation: Conversation) -> None:
     """Pass frames both ways, until one side closes the connection or the browser is silent for too long."""
-    wire = QueueWire()
-    conversation.opened(wire)
+    queue = QueueSocket()
+    conversation.opened(queue)
 
     async def write() -> None:
-        last_word = await wire.write_to(socket)
+        last_word = await queue.write_to(socket)
         reading.cancel()
         await socket.close(*last_word)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write)
         with trio.CancelScope() as reading:
-            await wire.read_from(socket, conversation)
+            await queue.read_from(socket, conversation)
         if not reading.cancelled_caught:
             nursery.cancel_scope.cancel()

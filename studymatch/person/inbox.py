@@ -19,8 +19,8 @@ from actors import Door, Journal, Mailbox, Rate
 from studymatch.census import Census
 from studymatch.messages import (
     Attached,
+    Connection,
     Detached,
-    Line,
     PageMessage,
     PairMessage,
     PeopleCounted,
@@ -105,7 +105,7 @@ class Inbox:
         self._census = census
         self._away_since = trio.current_time()
         self._in_place: InPlace = nothing
-        self._newest: tuple[Line, Door[PageMessage]] | None = None
+        self._newest: tuple[Connection, Door[PageMessage]] | None = None
 
     def restore(self, saved: SavedPerson) -> None:
         """Go on with what was saved before a restart. The person is away, and has the grace to come back."""
@@ -131,7 +131,7 @@ class Inbox:
         if self.scope.cancel_called or not door.tell(up):
             return None
         self._hang_up(CloseCode.CONNECTED_ELSEWHERE)
-        self._newest = up.line, door
+        self._newest = up.connection, door
         self.scope.deadline = inf
         return door
 
@@ -142,16 +142,16 @@ class Inbox:
         self._hang_up(code)
 
     def _hang_up(self, code: CloseCode) -> None:
-        if (line := self._close_door()) is not None:
-            line.hang_up(code)
+        if (connection := self._close_door()) is not None:
+            connection.hang_up(code)
 
-    def _close_door(self) -> Line | None:
+    def _close_door(self) -> Connection | None:
         """Close the door of the newest connection, if there is one, and return the connection."""
         if self._newest is None:
             return None
-        (line, door), self._newest = self._newest, None
+        (connection, door), self._newest = self._newest, None
         door.close()
-        return line
+        return connection
 
     async def next(self, in_place: InPlace = nothing) -> Turn:
         """Wait for the next message that the current state has to handle. The actor waits nowhere else.
@@ -221,8 +221,8 @@ class Inbox:
 
     def _credit(self) -> None:
         """A frame of the present connection was handled."""
-        if self.outgoing.line is not None:
-            self.outgoing.line.credit()
+        if self.outgoing.connection is not None:
+            self.outgoing.connection.credit()
 
     def _is_meant(self, said: Inbound | Refused) -> TypeGuard[Inbound]:
         """Whether the current state has to handle the frame. If not, answer it here, or drop it as late."""
@@ -267,12 +267,12 @@ class Inbox:
             heartbeat_ms=round(settings.heartbeat_s * 1000),
             heard=self.heard,
             token=up.token,
-            build=up.line.build,
+            build=up.connection.build,
         )
         cue = None if self.outgoing.saw(up.seq) else self._cue()
         was_present, before = self.outgoing.present, self._away_since
         now = trio.current_time()
-        lost = self.outgoing.up(up.line, up.seq, welcome, self.current.snapshot(now, cue))
+        lost = self.outgoing.up(up.connection, up.seq, welcome, self.current.snapshot(now, cue))
         self.scope.deadline, self.leaving = inf, False
         self._census.here(self.person.id, searching=self.current.state is State.SEARCHING)
         self._count()

@@ -34,8 +34,8 @@ from studymatch.census import Census
 from studymatch.messages import (
     Attached,
     ChatSent,
+    Connection,
     Detached,
-    Line,
     Matched,
     MatcherLost,
     MatcherMessage,
@@ -144,13 +144,15 @@ class User:
         """The state of the person."""
         return self._inbox.current.state
 
-    def attach(self, line: Line, seq: int | None, token: str | None = None) -> Door[PageMessage] | None:
+    def attach(
+        self, connection: Connection, seq: int | None, token: str | None = None
+    ) -> Door[PageMessage] | None:
         """Connect a browser that has received the frames up to `seq` (None: a new page), and send it `token`.
 
         Returns the door of the connection, to which to tell its frames and, last, `Detached`. The door closes
         when a newer connection replaces this one. None: this actor is about to end, and nothing was done.
         """
-        return self._inbox.attach(Attached(line, seq, token))
+        return self._inbox.attach(Attached(connection, seq, token))
 
     def lacks(self, presence: Presence) -> bool:
         """Whether to send `presence` to the person: see `Inbox.lacks`."""

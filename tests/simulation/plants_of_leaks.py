@@ -134,7 +134,7 @@ def newest_connection_loses() -> Any:
     def attach(self: Inbox, up: Attached) -> Any:
         if self._newest is None:
             return original(self, up)
-        up.line.hang_up(CloseCode.CONNECTED_ELSEWHERE)
+        up.connection.hang_up(CloseCode.CONNECTED_ELSEWHERE)
         return Door(self.mailbox)
 
     return on(Inbox, "attach", attach)

@@ -50,7 +50,7 @@ def a_paused_connection_stays_paused() -> Any:
 
 
 def clients_that_do_not_read_keep_their_connection() -> Any:
-    return on(Conversation, "write", lambda self, frame: self._code is None and self._wire.send(frame))
+    return on(Conversation, "write", lambda self, frame: self._code is None and self._socket.send(frame))
 
 
 def the_rest_of_a_write_is_forgotten() -> Any:

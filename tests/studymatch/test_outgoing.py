@@ -17,7 +17,7 @@ from studymatch.rules.protocol import VERSION, ChatFrom, Identity, Pong, ResumeO
 WELCOME = Welcome(VERSION, Identity("u1", "Ada"), ResumeOffer("key", 1), False, [], 1, 0)
 
 
-class Line:
+class Connection:
     """A connection that records what happens to it, in order."""
 
     build = None
@@ -35,30 +35,30 @@ class Line:
         raise AssertionError("the actor hangs up")
 
 
-def up(outgoing: Outgoing, line: Line) -> None:
-    outgoing.up(line, 0, WELCOME, PersonState(State.IDLE, since=0.0).snapshot(0.0, None))
+def up(outgoing: Outgoing, connection: Connection) -> None:
+    outgoing.up(connection, 0, WELCOME, PersonState(State.IDLE, since=0.0).snapshot(0.0, None))
 
 
 def test_frames_are_written_together() -> None:
-    outgoing, line = Outgoing(Outbox(100, 10_000)), Line()
-    up(outgoing, line)
+    outgoing, connection = Outgoing(Outbox(100, 10_000)), Connection()
+    up(outgoing, connection)
     outgoing.send(Pong(1))
-    assert line.calls == []
+    assert connection.calls == []
     outgoing.flush()
     outgoing.flush()
-    assert line.calls == [["welcome", "state", "pong"]]
+    assert connection.calls == [["welcome", "state", "pong"]]
 
 
 def test_who_has_always_something_to_do_writes_all_the_same() -> None:
-    outgoing, line = Outgoing(Outbox(100, 10_000)), Line()
-    up(outgoing, line)
+    outgoing, connection = Outgoing(Outbox(100, 10_000)), Connection()
+    up(outgoing, connection)
     for number in range(2 * COLLECTED_MAX):
         outgoing.send(Pong(number))
-    assert [len(call) for call in line.calls] == [COLLECTED_MAX] * 2
+    assert [len(call) for call in connection.calls] == [COLLECTED_MAX] * 2
 
 
 def test_what_was_collected_for_a_lost_connection_is_kept_if_it_must_arrive() -> None:
-    outgoing, first, second = Outgoing(Outbox(100, 10_000)), Line(), Line()
+    outgoing, first, second = Outgoing(Outbox(100, 10_000)), Connection(), Connection()
     up(outgoing, first)
     outgoing.flush()
     outgoing.send(Pong(1))

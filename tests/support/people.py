@@ -60,10 +60,10 @@ class Tab:
         self.credits = 0
         building.tabs.append(self)
 
-    # What the hall does with its line
+    # What the hall does with its connection
 
     def write(self, frames: Sequence[bytes]) -> None:
-        assert self.code is None, "nothing may be written after the line was hung up"
+        assert self.code is None, "nothing may be written after the hall hung up"
         self.frames += map(json.loads, frames)
 
     def credit(self) -> None:

@@ -32,7 +32,7 @@ class Visit:
         self._conversation.opened(self)
         self._is_gone = False
 
-    # What the conversation does with its wire
+    # What the conversation does with its socket
 
     def send(self, frames: Sequence[bytes]) -> None:
         self.frames += map(json.loads, frames)

@@ -28,7 +28,7 @@ from tests.support.echo import BINARY, CLOSE, TEXT
 from tests.support.leftovers import all_set_aside, without_collector
 from tests.support.lobby import Lobby, Person, a_lobby
 from web.conversation import Conversation
-from web.reception import QueueWire
+from web.reception import QueueSocket
 from web.server import accept
 
 Way = Callable[[Lobby, Person], Awaitable[None]]
@@ -38,7 +38,7 @@ PERSONAL = {
     f"{kind.__module__}.{kind.__qualname__}"
     for kind in (
         *(User, Inbox, Session, Pairing, Outgoing, Outbox, Ticket, Door, Answers),
-        *(Conversation, QueueWire),
+        *(Conversation, QueueSocket),
     )
 } | {"web.server.direct.DirectSocket", "web.server.connection.Connection"}
 STATES = ("idle", "searching", "connecting", "connected", "ended")

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from actors import Door as ActorDoor
 from studymatch.hall import Arrived
-from studymatch.messages import Attached, Guest, Line, PageMessage
+from studymatch.messages import Attached, Connection, Guest, PageMessage
 from studymatch.person.accounts import MALFORMED_MAX
 from studymatch.person.inbox import Inbox
 from studymatch.rules.close_codes import CloseCode
@@ -243,11 +243,11 @@ async def test_frames_beyond_the_rate_are_refused_and_far_beyond_it_end_it(
 async def test_a_reader_waits_when_its_frames_are_not_handled(
     clock: MockClock, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines: list[Line] = []
+    connections: list[Connection] = []
     attach = Inbox.attach
 
     def noting(inbox: Inbox, up: Attached) -> ActorDoor[PageMessage] | None:
-        lines.append(up.line)
+        connections.append(up.connection)
         return attach(inbox, up)
 
     monkeypatch.setattr(Inbox, "attach", noting)
@@ -259,7 +259,7 @@ async def test_a_reader_waits_when_its_frames_are_not_handled(
         await socket.say("ping")
     assert len(heard) == CREDIT
     assert socket.taken - before == CREDIT
-    lines[0].credit()
+    connections[0].credit()
     await until_quiet()
     assert len(heard) == CREDIT + 1
 
