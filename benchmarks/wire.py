@@ -28,7 +28,8 @@ from wsproto.connection import ConnectionType
 from wsproto.events import TextMessage
 
 from benchmarks.pages import RESULTS, head, row
-from tests.support.echo import TEXT, UPGRADE, DirectEcho, direct_app, echo_app, frame_head, serving
+from tests.support.echo import DirectEcho, direct_app, echo_app, serving
+from tests.support.raw_client import TEXT, UPGRADE, frame_head
 from web.server.text_frames import whole_text
 
 SIZES = (40, 600, 2400)

@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from tests.faults.server_under_test import ServerUnderTest
-from tests.support.echo import BINARY, CLOSE, CONTINUATION, TEXT, UPGRADE, Client, frame_head
+from tests.support.raw_client import BINARY, CLOSE, CONTINUATION, TEXT, UPGRADE, Client, frame_head
 
 LIMIT_S = 60
 """The time within which the server has to close a connection."""

@@ -16,8 +16,9 @@ import trio
 
 from actors import journal
 from studymatch.person.user import User
-from tests.support.echo import CLOSE, TEXT, Client, Served, serving
+from tests.support.echo import Served, serving
 from tests.support.people import Building, a_hall
+from tests.support.raw_client import CLOSE, TEXT, Client
 from web.app import create_app
 from web.identity import Identities
 from web.reception import Reception

@@ -11,7 +11,8 @@ import trio
 import trio.testing
 
 from actors import Rate
-from tests.support.echo import TEXT, Client, DirectEcho, Served, direct_app, echo_app, serving, socket_clock
+from tests.support.echo import DirectEcho, Served, direct_app, echo_app, serving, socket_clock
+from tests.support.raw_client import TEXT, Client
 from web.server import ServerLimits, TrustedProxies, read_network
 from web.server.admission import Admission
 

@@ -12,21 +12,8 @@ import trio
 import trio.testing
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from tests.support.echo import (
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    UPGRADE,
-    Client,
-    DirectEcho,
-    Served,
-    direct_app,
-    frame_head,
-    serving,
-    socket_clock,
-)
+from tests.support.echo import DirectEcho, Served, direct_app, serving, socket_clock
+from tests.support.raw_client import CLOSE, CONTINUATION, PING, PONG, TEXT, UPGRADE, Client, frame_head
 from web.server import DIRECT, ServerLimits
 from web.server.app_tasks import AppTasks
 from web.server.connection import Connection

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.rate import Rate
-from tests.support.echo import CONTINUATION, PING, PONG, TEXT, frame_head
+from tests.support.raw_client import CONTINUATION, PING, PONG, TEXT, frame_head
 from web.server import ServerLimits
 from web.server.direct import READABLE, DirectSocket
 from web.server.framing import Framing

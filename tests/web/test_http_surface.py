@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.support.echo import UPGRADE
+from tests.support.raw_client import UPGRADE
 from tests.support.server import Server
 from web.app import create_app
 from web.build import this_build

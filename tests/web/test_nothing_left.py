@@ -24,9 +24,9 @@ from studymatch.person.user import User
 from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.outbox import Outbox
 from studymatch.rules.pool import Ticket
-from tests.support.echo import BINARY, CLOSE, TEXT
 from tests.support.leftovers import all_set_aside, without_collector
 from tests.support.lobby import Lobby, Person, a_lobby
+from tests.support.raw_client import BINARY, CLOSE, TEXT
 from web.conversation import Conversation
 from web.reception import QueueSocket
 from web.server import accept

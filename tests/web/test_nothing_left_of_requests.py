@@ -12,9 +12,10 @@ import trio
 import trio.testing
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
-from tests.support.echo import UPGRADE, http_app, serving
+from tests.support.echo import http_app, serving
 from tests.support.leftovers import all_set_aside, without_collector
 from tests.support.lobby import Lobby, a_lobby
+from tests.support.raw_client import UPGRADE
 from web.build import this_build
 from web.server import ServerLimits
 from web.server import accept as server_module

@@ -14,22 +14,9 @@ import trio.testing
 from hypercorn.typing import ASGIFramework
 
 from actors.rate import Rate
-from tests.support.echo import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Client,
-    DirectEcho,
-    direct_app,
-    frame_head,
-    overseen_app,
-    serving,
-    socket_clock,
-)
+from tests.support.echo import DirectEcho, direct_app, overseen_app, serving, socket_clock
 from tests.support.lobby import a_lobby
+from tests.support.raw_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, frame_head
 from web.server import ServerLimits
 from web.server import accept as server
 from web.server.allowance import FRAMES_A_TURN, Allowance

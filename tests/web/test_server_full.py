@@ -10,7 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.echo import Client, Served, echo_app, serving, socket_clock
+from tests.support.echo import Served, echo_app, serving, socket_clock
+from tests.support.raw_client import Client
 from web.server import ServerLimits
 from web.server.full import BESIDES_MAX, TurnedAway
 

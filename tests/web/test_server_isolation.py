@@ -10,7 +10,8 @@ import trio.testing
 from hypercorn.events import Event
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
-from tests.support.echo import TEXT, UPGRADE, Client, Served, echo_app, http_app, serving, websocket_app
+from tests.support.echo import Served, echo_app, http_app, serving, websocket_app
+from tests.support.raw_client import TEXT, UPGRADE, Client
 from web.server import ServerLimits
 from web.server.http1 import Http1, path_of
 

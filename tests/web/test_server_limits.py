@@ -4,7 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.echo import UPGRADE, echo_app, serving, socket_clock
+from tests.support.echo import echo_app, serving, socket_clock
+from tests.support.raw_client import UPGRADE
 from web.server import ServerLimits
 
 POST = b"POST /count HTTP/1.1\r\nHost: test\r\n"

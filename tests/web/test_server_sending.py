@@ -11,9 +11,6 @@ from quart import websocket
 from quart_trio import QuartTrio
 
 from tests.support.echo import (
-    PING,
-    TEXT,
-    Client,
     echo_app,
     http_app,
     send_answer,
@@ -22,6 +19,7 @@ from tests.support.echo import (
     socket_clock,
     websocket_app,
 )
+from tests.support.raw_client import PING, TEXT, Client
 from web.server import PeerGoneError, ServerLimits
 
 Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]

@@ -10,16 +10,8 @@ import trio
 import trio.testing
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from tests.support.echo import (
-    UPGRADE,
-    Served,
-    echo_app,
-    http_app,
-    send_answer,
-    serving,
-    socket_clock,
-    websocket_app,
-)
+from tests.support.echo import Served, echo_app, http_app, send_answer, serving, socket_clock, websocket_app
+from tests.support.raw_client import UPGRADE
 from web.server import LifespanError, ServerLimits, open_listeners, serve
 
 GRACE_S = 5

@@ -15,7 +15,8 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart_trio import QuartTrio
 
 from actors.rate import Rate
-from tests.support.echo import (
+from tests.support.echo import echo_app, send_text, serving, socket_clock, websocket_app
+from tests.support.raw_client import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -24,12 +25,7 @@ from tests.support.echo import (
     TEXT,
     UPGRADE,
     Client,
-    echo_app,
     frame_head,
-    send_text,
-    serving,
-    socket_clock,
-    websocket_app,
 )
 from web.server import ServerLimits
 

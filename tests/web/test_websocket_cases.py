@@ -12,16 +12,8 @@ import struct
 import pytest
 from hypercorn.typing import ASGIFramework
 
-from tests.support.echo import (
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Client,
-    frame_head,
-    serving,
-)
+from tests.support.echo import serving
+from tests.support.raw_client import CLOSE, CONTINUATION, PING, PONG, TEXT, Client, frame_head
 from web.server import ServerLimits
 
 LIMITS = ServerLimits(message_max_bytes=70_000, linger_s=0.2)
