@@ -29,5 +29,5 @@ async def test_whoever_was_left_is_first_again_with_the_time_they_had_waited(dat
         again = await ada.until("state", state="searching")
         assert again["since_ms"] >= 1200
         await cem.say("search")
-        assert (await cem.until("state", state="connecting"))["partner"]["id"] == ada.guest["user"]["id"]
+        assert (await cem.until("state", state="connecting"))["partner"]["id"] == ada.page.person
         assert dan.state["state"] == "searching"

@@ -12,8 +12,9 @@ from psycopg.conninfo import make_conninfo
 from studymatch.recording.schema import all_migrations
 from studymatch.recording.store import Store
 from tests.faults.postgres import Postgres, query
+from tests.support.person import call
 from tests.support.processes import refusal
-from tests.support.server import Server, call, data_folder, present, running_server
+from tests.support.server import Server, data_folder, present, running_server
 from tests.support.waiting import eventually
 
 LIMIT_S = 90.0

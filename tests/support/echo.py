@@ -1,7 +1,6 @@
 """A server on loopback for tests, and apps for it."""
 
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart import request, websocket
 from quart_trio import QuartTrio
 
-from tests.support.raw_client import Client
+from tests.support.raw_client import Client, open_stream
 from web.server import DIRECT, OVERLOAD, ServerLimits, TrustedProxies, open_listeners, serve
 from web.server.direct import DirectSocket, Receiver
 from web.server.overload import Overseer
@@ -43,11 +42,7 @@ class Served:
     @asynccontextmanager
     async def client(self, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
         """Open a connection; with a small receive buffer it is soon full."""
-        sock = trio.socket.socket()
-        if receive_buffer is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        await sock.connect((self.host, self.port))
-        async with trio.SocketStream(sock) as stream:
+        async with await open_stream((self.host, self.port), receive_buffer=receive_buffer) as stream:
             yield Client(stream)
 
 

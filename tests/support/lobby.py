@@ -5,9 +5,8 @@ This module keeps as few references as possible, because tests use it to find wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -16,53 +15,25 @@ import trio
 
 from actors import journal
 from studymatch.person.user import User
+from tests.support import person
 from tests.support.echo import Served, serving
 from tests.support.people import Building, a_hall
-from tests.support.raw_client import CLOSE, TEXT, Client
+from tests.support.person import Page
+from tests.support.raw_client import CLOSE, Closed, open_stream
 from web.app import create_app
 from web.identity import Identities
 from web.reception import Reception
 from web.server import ServerLimits
 
-Frame = dict[str, Any]
 
-
-class Person(Client):
-    """A person with a raw WebSocket."""
-
-    def __init__(self, stream: trio.SocketStream, person_id: str, token: str) -> None:
-        super().__init__(stream)
-        self.id = person_id
-        self.token = token
-        self.session = ""
-        self.resume: Frame | None = None
-
-    async def say(self, kind: str, **fields: Any) -> None:
-        await self.send_frame(TEXT, json.dumps({"type": kind, **fields}).encode())
-
-    async def about(self, kind: str, **fields: Any) -> None:
-        """Send a frame about the current session."""
-        await self.say(kind, session=self.session, **fields)
-
-    async def until(self, kind: str, **expected: Any) -> Frame:
-        """Read until a frame of this kind has these values."""
-        while True:
-            opcode, data = await self.frame()
-            assert opcode == TEXT, f"expected {kind} and got {data!r}"
-            frame: Frame = json.loads(data)
-            self.session = frame.get("session") or self.session
-            if frame["type"] == "welcome":
-                self.resume = {"key": frame["resume"]["key"], "seq": frame["seq"]}
-            if frame["type"] == kind and expected.items() <= frame.items():
-                return frame
+class Person(person.Person):
+    """A person who may leave without an answer to the server's close frame."""
 
     async def ended(self) -> None:
         """Read until the server closes, and leave."""
-        try:
+        with suppress(Closed, trio.BrokenResourceError):
             while (await self.frame())[0] != CLOSE:
                 pass
-        except (AssertionError, trio.BrokenResourceError):
-            pass  # the connection was cut
         await self.stream.aclose()
 
 
@@ -75,46 +46,42 @@ class Lobby:
     identities: Identities
     reception: Reception
 
-    async def knock(self, token: tuple[str, str] | None = None) -> Person:
+    async def knock(self, page: Page | None = None) -> Person:
         """Open a WebSocket, and send nothing yet."""
-        sock = trio.socket.socket()
-        await sock.connect((self.served.host, self.served.port))
-        if token is None:
-            guest, text = self.identities.new_guest("Ada")
-            token = guest.id, text
-        person = Person(trio.SocketStream(sock), *token)
-        await person.upgrade("/ws")
-        return person
+        if page is None:
+            guest, token = self.identities.new_guest("Ada")
+            page = Page(guest.id, token)
+        visitor = Person(await open_stream((self.served.host, self.served.port)), page)
+        await visitor.open()
+        return visitor
 
     async def come_in(self, again: Person | None = None, *, resume: bool = False) -> Person:
-        """Connect a new person; or `again` one, with their resume key or without. Returns when idle."""
-        person = await self.knock(None if again is None else (again.id, again.token))
-        more = {"resume": again.resume} if again is not None and resume else {}
-        await person.say("hello", version=1, token=person.token, **more)
-        await person.until("state")
-        return person
+        """Connect a new person; or `again` one, with their resume key or without. Returns when idle.
+
+        Who resumes has seen only the welcome, so that the server sends again what followed.
+        """
+        page = None if again is None else Page(again.page.person, again.page.token)
+        if again is not None and page is not None and resume:
+            page.resume = again.page.resume | {"seq": 1}
+        visitor = await self.knock(page)
+        await visitor.come_in()
+        return visitor
 
     async def pair(self) -> tuple[Person, Person]:
         """Two people who are connecting."""
         pair = await self.come_in(), await self.come_in()
-        for person in pair:
-            await person.say("search")
-        for person in pair:
-            await person.until("state", state="connecting")
+        await person.meet(*pair)
         return pair
 
     async def call(self) -> tuple[Person, Person]:
         """Two people in a call."""
-        pair = await self.pair()
-        for person in pair:
-            await person.about("connected")
-        for person in pair:
-            await person.until("state", state="connected")
+        pair = await self.come_in(), await self.come_in()
+        await person.call(*pair)
         return pair
 
-    def user(self, person: Person) -> User:
+    def user(self, visitor: Person) -> User:
         """The actor of a person who is present."""
-        user = self.building.hall.user(person.id)
+        user = self.building.hall.user(visitor.page.person)
         assert user is not None
         return user
 

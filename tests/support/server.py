@@ -1,4 +1,4 @@
-"""A real `studymatch serve` in a separate process, and clients on real sockets."""
+"""A real `studymatch serve` in a separate process, and people who connect to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from email.message import Message
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,13 +17,12 @@ from typing import Any
 from urllib.error import HTTPError
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+
+from tests.promises.transcript import Frame
+from tests.support.person import LIMIT_S, Page, Person, open_person
 
 READY = "studymatch is ready at "
 STOP_LIMIT_S = 60
-LIMIT_S = 60
-"""The time limit for things that take no time on an idle machine: reaching it means a hang."""
-Frame = dict[str, Any]
 
 
 class Server:
@@ -33,6 +32,12 @@ class Server:
         self.process = process
         self.address = address
         self._log = log
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, _, port = self.address.removeprefix("http://").rpartition(":")
+        return host, int(port)
 
     def lines(self) -> list[dict[str, Any]]:
         """The lines of its journal so far."""
@@ -107,93 +112,20 @@ def data_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-class Client:
-    """A person with a WebSocket: all frames received, and those not read yet."""
-
-    def __init__(self, socket: WebSocketConnection, guest: Frame) -> None:
-        self.socket = socket
-        self.guest = guest
-        self.frames: list[Frame] = []
-
-    async def say(self, kind: str, **fields: Any) -> None:
-        await self.socket.send_message(json.dumps({"type": kind, **fields}))
-
-    async def about(self, kind: str, **fields: Any) -> None:
-        """Send a frame about the session of the last state."""
-        await self.say(kind, session=self.state["session"], **fields)
-
-    async def until(self, kind: str, **expected: Any) -> Frame:
-        """Read until a frame of this kind has these values."""
-        with trio.fail_after(LIMIT_S):
-            while True:
-                frame: Frame = json.loads(await self.socket.get_message())
-                self.frames.append(frame)
-                if frame["type"] == kind and expected.items() <= frame.items():
-                    return frame
-
-    async def code(self) -> int:
-        """Read until the server closes; returns the close code."""
-        with trio.fail_after(LIMIT_S):
-            with suppress(ConnectionClosed):
-                while True:
-                    self.frames.append(json.loads(await self.socket.get_message()))
-        assert self.socket.closed is not None
-        return int(self.socket.closed.code)
-
-    @property
-    def state(self) -> Frame:
-        return [frame for frame in self.frames if frame["type"] == "state"][-1]
-
-    @property
-    def seq(self) -> int:
-        return int(self.frames[-1]["seq"])
-
-    @property
-    def resume(self) -> Frame:
-        """The fields of a hello that resumes."""
-        [welcome] = [frame for frame in self.frames if frame["type"] == "welcome"]
-        return {"key": welcome["resume"]["key"], "seq": self.seq}
-
-
 @asynccontextmanager
-async def connected(server: Server, guest: Frame, **headers: str) -> AsyncIterator[Client]:
+async def connected(server: Server, page: Page | None = None, **headers: str) -> AsyncIterator[Person]:
     """Open a WebSocket, and send nothing yet."""
-    url = server.address.replace("http", "ws", 1) + "/ws"
-    extra = [(name.encode(), value.encode()) for name, value in headers.items()]
-    with trio.CancelScope() as connection:
-        async with open_websocket_url(url, extra_headers=extra) as socket:
-            try:
-                yield Client(socket, guest)
-            finally:
-                # trio-websocket itself leaves the stream open if the server closed first, and otherwise
-                # waits for a close frame that is never read.
-                with trio.CancelScope(shield=True):
-                    await socket._stream.aclose()
-                connection.cancel()
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    async with open_person(server.host_and_port, page or Page(), headers=lines.encode()) as person:
+        yield person
 
 
 @asynccontextmanager
-async def present(server: Server, name: str = "Ada", **hello: Any) -> AsyncIterator[Client]:
-    """Connect a person who is then in the hall; with `guest`, that one."""
-    guest = hello.pop("guest", None) or await trio.to_thread.run_sync(server.guest, name)
-    async with connected(server, guest) as client:
-        await client.say("hello", version=1, token=guest["token"], **hello)
-        await client.until("state")
-        yield client
-
-
-async def meet(*clients: Client) -> None:
-    """Let two people search until they are matched with each other."""
-    for client in clients:
-        await client.say("search")
-    for client in clients:
-        await client.until("state", state="connecting")
-
-
-async def call(*clients: Client) -> None:
-    """Let two people search, be matched, and report that media flow."""
-    await meet(*clients)
-    for client in clients:
-        await client.about("connected")
-    for client in clients:
-        await client.until("state", state="connected")
+async def present(server: Server, name: str = "Ada", *, page: Page | None = None) -> AsyncIterator[Person]:
+    """Connect a new person who is then in the hall; with `page`, let that page come back."""
+    if page is None:
+        guest = await trio.to_thread.run_sync(server.guest, name)
+        page = Page(guest["user"]["id"], guest["token"])
+    async with connected(server, page) as person:
+        await person.come_in()
+        yield person

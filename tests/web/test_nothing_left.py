@@ -220,14 +220,14 @@ async def says_nothing(_: Lobby, person: Person) -> None:
 
 
 async def has_a_forged_token(_: Lobby, person: Person) -> None:
-    for token in ("forged", person.token[:-1], person.token.replace(".", ".x", 1), "", "a.b.c"):
+    for token in ("forged", person.page.token[:-1], person.page.token.replace(".", ".x", 1), "", "a.b.c"):
         await person.say("hello", version=1, token=token)
     await person.ended()
 
 
 async def has_an_expired_token(lobby: Lobby, person: Person) -> None:
     with patch.object(lobby.identities, "_life_s", -3600.0):
-        await person.say("hello", version=1, token=person.token)
+        await person.say("hello", version=1, token=person.page.token)
         await person.ended()
 
 

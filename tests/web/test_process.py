@@ -17,8 +17,9 @@ from click.testing import CliRunner
 from psycopg.conninfo import make_conninfo
 
 from studymatch.recording.schema import all_migrations, whole_script
+from tests.support.person import call
 from tests.support.processes import group_of, living, refusal
-from tests.support.server import STOP_LIMIT_S, call, data_folder, present, running_server
+from tests.support.server import STOP_LIMIT_S, data_folder, present, running_server
 from tests.support.waiting import eventually
 from web.cli import main
 
@@ -114,9 +115,9 @@ async def test_a_restart_is_only_a_dropped_connection(server_database: str) -> N
             assert await trio.to_thread.run_sync(server.process.wait, 30) == 0
         with running_server(folder, *options) as server:
             async with (
-                present(server, guest=ada.guest, resume=ada.resume) as ada,
-                present(server, guest=ben.guest, resume=ben.resume) as ben,
-                present(server, guest=carl.guest, resume=carl.resume) as carl,
+                present(server, page=ada.page) as ada,
+                present(server, page=ben.page) as ben,
+                present(server, page=carl.page) as carl,
             ):
                 assert [client.frames[0]["resumed"] for client in (ada, ben, carl)] == [True] * 3
                 assert (ada.state["state"], ben.state["state"]) == ("connected", "connected")

@@ -149,7 +149,7 @@ async def test_somebody_who_floods_below_the_protocol_is_told_so_and_then_hung_u
         assert [it["code"] for it in said if it["type"] == "error"] == ["too_fast"]
         assert int.from_bytes(frame[1][:2], "big") == 4429
         [line] = lobby.building.lines.events("hung up")
-        assert (line["actor"], line["code"]) == (f"user {person.id}", 4429)
+        assert (line["actor"], line["code"]) == (f"user {person.page.person}", 4429)
 
 
 async def test_what_a_client_left_behind_that_has_gone_is_not_gone_through(

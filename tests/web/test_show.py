@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 from studymatch.recording.store import Store
 from studymatch.rules.lifecycle import SessionCause
 from studymatch.rules.records import Entry
+from tests.support.person import call
 from tests.support.rows import Story, query, waiting_for_a_lock
-from tests.support.server import call, data_folder, present, running_server
+from tests.support.server import data_folder, present, running_server
 from tests.support.waiting import eventually
 from web.cli import main
 

@@ -17,7 +17,9 @@ import psycopg
 import pytest
 import trio
 
-from tests.support.server import Client, Server, connected, present
+from tests.support.person import Person, call, meet
+from tests.support.raw_client import BINARY, CLOSE
+from tests.support.server import Server, connected, present
 from tests.support.waiting import eventually
 from web.build import this_build
 
@@ -27,21 +29,6 @@ _subjects = count(1)
 @pytest.fixture
 def subject() -> str:
     return f"subject {next(_subjects)}"
-
-
-async def meet(subject: str, *clients: Client) -> None:
-    for client in clients:
-        await client.say("search", criteria={"subject": subject})
-    for client in clients:
-        await client.until("state", state="connecting")
-
-
-async def call(subject: str, *clients: Client) -> None:
-    await meet(subject, *clients)
-    for client in clients:
-        await client.about("connected")
-    for client in clients:
-        await client.until("state", state="connected")
 
 
 async def row(conninfo: str, session: str, until: str) -> dict[str, Any]:
@@ -57,7 +44,7 @@ async def row(conninfo: str, session: str, until: str) -> dict[str, Any]:
 
 async def test_two_people_one_call_one_skip(server: Server, server_database: str, subject: str) -> None:
     async with present(server, "Ada") as ada, present(server, "Ben") as ben:
-        await meet(subject, ada, ben)
+        await meet(ada, ben, subject=subject)
         session = ada.state["session"]
         assert ada.state["partner"]["name"] == "Ben"
         assert ada.state["initiator"] is not ben.state["initiator"]
@@ -78,10 +65,10 @@ async def test_two_people_one_call_one_skip(server: Server, server_database: str
             await client.until("state", state="searching")
         found = await row(server_database, session, "ended_at is not null")
         assert {str(found["first_person"]), str(found["second_person"])} == {
-            ada.guest["user"]["id"],
-            ben.guest["user"]["id"],
+            ada.page.person,
+            ben.page.person,
         }
-        assert (found["cause"], str(found["ended_by"])) == ("skipped", ada.guest["user"]["id"])
+        assert (found["cause"], str(found["ended_by"])) == ("skipped", ada.page.person)
         assert found["matched_at"] <= found["connected_at"] <= found["ended_at"]
         for client in (ada, ben):
             await client.until("state", state="connecting")
@@ -91,28 +78,29 @@ async def test_two_people_one_call_one_skip(server: Server, server_database: str
 async def test_a_dropped_connection_resumes_in_the_middle_of_signaling(server: Server, subject: str) -> None:
     async with present(server, "Ben") as ben:
         async with present(server, "Ada") as ada:
-            await meet(subject, ada, ben)
+            await meet(ada, ben, subject=subject)
             await ben.about("signal", data="before")
             await ada.until("signal")
-            await ada.socket._stream.aclose()  # as a network does: no goodbye
+            await ada.stream.aclose()  # as a network does: no goodbye
         assert (await ben.until("partner"))["away"] is True
         await ben.about("signal", data="meanwhile")
-        async with present(server, guest=ada.guest, resume=ada.resume) as back:
+        async with present(server, page=ada.page) as back:
             assert back.frames[0]["resumed"] is True
             assert back.state["session"] == ben.state["session"]
             assert (await back.until("signal"))["data"] == "meanwhile"
             assert (await ben.until("partner"))["away"] is False
 
 
-async def say_leaving(client: Client) -> None:
+async def say_leaving(client: Person) -> None:
     await client.say("leaving")
 
 
-async def close_as_browsers_do(client: Client) -> None:
-    await client.socket.aclose(1001)
+async def close_as_browsers_do(client: Person) -> None:
+    await client.send_frame(CLOSE, (1001).to_bytes(2, "big"))
+    assert await client.code() == 1001
 
 
-Goes = Callable[[Client], Awaitable[None]]
+Goes = Callable[[Person], Awaitable[None]]
 GOES = pytest.mark.parametrize("goes", [say_leaving, close_as_browsers_do])
 """The ways in which a page says that it goes."""
 
@@ -121,7 +109,7 @@ GOES = pytest.mark.parametrize("goes", [say_leaving, close_as_browsers_do])
 async def test_a_page_that_is_closed_has_ended_its_session(server: Server, subject: str, goes: Goes) -> None:
     async with present(server, "Ben") as ben:
         async with present(server, "Ada") as ada:
-            await meet(subject, ada, ben)
+            await meet(ada, ben, subject=subject)
             await goes(ada)
         assert (await ben.until("partner"))["away"] is True
         assert (await ben.until("state", state="ended"))["cause"] == "partner_ended"
@@ -133,10 +121,10 @@ async def test_a_page_that_is_reloaded_comes_back_to_its_session(
 ) -> None:
     async with present(server, "Ben") as ben:
         async with present(server, "Ada") as ada:
-            await call(subject, ada, ben)
+            await call(ada, ben, subject=subject)
             await goes(ada)
         assert (await ben.until("partner"))["away"] is True
-        async with present(server, guest=ada.guest, resume=ada.resume) as back:
+        async with present(server, page=ada.page) as back:
             assert (back.state["state"], back.state["session"]) == ("connected", ben.state["session"])
             assert (await ben.until("partner"))["away"] is False
 
@@ -149,7 +137,7 @@ async def test_a_page_that_is_closed_outside_of_a_session_has_left(
         await ada.say("search", criteria={"subject": subject})
         await ada.until("state", state="searching")
         await goes(ada)
-    actor = f"user {ada.guest['user']['id']}"
+    actor = f"user {ada.page.person}"
     await eventually(lambda: ("left", actor, "page_closed") in endings(server))
 
 
@@ -180,7 +168,7 @@ def count_of(server: Server) -> tuple[int, int]:
 async def test_the_newest_connection_of_a_person_wins(server: Server) -> None:
     async with (
         present(server, "Ada") as first,
-        present(server, guest=first.guest, resume=first.resume) as second,
+        present(server, page=first.page) as second,
     ):
         assert await first.code() == 4409
         assert second.frames[0]["resumed"] is True
@@ -197,14 +185,17 @@ async def test_the_newest_connection_of_a_person_wins(server: Server) -> None:
     ],
 )
 async def test_first_words_that_do_not_lead_in(server: Server, message: str | bytes, code: int) -> None:
-    async with connected(server, {}) as client:
-        await client.socket.send_message(message)
+    async with connected(server) as client:
+        if isinstance(message, str):
+            await client.send_text(message)
+        else:
+            await client.send_frame(BINARY, message)
         assert await client.code() == code
 
 
 async def test_a_message_that_is_too_large_ends_the_connection(server: Server) -> None:
     async with present(server) as client:
-        await client.socket.send_message(json.dumps({"type": "ping", "padding": "x" * 65_536}))
+        await client.send_text(json.dumps({"type": "ping", "padding": "x" * 65_536}))
         assert await client.code() == 1009
 
 
@@ -221,7 +212,7 @@ async def test_what_is_not_allowed_now_is_refused_and_changes_nothing(server: Se
 
 async def test_numbers_rise_by_one(server: Server, subject: str) -> None:
     async with present(server, "Ada") as ada, present(server, "Ben") as ben:
-        await call(subject, ada, ben)
+        await call(ada, ben, subject=subject)
         await ada.about("end")
         await ada.until("state", state="idle")
         await ben.until("state", state="searching")
@@ -265,8 +256,8 @@ def test_a_websocket_to_nowhere_is_told_so(server: Server, path: str, status: in
 
 
 async def test_our_own_page_may_connect(server: Server) -> None:
-    async with present(server) as client, connected(server, {}, Origin=server.address) as own:
-        await own.say("hello", version=1, token=client.guest["token"])
+    async with present(server) as client, connected(server, Origin=server.address) as own:
+        await own.say("hello", version=1, token=client.page.token)
         await own.until("welcome")
 
 
@@ -328,7 +319,7 @@ async def test_a_session_can_be_followed_by_grep_and_nothing_private_is_in_the_j
     server: Server, subject: str
 ) -> None:
     async with present(server, "Ada") as ada, present(server, "Ben") as ben:
-        await meet(subject, ada, ben)
+        await meet(ada, ben, subject=subject)
         await ada.about("signal", data="a=candidate:secret-candidate")
         await ben.until("signal")
         for client in (ada, ben):
@@ -343,9 +334,7 @@ async def test_a_session_can_be_followed_by_grep_and_nothing_private_is_in_the_j
         session = next(frame["session"] for frame in ada.frames if frame.get("state") == "connected")
         lines = server.lines()
         of_session = [line for line in lines if line.get("session") == session]
-        assert [
-            (line["from"], line["to"]) for line in of_session if ada.guest["user"]["id"] in line["actor"]
-        ] == [
+        assert [(line["from"], line["to"]) for line in of_session if ada.page.person in line["actor"]] == [
             ("searching", "connecting"),
             ("connecting", "connected"),
             ("connected", "ended"),
@@ -353,5 +342,5 @@ async def test_a_session_can_be_followed_by_grep_and_nothing_private_is_in_the_j
         # Lines that say what to set name the server itself, and a page or a proxy on this machine.
         advice = ("origin refused", "X-Forwarded-For came from a peer")
         whole = json.dumps([line for line in lines if not line["event"].startswith(advice)])
-        for private in ("secret", ada.guest["token"], ada.resume["key"], "127.0.0.1"):
+        for private in ("secret", ada.page.token, ada.page.resume["key"], "127.0.0.1"):
             assert private not in whole

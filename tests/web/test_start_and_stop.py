@@ -11,8 +11,9 @@ import sys
 import pytest
 import trio
 
+from tests.support.person import call
 from tests.support.processes import group_of, living, refusal
-from tests.support.server import call, data_folder, present, running_server
+from tests.support.server import data_folder, present, running_server
 
 # Signals
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.support.server import STOP_LIMIT_S, Server, call, connected, data_folder, present
+from tests.support.person import call
+from tests.support.server import STOP_LIMIT_S, Server, connected, data_folder, present
 from tests.support.waiting import eventually
 
 SERVE = [sys.executable, "-m", "web.cli", "serve", "--log-level", "debug"]
@@ -144,9 +145,9 @@ async def test_whom_the_server_hangs_up_on_is_a_line(server: Server) -> None:
     before = len(server.lines())
     async with present(server, "Ada") as ada:
         for _ in range(20):
-            await ada.socket.send_message("nonsense")
+            await ada.send_text("nonsense")
         assert await ada.code() == 4400
-    async with connected(server, {}) as stranger:
+    async with connected(server) as stranger:
         await stranger.say("hello", version=1, token="forged")
         assert await stranger.code() == 4401
 
@@ -154,6 +155,6 @@ async def test_whom_the_server_hangs_up_on_is_a_line(server: Server) -> None:
         return [(e["actor"], e["code"]) for e in server.lines()[before:] if e["event"] == "hung up"]
 
     assert await eventually(lambda: hung_up() if len(hung_up()) == 2 else None) == [
-        (f"user {ada.guest['user']['id']}", 4400),
+        (f"user {ada.page.person}", 4400),
         ("reception", 4401),
     ]
