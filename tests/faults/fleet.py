@@ -1,10 +1,10 @@
 """The fleet: simulated people with real WebSockets who behave like the page, on unreliable networks.
 
-`live` is one person, who uses one tab after another. A `Tab` is one person to the server; it owns the resume
-key, the last state that it received, and its `Transcript`. It says hello, searches, exchanges numbered
-signals, reports that media flow, chats, skips, ends, keeps its heartbeat, and after every lost connection
-comes back with backoff and the resume key. Two in three number their frames and repeat those that the server
-has not acknowledged; the others behave like older pages. The auditor checks the transcripts afterwards.
+`live` is one person, who uses one tab after another. A `Tab` is one person to the server. It says hello,
+searches, exchanges numbered signals, reports that media flow, chats, skips, ends, keeps its heartbeat, and
+after every lost connection comes back with backoff and the resume key. Two in three number their frames and
+repeat those that the server has not acknowledged; the others behave like older pages. The auditor checks the
+transcripts afterwards.
 
 Each person has a random generator, seeded from the fleet's seed; sockets make a run only nearly repeatable.
 """
@@ -21,17 +21,17 @@ from http.client import HTTPException
 from typing import Any
 
 import trio
-from trio_websocket import ConnectionClosed
 
-from tests.faults.wire import Hopeless, Wire, open_wire
 from tests.promises.evidence import fits
 from tests.promises.transcript import Frame, Transcript, What
+from tests.support.person import Page, Person, open_person
+from tests.support.raw_client import Closed, Refused
 
 SUBJECTS = ("maths", "maths", "physics", None)
 CANDIDATES = 3
 """The number of signals after an offer or an answer: trickled candidates."""
 
-PONG_LIMIT_S = 6.0
+HANDSHAKE_LIMIT_S, PONG_LIMIT_S = 8.0, 6.0
 BACKOFF_S = (0.2, 1.5)
 """The first and the longest pause before reconnecting."""
 
@@ -40,6 +40,10 @@ COUNT_FRAMES = 2 / 3
 
 FINAL = frozenset({4400, 4409, 1009})
 """The close codes after which the page stops; after 4401 it gets a new identity."""
+
+
+class Hopeless(Exception):  # noqa: N818
+    """The connection is given up: it is silent, or the person cut it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Fleet:
     def settled(self, people: int) -> bool:
         """Whether all people are connected, and everybody who can have a partner is in a call."""
         pages = [tab for tab in self.present if tab.is_welcome]
-        left = [tab for tab in pages if tab.page.get("state") != "connected"]
+        left = [tab for tab in pages if tab.state.get("state") != "connected"]
         return len(pages) == people and not any(
             fits(one.transcript.criteria, other.transcript.criteria)
             for number, one in enumerate(left)
@@ -136,27 +140,24 @@ async def live(fleet: Fleet, number: int) -> None:
             tab.is_closed = True
 
 
-class Tab:
+class Tab(Page):
     """One browser tab of `guest`, who searches for `criteria`."""
 
     def __init__(self, fleet: Fleet, chance: random.Random, guest: Frame, criteria: dict[str, str]) -> None:
+        counts_frames = chance.random() < COUNT_FRAMES
+        super().__init__(guest["user"]["id"], guest["token"], criteria, numbers_frames=counts_frames)
         self.fleet = fleet
         self.chance = chance
-        self.transcript = Transcript(guest["user"]["id"], criteria)
-        self.page: Frame = {}
         self.is_welcome = False
         self.is_closed = False
-        self._token = guest["token"]
-        self._resume: Frame | None = None
-        self._counts_frames = chance.random() < COUNT_FRAMES
-        self._said = 0
-        self._unheard: list[Frame] = []
-        self._numbers: Counter[str] = Counter()
         self._ready: set[str] = set()
         self._failures = 0
         self._heartbeat_s = 25.0
+        # Of the present connection:
         self._vanished = False
-        self._code: int | None = None
+        self._pings: list[float] = []
+        self._pinged_at = 0.0
+        self._has_asked_to_search = False
 
     async def live(self) -> None:
         """Use one connection after another, until the tab is closed, or the fleet has to leave."""
@@ -185,133 +186,112 @@ class Tab:
 
         Returns the close code, 1006 if it broke, None if this side gave it up.
         """
-        self._code, self._vanished = None, False
-        async with open_wire(self.fleet.address, self.transcript) as wire:
-            if wire is not None:
-                await self._converse(wire)
-                wire.closed(self._code)
-        return self._code
+        self._vanished = self._has_asked_to_search = False
+        self._pings, self._pinged_at = [], trio.current_time()
+        try:
+            async with open_person(self.fleet.address, self, limit_s=HANDSHAKE_LIMIT_S) as person:
+                await self._converse(person)
+                return person.ended_with
+        except Refused:
+            return None
 
-    async def _converse(self, wire: Wire) -> None:
+    async def _converse(self, person: Person) -> None:
         """Do everything on one connection until it closes or is given up."""
-        hello: Frame = {"type": "hello", "version": 1, "token": self._token}
         try:
             async with trio.open_nursery() as nursery:
-                await wire.say(hello | ({"resume": dict(self._resume)} if self._resume else {}))
-                nursery.start_soon(self._act, wire)
-                await self._listen(wire)
-        except* Hopeless:
+                await person.say_hello()
+                nursery.start_soon(self._act, person)
+                await self._listen(person)
+        except* (Hopeless, Closed):
             pass
-        except* ConnectionClosed:
-            self._code = wire.close_code
 
-    async def _listen(self, wire: Wire) -> None:  # noqa: C901 (one case for each frame)
+    async def _listen(self, person: Person) -> None:
         while True:
-            frame = await wire.hear()
-            if "heard" in frame:
-                self._unheard = [said for said in self._unheard if said["n"] > frame["heard"]]
-            if frame["type"] == "welcome":
-                self._welcomed(frame)
-                for said in self._unheard:
-                    await wire.say(said)
-            elif self._resume is not None:
-                self._resume["seq"] = frame["seq"]
+            came_back = bool(self.resume)
+            frame = await person.hear()
             match frame["type"]:
-                case "welcome" if frame["resumed"] and self._in_session:
-                    await self._resync(wire)
+                case "welcome":
+                    await self._welcomed(person, frame, came_back)
                 case "state":
-                    self.page, self.is_welcome = frame, True
+                    self.is_welcome, self._has_asked_to_search = True, False
                     if frame["state"] == "connecting":
-                        await self._meet(wire, frame)
-                case "signal" if frame["session"] == self.page.get("session"):
-                    await self._answer(wire, frame["data"])
+                        await self._meet(person, frame)
+                case "signal" if frame["session"] == self.state.get("session"):
+                    await self._answer(person, frame["data"])
                 case "error":
-                    wire.may_ask_again()
+                    self._has_asked_to_search = False
+                case "pong":
+                    self._pings.pop(0)
 
-    def _welcomed(self, frame: Frame) -> None:
-        if self._resume is not None and not frame["resumed"] and self.chance.random() < 0.5:
+    async def _welcomed(self, person: Person, welcome: Frame, came_back: bool) -> None:
+        if came_back and not welcome["resumed"] and self.chance.random() < 0.5:
             self.is_closed = True  # the session is lost: begin with a new tab
             raise Hopeless
-        if not frame["resumed"]:
-            self.page, self._said, self._unheard = {}, 0, []
-        self._resume = {"key": frame["resume"]["key"], "seq": frame["seq"]}
-        self._heartbeat_s = frame["heartbeat_ms"] / 1000
+        self._heartbeat_s = welcome["heartbeat_ms"] / 1000
         self._failures = 0
-
-    async def _say(self, wire: Wire, frame: Frame) -> None:
-        """Send a frame; if it is numbered, keep it until the server has acknowledged it."""
-        if self._counts_frames:
-            self._said += 1
-            frame = frame | {"n": self._said}
-            self._unheard.append(frame)
-        await wire.say(frame)
+        if welcome["resumed"] and self._in_session:
+            await self._resync(person)
 
     # The call
 
     @property
     def _in_session(self) -> bool:
-        return self.page.get("state") in ("connecting", "connected")
+        return self.state.get("state") in ("connecting", "connected")
 
-    async def _meet(self, wire: Wire, frame: Frame) -> None:
+    async def _meet(self, person: Person, frame: Frame) -> None:
         """A new match: the initiator sends its offer. A known one: repeat what may be lost."""
         session = frame["session"]
         if session in self._ready:
-            await self._say(wire, {"type": "connected", "session": session})
-        elif frame["initiator"] and not self._numbers[session]:
-            await self._describe(wire, "offer")
+            await person.say("connected", session=session)
+        elif frame["initiator"] and not self._words[session]:
+            await self._describe(person, "offer")
 
-    async def _describe(self, wire: Wire, kind: str) -> None:
-        await self._signal(wire, kind, "v=0\r\n" + "a=rtpmap\r\n" * self.chance.randrange(100, 500))
+    async def _describe(self, person: Person, kind: str) -> None:
+        await self._signal(person, kind, "v=0\r\n" + "a=rtpmap\r\n" * self.chance.randrange(100, 500))
         for _ in range(CANDIDATES):
-            await self._signal(wire, "candidate")
+            await self._signal(person, "candidate")
 
-    async def _resync(self, wire: Wire) -> None:
+    async def _resync(self, person: Person) -> None:
         """Negotiate again, because the last signals may be lost."""
-        if self.page["initiator"]:
-            await self._describe(wire, "offer")
+        if self.state["initiator"]:
+            await self._describe(person, "offer")
         else:
-            await self._signal(wire, "resync")
+            await self._signal(person, "resync")
 
-    async def _signal(self, wire: Wire, kind: str, text: str = "") -> None:
-        data = self._numbered(kind) | {"text": text}
-        await self._say(wire, {"type": "signal", "session": self.page["session"], "data": data})
+    async def _signal(self, person: Person, kind: str, text: str = "") -> None:
+        data = self.words(self.state["session"]) | {"kind": kind, "text": text}
+        await person.about("signal", data=data)
 
-    def _numbered(self, kind: str) -> Frame:
-        """A unique payload: its sender, its session and its sequence number."""
-        session = self.page["session"]
-        self._numbers[session] += 1
-        return {"by": self.transcript.person, "in": session, "n": self._numbers[session], "kind": kind}
-
-    async def _answer(self, wire: Wire, data: Frame) -> None:
+    async def _answer(self, person: Person, data: Frame) -> None:
         match data["kind"]:
             case "offer":
-                await self._describe(wire, "answer")
-                await self._report(wire)
+                await self._describe(person, "answer")
+                await self._report(person)
             case "answer":
-                await self._report(wire)
-            case "resync" if self.page["initiator"]:
-                await self._describe(wire, "offer")
+                await self._report(person)
+            case "resync" if self.state["initiator"]:
+                await self._describe(person, "offer")
 
-    async def _report(self, wire: Wire) -> None:
+    async def _report(self, person: Person) -> None:
         """Mostly report that media flow."""
-        if self.page["state"] != "connecting":
+        if self.state["state"] != "connecting":
             return
-        session, luck, behaviour = self.page["session"], self.chance.random(), self.fleet.behaviour
+        session, luck, behaviour = self.state["session"], self.chance.random(), self.fleet.behaviour
         if self.fleet.quiet.is_set() or luck > behaviour.never_report + behaviour.fail:
             self._ready.add(session)
-            await self._say(wire, {"type": "connected", "session": session})
+            await person.say("connected", session=session)
         elif luck < behaviour.fail:
-            await self._say(wire, {"type": "failed", "session": session, "code": "ice"})
+            await person.say("failed", session=session, code="ice")
 
     # Actions of people
 
-    async def _search(self, wire: Wire) -> None:
+    async def _search(self, person: Person) -> None:
         """Search, at most once for each state from the server."""
-        if not wire.has_asked_to_search:
-            wire.has_asked_to_search = True
-            await self._say(wire, {"type": "search", "criteria": self.transcript.criteria})
+        if not self._has_asked_to_search:
+            self._has_asked_to_search = True
+            await person.say("search", criteria=self.transcript.criteria)
 
-    async def _act(self, wire: Wire) -> None:
+    async def _act(self, person: Person) -> None:
         behaviour = self.fleet.behaviour
         vanish_at = trio.current_time() + self.chance.expovariate(1 / behaviour.vanish_every_s)
         beat_s = self._heartbeat_s * self.chance.uniform(0.6, 0.9)
@@ -319,17 +299,19 @@ class Tab:
             with trio.move_on_after(self.chance.uniform(0.1, 0.6)):
                 await self.fleet.over.wait()
             if self.fleet.over.is_set():
-                await self._leave(wire)
+                await self._leave(person)
             now, is_quiet = trio.current_time(), self.fleet.quiet.is_set()
             if now > vanish_at and not is_quiet:
                 self._vanish()
-            if wire.waits_for_pong_since is not None and now > wire.waits_for_pong_since + PONG_LIMIT_S:
+            if self._pings and now > self._pings[0] + PONG_LIMIT_S:
                 raise Hopeless
             if self.is_welcome:
                 beat_s = min(beat_s, self._heartbeat_s * 0.8)
-                await self._press(wire, is_quiet)
-            if now > wire.pinged_at + beat_s and self.is_welcome:  # more often than a page, as evidence
-                await wire.ping()
+                await self._press(person, is_quiet)
+            if now > self._pinged_at + beat_s and self.is_welcome:  # more often than a page, as evidence
+                self._pinged_at = trio.current_time()
+                self._pings.append(self._pinged_at)
+                await person.say("ping")
 
     def _vanish(self) -> None:
         """Lose the network, or the tab, without telling the server."""
@@ -338,36 +320,33 @@ class Tab:
             self.is_closed = True
         raise Hopeless
 
-    async def _leave(self, wire: Wire) -> None:
+    async def _leave(self, person: Person) -> None:
         """Close the tab with a close frame as a browser does, or without one as after a power cut."""
         if self.is_welcome and self.chance.random() < 0.5:
             if self._in_session:
-                await self._say(wire, {"type": "end", "session": self.page["session"]})
-            elif self.page.get("state") == "searching":
-                await self._say(wire, {"type": "cancel"})
+                await person.about("end")
+            elif self.state.get("state") == "searching":
+                await person.say("cancel")
         raise Hopeless
 
-    async def _press(self, wire: Wire, is_quiet: bool) -> None:
+    async def _press(self, person: Person, is_quiet: bool) -> None:
         """Do one of the things that a person in this state might do."""
         luck, behaviour = self.chance.random(), self.fleet.behaviour
-        session = self.page.get("session")
-        match self.page.get("state"):
+        session = self.state.get("session")
+        match self.state.get("state"):
             case "idle":
-                await self._search(wire)
-            case "ended" if self.page["search_again_ms"] is None:
-                await self._search(wire)
+                await self._search(person)
+            case "ended" if self.state["search_again_ms"] is None:
+                await self._search(person)
             case "searching" if not is_quiet and luck < behaviour.cancel:
-                await self._say(wire, {"type": "cancel"})
+                await person.say("cancel")
             case "connecting" if is_quiet and session not in self._ready:
                 self._ready.add(str(session))
-                await self._say(wire, {"type": "connected", "session": session})
+                await person.say("connected", session=session)
             case "connected" if not is_quiet and luck < behaviour.leave:
-                await self._say(
-                    wire, {"type": self.chance.choice(("skip", "skip", "end")), "session": session}
-                )
+                await person.about(self.chance.choice(("skip", "skip", "end")))
             case "connected" if luck > 1 - behaviour.chat:
-                text = json.dumps(self._numbered("chat"))
-                await self._say(wire, {"type": "chat", "session": session, "text": text})
+                await person.about("chat", text=json.dumps(self.words(self.state["session"])))
 
 
 def seen(transcripts: list[Transcript]) -> Counter[Any]:

@@ -7,60 +7,40 @@ from __future__ import annotations
 
 import json
 import random
-import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import trio
 
 from tests.faults.server_under_test import ServerUnderTest
-from tests.support.raw_client import BINARY, CLOSE, CONTINUATION, TEXT, UPGRADE, Client, frame_head
-
-LIMIT_S = 60
-"""The time within which the server has to close a connection."""
+from tests.support.person import LIMIT_S, Page, Person, meet
+from tests.support.raw_client import BINARY, CONTINUATION, TEXT, UPGRADE, Client, frame_head, open_stream
 
 SMALL = 2048
 """The size of a receive buffer that is soon full."""
+
+PING = json.dumps({"type": "ping", "padding": "x" * 1000}).encode()
 
 Started = trio.TaskStatus[None]
 
 
 @asynccontextmanager
-async def raw(tested: ServerUnderTest, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
+async def hostile(tested: ServerUnderTest, *, receive_buffer: int | None = None) -> AsyncIterator[Person]:
     """Open a connection to the server, and send nothing yet."""
     assert tested.proxy.target is not None
-    sock = trio.socket.socket()
-    if receive_buffer is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    stream = await open_stream(tested.proxy.target, receive_buffer=receive_buffer)
     try:
-        await sock.connect(tested.proxy.target)
-        yield Client(trio.SocketStream(sock))
+        yield Person(stream, Page())
     finally:
-        sock.close()
+        stream.socket.close()
 
 
-async def say(client: Client, kind: str, **fields: Any) -> None:
-    await client.send_frame(TEXT, json.dumps({"type": kind, **fields}).encode())
-
-
-async def until(client: Client, **expected: Any) -> dict[str, Any]:
-    """Read frames until one has these values."""
-    with trio.fail_after(LIMIT_S):
-        while True:
-            _, payload = await client.frame()
-            frame: dict[str, Any] = json.loads(payload)
-            if expected.items() <= frame.items():
-                return frame
-
-
-async def come_in(tested: ServerUnderTest, client: Client) -> None:
-    """Upgrade, say hello, and wait for the welcome."""
+async def come_in(tested: ServerUnderTest, client: Person) -> None:
+    """Become a guest, do the handshake, say hello, and wait for the first state."""
     guest = await trio.to_thread.run_sync(tested.new_guest)
-    await client.upgrade("/ws")
-    await say(client, "hello", version=1, token=guest["token"])
-    await until(client, type="state")
+    client.page = Page(guest["user"]["id"], guest["token"])
+    await client.open()
+    await client.come_in()
 
 
 async def stalled_reader(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
@@ -68,17 +48,14 @@ async def stalled_reader(tested: ServerUnderTest, task_status: Started = trio.TA
 
     When this reports `started`, the connection has just stalled, so the server has not closed it yet.
     """
-    subject = {"subject": f"stalled {random.getrandbits(64)}"}
-    async with raw(tested, receive_buffer=SMALL) as stalled, raw(tested) as partner:
+    async with hostile(tested, receive_buffer=SMALL) as stalled, hostile(tested) as partner:
         for client in (stalled, partner):
             await come_in(tested, client)
-            await say(client, "search", criteria=subject)
-        session = (await until(partner, type="state", state="connecting"))["session"]
-        await until(stalled, type="state", state="connecting")
+        await meet(stalled, partner, subject=f"stalled {random.getrandbits(64)}")
         for _ in range(30):
-            await say(partner, "signal", session=session, data="x" * 8000)
-        await say(partner, "ping")
-        await until(partner, type="pong")
+            await partner.about("signal", data="x" * 8000)
+        await partner.say("ping")
+        await partner.until("pong")
         task_status.started()
         await trio.sleep_forever()
 
@@ -87,26 +64,26 @@ async def flood_without_reading(
     tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Send pings without reading the answers, until the server closes the connection."""
-    async with raw(tested, receive_buffer=SMALL) as client:
+    async with hostile(tested, receive_buffer=SMALL) as client:
         await come_in(tested, client)
         task_status.started()
         with suppress(trio.BrokenResourceError):
             while True:
-                await say(client, "ping", padding="x" * 1000)
+                await client.send_frame(TEXT, PING)
 
 
 async def silent_peer(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
     """A person who searches, and then sends nothing more, as after a pulled cable."""
-    async with raw(tested) as client:
+    async with hostile(tested) as client:
         await come_in(tested, client)
-        await say(client, "search", criteria={"subject": f"nobody else {random.getrandbits(64)}"})
+        await client.say("search", criteria={"subject": f"nobody else {random.getrandbits(64)}"})
         task_status.started()
         await is_hung_up_on(client)
 
 
 async def slow_handshake(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
     """Send the request byte by byte, so slowly that it is never complete."""
-    async with raw(tested) as client:
+    async with hostile(tested) as client:
         task_status.started()
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             async with trio.open_nursery() as nursery:
@@ -125,10 +102,10 @@ async def _drip(client: Client, data: bytes) -> None:
 
 async def never_says_hello(tested: ServerUnderTest, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
     """Open a WebSocket, and send nothing."""
-    async with raw(tested) as client:
+    async with hostile(tested) as client:
         await client.upgrade("/ws")
         task_status.started()
-        assert await closed_with(client) == 4408
+        assert await client.code() == 4408
 
 
 async def is_hung_up_on(client: Client) -> None:
@@ -136,17 +113,6 @@ async def is_hung_up_on(client: Client) -> None:
     with trio.fail_after(LIMIT_S), suppress(trio.BrokenResourceError):
         while await client.stream.receive_some():
             pass
-
-
-async def closed_with(client: Client) -> int | None:
-    """Read until the server closes: its code, or None for a reset or an end without one."""
-    with trio.fail_after(LIMIT_S), suppress(trio.BrokenResourceError, AssertionError):
-        while True:
-            opcode, payload = await client.frame()
-            if opcode == CLOSE:
-                (code,) = struct.unpack("!H", payload[:2])
-                return int(code)
-    return None
 
 
 HELLO_FIRST = frozenset({"many malformed frames", "a frame too large", "fragments too large"})
@@ -171,23 +137,23 @@ GARBAGE: dict[str, tuple[bytes, int]] = {
 """Invalid data, and the close code that the server answers with."""
 
 
-async def send_garbage(tested: ServerUnderTest, what: str) -> int | None:
+async def send_garbage(tested: ServerUnderTest, what: str) -> int:
     """Send it, and return the server's close code."""
     data, _ = GARBAGE[what]
-    async with raw(tested) as client:
+    async with hostile(tested) as client:
         if what in HELLO_FIRST:
             await come_in(tested, client)
         else:
             await client.upgrade("/ws")
         with suppress(trio.BrokenResourceError):
             await client.send(data)
-        return await closed_with(client)
+        return await client.code()
 
 
 async def send_noise(tested: ServerUnderTest, seed: int) -> None:
     """Send random bytes, before the handshake or after it."""
     chance = random.Random(seed)
-    async with raw(tested) as client:
+    async with hostile(tested) as client:
         if chance.random() < 0.5:
             await client.upgrade("/ws")
         with suppress(trio.BrokenResourceError):

@@ -57,11 +57,11 @@ async def a_call(database: str) -> AsyncIterator[tuple[ServerUnderTest, Fleet]]:
             with trio.fail_after(PATIENT_S):
                 while not (fleet.settled(2) and len(fleet.present) == 2 and chats_heard(fleet)):  # noqa: ASYNC110
                     await trio.sleep(0.05)
-            calls = {tab.page["session"] for tab in fleet.tabs}
+            calls = {tab.state["session"] for tab in fleet.tabs}
             usual = descriptors_of(tested)
             yield tested, fleet
             await chat_goes_on(fleet)
-            assert {tab.page["session"] for tab in fleet.tabs} == calls
+            assert {tab.state["session"] for tab in fleet.tabs} == calls
             assert [transcript.links for transcript in fleet.transcripts] == [1, 1]
             assert tested.server.get("/readyz")[0] == 200
             await eventually(lambda: descriptors_of(tested) <= usual + 5, limit_s=PATIENT_S)
@@ -103,7 +103,7 @@ async def test_thousands_who_connect_at_once_are_all_answered(database: str) -> 
 
     async def connect(tested: ServerUnderTest) -> None:
         nonlocal answered
-        async with hostile_clients.raw(tested) as client:
+        async with hostile_clients.hostile(tested) as client:
             await client.upgrade("/ws")
             answered += 1
             await everybody.wait()

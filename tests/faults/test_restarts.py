@@ -50,7 +50,7 @@ async def test_a_stop_under_load_is_only_a_dropped_connection(database: str) -> 
         async with running_fleet(fleet, PEOPLE):
             await settled(fleet, PEOPLE)
             async with stalled_readers(tested, 3):
-                before = {tab: tab.page for tab in fleet.present}
+                before = {tab: tab.state for tab in fleet.present}
                 states = Counter(page["state"] for page in before.values())
                 assert states["searching"] >= UNMATCHABLE
                 assert states["connected"] > PEOPLE / 2
@@ -73,11 +73,11 @@ def is_back_where_it_was(tab: Tab, page: dict[str, object]) -> None:
     assert {4503, 1006}.issuperset(later), tab.transcript.story()  # cut off as the process ends
     *_, welcome = tab.transcript.frames(What.HEARD, "welcome")
     assert welcome.frame["resumed"] is True
-    assert (tab.page["state"], tab.page["session"]) == (page["state"], page["session"])
+    assert (tab.state["state"], tab.state["session"]) == (page["state"], page["session"])
     if page["state"] == "searching":
         told = next(entry for entry in entries if entry.frame.get("state") == "searching")
         *_, hello = tab.transcript.frames(What.SAID, "hello")
-        assert tab.page["since_ms"] / 1000 > hello.at - told.at - CLOCKS_S
+        assert tab.state["since_ms"] / 1000 > hello.at - told.at - CLOCKS_S
 
 
 async def test_people_go_on_through_one_restart_after_the_other(database: str) -> None:
@@ -100,13 +100,13 @@ async def test_after_a_kill_people_start_afresh_and_their_sessions_are_closed(da
         fleet = tested.fleet(13, STEADY)
         async with running_fleet(fleet, PEOPLE):
             await settled(fleet, PEOPLE)
-            calls = {tab.page["session"] for tab in fleet.present if tab.page["state"] == "connected"}
+            calls = {tab.state["session"] for tab in fleet.present if tab.state["state"] == "connected"}
             recorded = partial(lambda: {row.id for row in tested.rows() if row.connected_at})
             await eventually(lambda: calls <= recorded(), limit_s=PATIENT_S)
             await tested.kill()
             await tested.start()
             await settled(fleet, PEOPLE)
-            later = {tab.page["session"] for tab in fleet.present if tab.page["state"] == "connected"}
+            later = {tab.state["session"] for tab in fleet.present if tab.state["state"] == "connected"}
             assert later.isdisjoint(calls)
         evidence = await tested.audited(*fleet.transcripts)
     assert {evidence.row[session].cause for session in calls} == {"node_lost"}
