@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from actors import Door, Mailbox
 from studymatch.pairing import Pairing
@@ -31,7 +30,8 @@ from tests.promises.checks import CROWD, checks_with, violations
 from tests.promises.evidence import Evidence, Row, Rules
 from tests.promises.transcript import Transcript, What
 from tests.support.people import Building, a_hall
-from tests.support.sockets import open_socket
+from tests.support.person import Page, Person, open_person
+from tests.support.raw_client import Closed, Refused
 from web.app import create_app
 from web.conversation import Conversation
 from web.identity import Identities
@@ -44,6 +44,8 @@ CHECKS = checks_with(CROWD)
 PEOPLE = 200
 RUSH_S, RUSH_MAX_S = 20.0, 60.0
 """How long the rush lasts at least; and at most, if on a slow machine not everything has happened by then."""
+
+HANDSHAKE_LIMIT_S = 8.0
 
 KINDS = ("searching", "connecting", "connected", "ended", "chat", "partner", "resumed")
 """What has to happen in the rush."""
@@ -75,71 +77,36 @@ class Crowd:
     seen: Counter[str] = field(default_factory=Counter)
 
 
-class Link:
-    """One connection of a page, whose frames the transcript records."""
-
-    def __init__(self, socket: WebSocketConnection, transcript: Transcript) -> None:
-        self._socket = socket
-        self._transcript = transcript
-        self._number = transcript.opened()
-
-    @property
-    def person(self) -> str:
-        return self._transcript.person
-
-    async def say(self, kind: str, **fields: Any) -> None:
-        frame = {"type": kind, **fields}
-        self._transcript.said(self._number, frame)
-        await self._socket.send_message(json.dumps(frame))
-
-    async def hear(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(await self._socket.get_message())
-        self._transcript.heard(self._number, frame)
-        return frame
-
-    def over(self) -> None:
-        closed = self._socket.closed
-        self._transcript.closed(self._number, None if closed is None else int(closed.code))
-
-
 class Visitor:
     """One simulated browser tab after another, each a new person, for as long as the crowd lasts."""
 
     def __init__(self, crowd: Crowd) -> None:
         self.crowd = crowd
         self.chance = random.Random(crowd.chance.random())
-        self.said: Counter[str] = Counter()
 
     async def live(self) -> None:
         while not self.crowd.over.is_set():
-            person, token = self.crowd.identities.new_guest("Visitor")
-            transcript = Transcript(person.id, clock=trio.current_time)
-            self.crowd.transcripts.append(transcript)
-            resume: dict[str, Any] | None = None
+            guest, token = self.crowd.identities.new_guest("Visitor")
+            page = Page(guest.id, token, clock=trio.current_time)
+            self.crowd.transcripts.append(page.transcript)
             while True:
-                resume = await self.visit(transcript, token, resume)
+                await self.visit(page)
                 if self.crowd.quiet.is_set() or self.chance.random() < 0.5:
                     break
                 await trio.sleep(self.chance.uniform(0, 3))  # within the grace, or not
-            self.crowd.pages.pop(person.id, None)
+            self.crowd.pages.pop(page.person, None)
 
-    async def visit(
-        self, transcript: Transcript, token: str, resume: dict[str, Any] | None
-    ) -> dict[str, Any] | None:
-        """One connection; what to say to resume it."""
-        seen: dict[str, Any] = {}
-        async with open_socket(self.crowd.address, host=":".join(map(str, self.crowd.address))) as socket:
-            if socket is not None:
-                link = Link(socket, transcript)
-                with suppress(ConnectionClosed):
-                    hello = {"version": 1, "token": token}
-                    await link.say("hello", **(hello | ({"resume": resume} if resume else {})))
-                    await self.talk(link, seen)
-                link.over()
-        return {"key": seen["key"], "seq": seen["seq"]} if "key" in seen else None
+    async def visit(self, page: Page) -> None:
+        """One connection."""
+        with suppress(Refused):
+            async with open_person(self.crowd.address, page, limit_s=HANDSHAKE_LIMIT_S) as link:
+                with suppress(Closed):
+                    await link.say_hello()
+                    await self.talk(link)
 
-    async def talk(self, link: Link, seen: dict[str, Any]) -> None:
+    async def talk(self, link: Person) -> None:
         vanish_at = trio.current_time() + self.chance.expovariate(1 / 8)
+        has_state = False
         while True:
             limit = self.crowd.over if self.crowd.quiet.is_set() else None
             if limit is None and trio.current_time() > vanish_at:
@@ -150,30 +117,25 @@ class Visitor:
             if self.crowd.over.is_set():
                 return
             if frame is not None:
-                seen["seq"] = frame["seq"]
                 match frame["type"]:
                     case "welcome":
-                        seen["key"] = frame["resume"]["key"]
                         self.crowd.seen["resumed"] += frame["resumed"]
                     case "state":
-                        seen["state"] = frame
-                        self.look(link, frame)
+                        has_state = True
+                        self.crowd.pages[link.page.person] = frame
+                        self.crowd.seen[frame["state"]] += 1
                     case "error":
                         assert frame["code"] == "not_now", frame
                     case kind:
                         self.crowd.seen[kind] += 1
-            if "state" in seen:
-                await self.act(link, seen["state"], settled=frame is None)
+            if has_state:
+                await self.act(link, settled=frame is None)
 
-    def look(self, link: Link, frame: dict[str, Any]) -> None:
-        self.crowd.pages[link.person] = frame
-        self.crowd.seen[frame["state"]] += 1
-
-    async def act(self, link: Link, page: dict[str, Any], *, settled: bool) -> None:
+    async def act(self, link: Person, *, settled: bool) -> None:
         """Do what somebody in this state might do; once it is quiet, only what leads to a call."""
         wild = self.chance.random() if not self.crowd.quiet.is_set() else 0.0
-        session = page["session"]
-        match page["state"]:
+        session = link.state["session"]
+        match link.state["state"]:
             case "idle":
                 await link.say("search")
             case "searching" if settled and wild > 0.9:
@@ -181,19 +143,14 @@ class Visitor:
             case "connecting" if wild > 0.95:
                 await link.say(self.chance.choice(["failed", "skip", "end"]), session=session)
             case "connecting" if wild < 0.9:
-                await link.say("signal", session=session, data=self.words(link, session))
+                await link.say("signal", session=session, data=link.page.words(session))
                 await link.say("connected", session=session)
             case "connected" if wild > 0.7:
                 await link.say(self.chance.choice(["skip", "skip", "end"]), session=session)
             case "connected" if wild > 0.4:
-                await link.say("chat", session=session, text=json.dumps(self.words(link, session)))
-            case "ended" if settled and page["search_again_ms"] is None:
+                await link.say("chat", session=session, text=json.dumps(link.page.words(session)))
+            case "ended" if settled and link.state["search_again_ms"] is None:
                 await link.say("search")
-
-    def words(self, link: Link, session: str) -> dict[str, Any]:
-        """A payload with its sender and number, so that the checks know what should arrive where."""
-        self.said[session] += 1
-        return {"by": link.person, "in": session, "n": self.said[session]}
 
 
 @asynccontextmanager
