@@ -29,8 +29,8 @@ from crowd.server_watch import Usage, usage
 from tests.drill.attacks import ATTACKS
 from tests.drill.core_time import core_time
 from tests.drill.grounds import by_ground
-from tests.drill.line import Target
 from tests.drill.people import Experience, People
+from tests.drill.target import Target
 from tests.drill.verdict import HEADINGS, KEPT_MAX_BYTES, Noticed, Pace, row
 from tests.support.server import Server
 from web.server import open_files

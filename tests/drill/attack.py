@@ -13,7 +13,7 @@ from itertools import count
 
 import trio
 
-from tests.drill.line import Closed, Line, Refused, Target
+from tests.drill.target import Closed, Line, Refused, Target
 
 SPREAD_S, BEGIN_PER_S = 1.0, 15
 """The tasks of an attack begin evenly within `SPREAD_S`, but at most `BEGIN_PER_S` times `size` a second: 300

@@ -18,8 +18,8 @@ import trio
 
 from crowd.wire import PING, frame
 from tests.drill.attack import Attack, read_all
-from tests.drill.line import Closed, Frame, Line, Target
 from tests.drill.swarms import connections, many_direct, many_guests, many_small, places, silent
+from tests.drill.target import Closed, Frame, Line, Target
 from web.build import this_build
 from web.server import open_files
 

@@ -12,7 +12,7 @@ from math import inf
 
 import trio
 
-from tests.drill.line import Closed, Line, Refused, Target
+from tests.drill.target import Closed, Line, Refused, Target
 
 SAY_EVERY_S = 1.0
 """The interval between two messages of a person to their partner."""
