@@ -13,7 +13,9 @@ from itertools import count
 
 import trio
 
-from tests.drill.target import Closed, Line, Refused, Target
+from tests.drill.target import Target
+from tests.support.person import Person, call
+from tests.support.raw_client import Closed, Refused
 
 SPREAD_S, BEGIN_PER_S = 1.0, 15
 """The tasks of an attack begin evenly within `SPREAD_S`, but at most `BEGIN_PER_S` times `size` a second: 300
@@ -57,10 +59,10 @@ class Attack:
                 self.done[_first(group)] += 1
             await trio.sleep(again_s)
 
-    async def send(self, line: Line, data: bytes, *, pause_s: float = 0.0) -> None:
+    async def send(self, person: Person, data: bytes, *, pause_s: float = 0.0) -> None:
         """Send `data` repeatedly."""
         while True:
-            await line.stream.send_all(data)
+            await person.stream.send_all(data)
             self.done["bytes"] += len(data)
             if pause_s:
                 await trio.sleep(pause_s)
@@ -68,34 +70,24 @@ class Attack:
     async def flood_with(self, data: bytes, first: bytes = b"", *, pause_s: float = 0.0) -> None:
         """Connect as a guest, send `first` and then `data` repeatedly, and read all answers."""
         source = self.source()
-        async with self.target.line(source, await self.target.guest(source)) as line:
+        async with self.target.person(source, await self.target.guest(source)) as person:
             if first:
-                await line.stream.send_all(first)
+                await person.stream.send_all(first)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(read_all, line)
-                await self.send(line, data, pause_s=pause_s)
+                nursery.start_soon(read_all, person)
+                await self.send(person, data, pause_s=pause_s)
 
-    async def met(self, line: Line, subject: str) -> str:
-        """Search for `subject` until matched; returns the session."""
-        await line.say("search", criteria={"subject": subject})
-        state = await line.until("state", state="connecting")
-        session: str = state["session"]
-        return session
-
-    async def two(self, together: Callable[[Line, Line, str], Awaitable[None]]) -> None:
+    async def two(self, together: Callable[[Person, Person, str], Awaitable[None]]) -> None:
         """Let two guests meet and report a call, then run `together`."""
         source, subject = self.source(), f"drill {next(self._numbers)} {os.getpid()}"
         tokens = [await self.target.guest(source) for _ in range(2)]
-        async with self.target.line(source, tokens[0]) as one, self.target.line(source, tokens[1]) as other:
-            await one.say("search", criteria={"subject": subject})
-            session = await self.met(other, subject)
-            await one.until("state", state="connecting")
-            for line in (one, other):
-                await line.say("connected", session=session)
-            for line in (one, other):
-                await line.until("state", state="connected")
+        async with (
+            self.target.person(source, tokens[0]) as one,
+            self.target.person(source, tokens[1]) as other,
+        ):
+            await call(one, other, subject=subject)
             self.done["calls"] += 1
-            await together(one, other, session)
+            await together(one, other, one.state["session"])
 
 
 def _first(error: BaseException) -> str:
@@ -105,7 +97,7 @@ def _first(error: BaseException) -> str:
     return f"closed {error.code}" if isinstance(error, Closed) else type(error).__name__.lower()
 
 
-async def read_all(line: Line) -> None:
+async def read_all(person: Person) -> None:
     while True:
-        if not await line.stream.receive_some(65536):
-            raise Closed(None)
+        if not await person.stream.receive_some(65536):
+            raise Closed()

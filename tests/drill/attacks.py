@@ -19,7 +19,10 @@ import trio
 from crowd.wire import PING, frame
 from tests.drill.attack import Attack, read_all
 from tests.drill.swarms import connections, many_direct, many_guests, many_small, places, silent
-from tests.drill.target import Closed, Frame, Line, Target
+from tests.drill.target import Target
+from tests.promises.transcript import Frame
+from tests.support.person import Person
+from tests.support.raw_client import Closed
 from web.build import this_build
 from web.server import open_files
 
@@ -49,19 +52,19 @@ async def unread(attack: Attack, data: bytes = FULL_PINGS) -> None:
         source = attack.source()
         token = await attack.target.guest(source)
         async with (
-            attack.target.line(source, token, receive_buffer=4096) as line,
+            attack.target.person(source, token, receive_buffer=4096) as person,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(_read_a_little, line)
-            await attack.send(line, data)
+            nursery.start_soon(_read_a_little, person)
+            await attack.send(person, data)
 
     await attack.all_do(one)
 
 
-async def _read_a_little(line: Line) -> None:
+async def _read_a_little(person: Person) -> None:
     while True:
-        if not await line.stream.receive_some(64):
-            raise Closed(None)
+        if not await person.stream.receive_some(64):
+            raise Closed()
         await trio.sleep(0.1)
 
 
@@ -73,7 +76,7 @@ async def unread_errors(attack: Attack) -> None:
 async def vanish(attack: Attack) -> None:
     """Pairs meet, report a call, vanish, and never come back."""
 
-    async def gone(one: Line, other: Line, session: str) -> None:
+    async def gone(one: Person, other: Person, session: str) -> None:
         attack.done["vanished"] += 2
 
     await attack.all_do(partial(attack.two, gone))
@@ -84,15 +87,15 @@ async def skips(attack: Attack) -> None:
 
     async def one() -> None:
         source = attack.source()
-        async with attack.target.line(source, await attack.target.guest(source)) as line:
-            await line.say("search")
+        async with attack.target.person(source, await attack.target.guest(source)) as person:
+            await person.say("search")
             with trio.move_on_after(2.0):
                 while True:
-                    state = await line.until("state", state="connecting")
+                    await person.until("state", state="connecting")
                     attack.done["skipped"] += 1
-                    await line.say("skip", session=state["session"])
-                    await line.until("state", state="ended")
-                    await line.say("search")
+                    await person.about("skip")
+                    await person.until("state", state="ended")
+                    await person.say("search")
 
     await attack.all_do(one)
 
@@ -102,10 +105,10 @@ async def headers(attack: Attack) -> None:
     line = b"x-%07d: " + b"y" * 60 + b"\r\n"
 
     async def one() -> None:
-        async with attack.target.connection() as stream:
-            await stream.send_all(attack.target.head("GET", "/", attack.source())[:-2])
+        async with attack.target.connection() as client:
+            await client.send(attack.target.head("GET", "/", attack.source())[:-2])
             for number in count():
-                await stream.send_all(b"".join(line % (number * 100 + part) for part in range(100)))
+                await client.send(b"".join(line % (number * 100 + part) for part in range(100)))
                 attack.done["bytes"] += 100 * len(line)
 
     await attack.all_do(one)
@@ -127,11 +130,9 @@ async def pages(attack: Attack) -> None:
     files = [this_build().path_of(name) for name in ("js/main.js", "fonts/newsreader.woff2")]
 
     async def one() -> None:
-        async with attack.target.connection() as stream:
+        async with attack.target.connection() as client:
             for path in ("/", "/readyz", *files) * 250:
-                status, _ = await attack.target.request(
-                    stream, attack.target.head("GET", path, attack.source())
-                )
+                status, _, _ = await client.request(attack.target.head("GET", path, attack.source()))
                 attack.done[f"status {status}"] += 1
 
     await attack.all_do(one)
@@ -144,8 +145,8 @@ async def reconnects(attack: Attack) -> None:
         source = attack.source()
         token = await attack.target.guest(source)
         while True:
-            async with attack.target.line(source, token) as line:
-                await line.stream.send_all(frame(b'{"type": "ping"}') * 200)
+            async with attack.target.person(source, token) as person:
+                await person.stream.send_all(frame(b'{"type": "ping"}') * 200)
                 attack.done["came"] += 1
 
     await attack.all_do(one)
@@ -154,7 +155,7 @@ async def reconnects(attack: Attack) -> None:
 async def signals(attack: Attack) -> None:
     """Pairs in a call send each other signals of 40 KB."""
 
-    async def talk(one: Line, other: Line, session: str) -> None:
+    async def talk(one: Person, other: Person, session: str) -> None:
         words = {"type": "signal", "session": session, "data": "x" * 40_000}
         await _talk(attack, one, other, frame(json.dumps(words).encode()))
 
@@ -164,24 +165,24 @@ async def signals(attack: Attack) -> None:
 async def chat(attack: Attack) -> None:
     """Pairs in a call chat without a break."""
 
-    async def talk(one: Line, other: Line, session: str) -> None:
+    async def talk(one: Person, other: Person, session: str) -> None:
         words = {"type": "chat", "session": session, "text": "y" * 200}
         await _talk(attack, one, other, frame(json.dumps(words).encode()) * 16)
 
     await attack.all_do(partial(attack.two, talk))
 
 
-async def _talk(attack: Attack, one: Line, other: Line, data: bytes) -> None:
+async def _talk(attack: Attack, one: Person, other: Person, data: bytes) -> None:
     async with trio.open_nursery() as nursery:
-        for line in (one, other):
-            nursery.start_soon(read_all, line)
-            nursery.start_soon(attack.send, line, data)
+        for person in (one, other):
+            nursery.start_soon(read_all, person)
+            nursery.start_soon(attack.send, person, data)
 
 
 async def resync(attack: Attack) -> None:
     """In a call one side repeatedly asks the other's page for a resync; a page answers."""
 
-    async def ask(one: Line, other: Line, session: str) -> None:
+    async def ask(one: Person, other: Person, session: str) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_all, one)
             nursery.start_soon(_answer, attack, other, session)
@@ -193,14 +194,14 @@ async def resync(attack: Attack) -> None:
     await attack.all_do(partial(attack.two, ask))
 
 
-async def _answer(attack: Attack, line: Line, session: str) -> None:
+async def _answer(attack: Attack, person: Person, session: str) -> None:
     """Answer as a page of version 1: two frames for each `resync`. The server must not close it for that."""
     try:
         while True:
-            heard: Frame = await line.hear()
+            heard: Frame = await person.hear()
             if heard["type"] == "signal" and heard["data"] == {"kind": "resync"}:
                 for _ in range(2):
-                    await line.say("signal", session=session, data={"kind": "media"})
+                    await person.say("signal", session=session, data={"kind": "media"})
     except Closed as closed:
         attack.harmed[f"hung up on with {closed.code}"] += 1
         raise

@@ -7,12 +7,15 @@ lost, whether newcomers are accepted and find a partner. Each has a separate add
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 
 import trio
 
-from tests.drill.target import Closed, Line, Refused, Target
+from tests.drill.target import Target
+from tests.support.person import Person, call
+from tests.support.raw_client import Closed, Refused
 
 SAY_EVERY_S = 1.0
 """The interval between two messages of a person to their partner."""
@@ -89,41 +92,30 @@ class People:
         sources = self._address(), self._address()
         tokens = [await self._target.guest(source) for source in sources]
         async with (
-            self._target.line(sources[0], tokens[0]) as one,
-            self._target.line(sources[1], tokens[1]) as other,
+            self._target.person(sources[0], tokens[0]) as one,
+            self._target.person(sources[1], tokens[1]) as other,
         ):
-            for line in (one, other):
-                await line.say("search", criteria={"subject": subject})
-            for line in (one, other):
-                state = await line.until("state", state="connecting")
-                await line.say("connected", session=state["session"])
-            for line in (one, other):
-                await line.until("state", state="connected")
+            await call(one, other, subject=subject)
             self._in_call += 2
             if self._in_call >= self._count:
                 self._calling.set()
             async with trio.open_nursery() as nursery:
-                for line in (one, other):
-                    nursery.start_soon(self._listen, line)
-                    nursery.start_soon(self._talk, line)
+                for person in (one, other):
+                    nursery.start_soon(self._listen, person)
+                    nursery.start_soon(self._talk, person)
 
-    async def _talk(self, line: Line) -> None:
+    async def _talk(self, person: Person) -> None:
         await trio.sleep(random.uniform(0, SAY_EVERY_S))
-        while line.state == "connected":
-            try:
-                await line.say("signal", session=line.session, data={"at": trio.current_time()})
-            except trio.BrokenResourceError:
-                return  # `_listen` notices the end
+        while person.state["state"] == "connected" and person.ended_with is None:
+            await person.about("signal", data={"at": trio.current_time()})
             await trio.sleep(SAY_EVERY_S)
 
-    async def _listen(self, line: Line) -> None:
-        try:
-            while line.state == "connected":
-                heard = await line.hear()
+    async def _listen(self, person: Person) -> None:
+        with suppress(Closed):
+            while person.state["state"] == "connected":
+                heard = await person.hear()
                 if heard["type"] == "signal":
                     self.experience.delays.append(trio.current_time() - heard["data"]["at"])
-        except (Closed, trio.BrokenResourceError):
-            pass
         self.experience.lost += 1
 
     async def _come(self, experience: Experience) -> None:
@@ -134,16 +126,16 @@ class People:
         try:
             with trio.move_on_after(LET_IN_LIMIT_S + MEET_LIMIT_S) as limit:
                 limit.deadline -= MEET_LIMIT_S
-                async with self._target.line(source, await self._target.guest(source)) as line:
+                async with self._target.person(source, await self._target.guest(source)) as person:
                     experience.let_in += 1
                     experience.welcomes.append(trio.current_time() - began)
                     limit.deadline += MEET_LIMIT_S
-                    await line.say("search")
-                    while line.state != "connected":
-                        heard = await line.hear()
+                    await person.say("search")
+                    while person.state["state"] != "connected":
+                        heard = await person.hear()
                         if heard["type"] == "state" and heard["state"] == "connecting":
-                            await line.say("connected", session=heard["session"])
+                            await person.about("connected")
                     experience.met += 1
-                    await line.say("end", session=line.session)
+                    await person.about("end")
         except (Refused, Closed, trio.BrokenResourceError):
             pass

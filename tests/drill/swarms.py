@@ -19,8 +19,8 @@ async def many_small(attack: Attack) -> None:
     """Very many sockets without a token each send 2 KB of pings a second."""
 
     async def one() -> None:
-        async with attack.target.line(attack.source(), None) as line:
-            await attack.send(line, PINGS, pause_s=1.0)
+        async with attack.target.person(attack.source(), None) as person:
+            await attack.send(person, PINGS, pause_s=1.0)
 
     await attack.all_do(one, SWARM * attack.size)
 
@@ -31,9 +31,9 @@ async def many_guests(attack: Attack) -> None:
     async def one() -> None:
         source = attack.source()
         token = await attack.target.guest(source)
-        async with attack.target.line(source, token) as line, trio.open_nursery() as nursery:
-            nursery.start_soon(read_all, line)
-            await attack.send(line, PINGS, pause_s=1.0)
+        async with attack.target.person(source, token) as person, trio.open_nursery() as nursery:
+            nursery.start_soon(read_all, person)
+            await attack.send(person, PINGS, pause_s=1.0)
 
     await attack.all_do(one, SWARM * attack.size)
 
@@ -47,10 +47,10 @@ async def silent(attack: Attack) -> None:
     """Ten times as many connections send nothing, or one byte of a request a second."""
 
     async def one() -> None:
-        async with attack.target.connection() as stream:
+        async with attack.target.connection() as client:
             attack.done["opened"] += 1
             for byte in attack.target.head("GET", "/", attack.source()):
-                await stream.send_all(bytes((byte,)))
+                await client.send(bytes((byte,)))
                 await trio.sleep(1.0)
 
     await attack.all_do(one, 10 * attack.size)
@@ -60,7 +60,7 @@ async def connections(attack: Attack) -> None:
     """Clients open and drop WebSockets, as fast as possible."""
 
     async def one() -> None:
-        async with attack.target.line(attack.source(), None):
+        async with attack.target.person(attack.source(), None):
             attack.done["opened"] += 1
 
     await attack.all_do(one)
@@ -70,8 +70,8 @@ async def places(attack: Attack) -> None:
     """Connections that send nothing fill a server that accepts few."""
 
     async def one() -> None:
-        async with attack.target.connection() as stream:
+        async with attack.target.connection() as client:
             attack.done["opened"] += 1
-            await stream.receive_some()
+            await client.stream.receive_some()
 
     await attack.all_do(one, SILENT)
