@@ -4,6 +4,9 @@ A `Page` is one browser tab with its successive connections. It stores what it r
 `recorder.py` writes the transcript that the checks read. Most pages number their frames, and repeat them
 until the server has acknowledged them; some behave like older pages without numbers. When the world is quiet,
 everybody cooperates: they come back, search, and report that media flow.
+
+The `Page` of `tests/support/person.py` is another one, because it is always correct. Pages here forget or
+mistake their key, repeat too much, speak before the welcome, and open second tabs.
 """
 
 from __future__ import annotations
