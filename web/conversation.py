@@ -24,7 +24,6 @@ from studymatch.rules.protocol import (
     VERSION,
     Error,
     Hello,
-    Inbound,
     Leaving,
     Malformed,
     encode,
@@ -133,22 +132,24 @@ class Conversation:
         if user is None or door is None:
             self._greet(message, now)
             return
+        self._count()
         said = self._reception.gate.check(message, user, self.address, now)
         if isinstance(said, CloseCode):
             self.hang_up(said)
-            return
-        self._tell(door, said)
+        else:
+            door.tell(said)
 
-    def _tell(self, door: Door[PageMessage], said: Inbound | Refused) -> None:
+    def _count(self) -> None:
+        """One more frame is unhandled; read no more if there are too many."""
         self._unhandled += 1
         if self._unhandled == CREDIT:
             self._socket.pause()
-        door.tell(said)
 
     def too_fast(self) -> None:
         """The browser exceeded the server's budget of frames and bytes; the socket has stopped reading."""
         if (door := self._door) is not None:
-            self._tell(door, Refused("too_fast", "Too much at once; it is read later. Please slow down."))
+            self._count()
+            door.tell(Refused("too_fast", "Too much at once; it is read later. Please slow down."))
 
     def flooding(self) -> None:
         """The browser keeps exceeding the budget: close the connection."""
@@ -160,7 +161,8 @@ class Conversation:
         `leaving`."""
         door = self._door
         if code == GOING_AWAY and door is not None and self._code is None:
-            self._tell(door, Leaving())
+            self._count()
+            door.tell(Leaving())
 
     def overdue(self) -> None:
         """The browser was silent for too long. Before its hello, that has a close code of its own."""
