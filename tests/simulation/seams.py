@@ -142,9 +142,10 @@ def turns_in_order(*, last_first: bool) -> Iterator[None]:
     """Of several ready tasks, always run the oldest first, or always the youngest; nothing is random."""
     internals: Any = trio._core._run
     age = operator.attrgetter("_counter")
+    # Trio takes the tasks of a batch from its end.
     with (
         patch.object(internals, "_ALLOW_DETERMINISTIC_SCHEDULING", True),
-        patch.object(internals._r, "shuffle", lambda tasks: tasks.sort(key=age, reverse=last_first)),
+        patch.object(internals._r, "shuffle", lambda tasks: tasks.sort(key=age, reverse=not last_first)),
     ):
         yield
 

@@ -112,7 +112,7 @@ async def test_an_end_that_was_heard_keeps_them_from_searching_in_the_next_life(
 
         nursery.start_soon(stop_when_it_is_heard)
         await trio.lowlevel.checkpoint()
-        with turns_in_order(last_first=True):
+        with turns_in_order(last_first=False):
             ada.say_at_once("end", session=ada.session, n=1)
             for _ in range(TURNS_BEFORE_YIELD):
                 ada.say_at_once("ping")
