@@ -159,8 +159,7 @@ class Session:
         """The session ends because of `turn`; `wish` is what to search for next if the partner left it."""
         match turn:
             case Skip():
-                again = Wish(self._wish.criteria)
-                return self._leave(SessionCause.SKIPPED, again, again)
+                return self._leave(SessionCause.SKIPPED, Wish(self._wish.criteria), wish)
             case End():
                 return self._leave(SessionCause.ENDED, None, None)
             case PartnerLeft() as left:

@@ -26,9 +26,6 @@ from tests.promises.evidence import (
 )
 from tests.promises.transcript import Frame, Transcript, What
 
-ENDS = ("skip", "end", "failed")
-"""The types of frames that ask to end a session."""
-
 
 class PartnersAgree(Check):
     """Partners are mutual, and exactly one of the two is the initiator."""
@@ -179,19 +176,17 @@ class WhoWasLeftDoesNotPay(Check):
 
 
 class FailedMatchesCostNothing(Check):
-    """A person whose match failed, and who had not asked to end it, keeps their waiting time."""
+    """A person whose match failed, and did not end because they left it, keeps their waiting time."""
 
     promise = 4
     needs = frozenset({Needs.ROWS})
 
     def look(self, evidence: Evidence) -> Iterator[str]:
         for transcript in evidence.transcripts:
-            left = asked_to_end(transcript)
             told = list(tellings(transcript))
             for search, match, end, again in zip(told, told[1:], told[2:], told[3:], strict=False):
                 session = match.frame["session"]
-                asked = left.get(session, end.order) < end.order
-                if asked or not self._came_to_nothing(search, match, end, again):
+                if end.frame["cause"] == "skipped" or not self._came_to_nothing(search, match, end, again):
                     continue
                 waited_s = self._waited_s(evidence, search, session)
                 if waited_s is None or again.frame["since_ms"] / 1000 >= waited_s - evidence.rules.clocks_s:
@@ -218,15 +213,6 @@ class FailedMatchesCostNothing(Check):
         if row is None:
             return None
         return row.matched_at - evidence.unix(search.at) + float(search.frame["since_ms"]) / 1000
-
-
-def asked_to_end(transcript: Transcript) -> dict[str | None, int]:
-    """The sessions that a page asked to end, each with the order of its first frame that did."""
-    asked: dict[str | None, int] = {}
-    for entry in transcript.entries:
-        if entry.what is What.SAID and entry.frame["type"] in ENDS:
-            asked.setdefault(entry.frame.get("session"), entry.order)
-    return asked
 
 
 class SearchesAgain(Check):

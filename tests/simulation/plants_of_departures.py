@@ -1,4 +1,4 @@
-"""More bugs to plant: in the handling of pages that are closed, and in the count of people."""
+"""More bugs to plant: when somebody leaves or a page is closed, and in the count of people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from studymatch.census import Census
 from studymatch.person.inbox import Inbox
+from studymatch.person.session import Session
 from studymatch.person.user import User
 from studymatch.rules.lifecycle import SessionCause
 from tests.simulation.planting import Plant, on
@@ -65,6 +66,17 @@ def a_count_that_came_back_is_not_told() -> Any:
     return on(Inbox, "lacks", lambda self, presence: self.outgoing.counted is None)
 
 
+def an_overtaken_skip_costs_the_waiting_time() -> Any:
+    """The partner's page failed in the same moment, and was first."""
+    original = Session._leave
+
+    def leave(self: Session, cause: SessionCause, wish: Any, overtaken: Any, **ready: bool) -> Any:
+        is_skip = cause is SessionCause.SKIPPED
+        return original(self, cause, wish, wish if is_skip else overtaken, **ready)
+
+    return on(Session, "_leave", leave)
+
+
 CROWDS: tuple[Plant, ...] = (
     a_reload_is_not_waited_for,
     a_closed_page_is_waited_for_like_a_lost_one,
@@ -74,4 +86,5 @@ CROWDS: tuple[Plant, ...] = (
     people_who_are_back_are_counted_away,
     people_who_search_are_told_later,
     a_count_that_came_back_is_not_told,
+    an_overtaken_skip_costs_the_waiting_time,
 )

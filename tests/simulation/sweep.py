@@ -38,6 +38,7 @@ FOUND_IN_ORDER = {"words_in_flight_are_lost_in_a_restart": 1}
 """The first order of simultaneous events that shows a planted bug in its scene, where it is not 0."""
 
 FOUND_BY_SEED = {
+    "an_overtaken_skip_costs_the_waiting_time": 103,
     "a_count_takes_no_turn": 800562,
     "coming_again_ends_the_wait": 229,
     "partner_pays_for_the_skip": 126,

@@ -10,6 +10,7 @@ from studymatch.rules.close_codes import CloseCode
 from studymatch.rules.lifecycle import EDGES, SessionCause
 from studymatch.rules.pool import Pool
 from studymatch.rules.records import SessionConnected, SessionEnded, SessionMatched
+from tests.simulation.seams import turns_in_order
 from tests.support.people import Building, Tab, a_hall, until_quiet
 
 
@@ -391,6 +392,21 @@ async def test_whoever_is_skipped_while_connecting_loses_nothing(
     await ben.about("skip")
     await trio.sleep(0.6)
     assert (ada.last["since_ms"], ben.last["since_ms"]) == (30_000, 0)
+
+
+async def test_a_skip_that_the_partners_failure_overtakes_costs_no_waiting_time(
+    clock: MockClock, building: Building
+) -> None:
+    ben, ada = await building.tab("Ben"), await building.searching("Ada")
+    await trio.sleep(30)
+    await ben.say("search")
+    with turns_in_order(last_first=False):  # Ben's actor is the older one
+        ada.say_at_once("skip", session=ada.session)
+        ben.say_at_once("failed", session=ben.session, code="no_device")
+        await until_quiet()
+    assert (ada.last["state"], ada.last["cause"]) == ("ended", "connect_failed")
+    await trio.sleep(0.6)
+    assert (ada.state, ada.last["since_ms"]) == ("searching", 30_000)
 
 
 async def test_a_call_that_took_place_starts_a_new_waiting_time(clock: MockClock, building: Building) -> None:
