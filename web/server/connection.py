@@ -7,8 +7,7 @@ Theory of operation. One task reads and passes the data to the protocol, which s
 tasks. If the data are a WebSocket handshake, these roles may change: `web.server.opening` tells how. A sender
 appends its data to the unsent data, and one sender at a time writes them to the socket. So a cancelled send
 leaves a whole frame in the buffer, which the next sender writes first: cancelling is always safe and takes
-effect at once. A connection ends in
-one of two ways, and both stop the reader:
+effect at once. A connection ends in one of two ways, and both stop the reader:
 
 - `_close`: all data have been sent. The server sends end of file and waits a while for the client's, since
   the kernel answers further data with a reset, which may overtake our last data, such as a close code;
