@@ -9,6 +9,7 @@ Durations are whole milliseconds, never clock times. Unknown fields are ignored.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, TypeAlias, get_args
 
 import msgspec
@@ -296,7 +297,6 @@ class Malformed(Exception):  # noqa: N818
 
 
 _decoder: msgspec.json.Decoder[Inbound] = msgspec.json.Decoder(Inbound)
-_encoder = msgspec.json.Encoder()
 
 
 def decode(message: str | bytes) -> Inbound:
@@ -337,9 +337,8 @@ def _explain(error: Exception) -> str:
     return "expected one JSON object in UTF-8 with a known type"
 
 
-def encode(frame: Outbound) -> bytes:
-    """The frame as JSON, without its `seq`: see `numbered`."""
-    return _encoder.encode(frame)
+encode: Callable[[Outbound], bytes] = msgspec.json.Encoder().encode
+"""The frame as JSON, without its `seq`: see `numbered`."""
 
 
 def numbered(body: bytes, seq: int) -> bytes:
