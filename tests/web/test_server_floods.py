@@ -20,6 +20,7 @@ from tests.support.raw_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TE
 from web.server import ServerLimits
 from web.server import accept as server
 from web.server.allowance import FRAMES_A_TURN, Allowance
+from web.server.direct import DirectSocket
 from web.server.frame_boundaries import Cutter
 from web.server.progress import Progress
 
@@ -185,6 +186,27 @@ async def test_others_have_their_turn_before_somebody_has_a_second_one() -> None
         while len(heard) < 1001:
             await trio.testing.wait_all_tasks_blocked()
     assert heard.index("2") <= FRAMES_A_TURN
+
+
+async def test_a_text_does_not_wait_for_the_pings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of sockets with a few pings each would delay it, though none has more than its share."""
+    heard: list[str] = []
+
+    class Listening(DirectEcho):
+        def heard(self, message: str | bytes, now: float) -> None:
+            heard.append(str(message))
+
+    monkeypatch.setattr(DirectSocket, "answer_ping", lambda _, pong: heard.append("ping"))
+    app = direct_app(Listening)
+    async with serving(app) as served, served.client() as one, served.client() as other:
+        await one.upgrade()
+        await other.upgrade()
+        sockets: list[Any] = [one.stream.socket, other.stream.socket]
+        sockets[0]._sock.send(frame_head(PING, 1) + b"1")
+        sockets[1]._sock.send(frame_head(TEXT, 4) + b"text")
+        while len(heard) < 2:
+            await trio.testing.wait_all_tasks_blocked()
+    assert heard == ["text", "ping"]
 
 
 async def test_pongs_do_not_pile_up_for_who_does_not_read(clock: trio.testing.MockClock) -> None:

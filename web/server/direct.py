@@ -8,7 +8,8 @@ again. Limits and endings are as on the ordinary path (`web.server.websocket`); 
 
 Data that have been read wait here undecoded until they are handled: at most `CHUNK_BYTES`, and the socket is
 not read meanwhile. They wait while the receiver has paused the socket, while the client exceeds its budget,
-while too many bytes to the client are unsent, and, after its share of a turn, until other sockets had theirs.
+while too many bytes to the client are unsent, and until other sockets had their turns: after a share of
+frames, or before a frame that is no whole text.
 
 Everything here is synchronous and must be called from the trio thread.
 """
@@ -181,7 +182,7 @@ class DirectSocket(Outgoing):
         """Handle the data that wait, if that is allowed now."""
         if self._waiting and self._may_hear:
             waiting, self._waiting = self._waiting, b""
-            self._hear(waiting, now)
+            self._hear(waiting, now, is_first=False)
         self._watch()
 
     def lose(self) -> None:
@@ -213,7 +214,7 @@ class DirectSocket(Outgoing):
                 self._quiet_until = inf  # data are read within the budget only, even if they are dropped
                 self._watch()
             return
-        self._hear(self._waiting + data if self._waiting else data, now)
+        self._hear(self._waiting + data if self._waiting else data, now, is_first=True)
 
     @property
     def _may_hear(self) -> bool:
@@ -225,15 +226,19 @@ class DirectSocket(Outgoing):
             or self.unsent_bytes > self._limits.unsent_hear_bytes
         )
 
-    def _hear(self, data: bytes, now: float) -> None:
-        """One turn: handle frames in `data`, until its share of a turn is used up or something pauses it."""
+    def _hear(self, data: bytes, now: float, *, is_first: bool) -> None:
+        """One turn: handle frames in `data`, until its share of a turn is used up or something pauses it.
+
+        In the first turn after a read, only whole texts are handled: otherwise hundreds of sockets with a few
+        costly frames each would delay the texts of everybody else.
+        """
         start, share = 0, FRAMES_A_TURN
         self._is_in_turn = True
         while start < len(data) and self._may_hear:
-            if share <= 0:
+            weight = self._weight_of(data[start])
+            if share <= 0 or (is_first and weight > 1):
                 self._watcher.again(self)
                 break
-            weight = self._weight_of(data[start])
             if not self._allowance.take(now, weight):
                 self._be_quiet(now, weight)
                 break
