@@ -41,7 +41,7 @@ FOUND_BY_SEED = {
     "an_overtaken_skip_costs_the_waiting_time": 103,
     "a_count_takes_no_turn": 800562,
     "coming_again_ends_the_wait": 229,
-    "partner_pays_for_the_skip": 126,
+    "partner_pays_for_the_skip": 171,
     "search_is_let_before_the_wait_is_over": 229,
 }
 """Planted bugs that few seeds show, and one such seed."""
