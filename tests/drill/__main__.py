@@ -169,10 +169,10 @@ def main() -> int:
         "--seconds", type=float, default=15.0, help="duration of each attack (default: %(default)s)"
     )
     parser.add_argument("--size", type=int, default=20, help="sockets of each attack (default: %(default)s)")
-    parser.add_argument("--short", action="store_true", help="4 s an attack, 60 people, 5 sockets")
+    parser.add_argument("--short", action="store_true", help="4 s an attack, 60 people, 8 sockets")
     parser.add_argument("--only", nargs="*", choices=ATTACKS, default=list(ATTACKS), help="these attacks")
     given = parser.parse_args()
-    people, seconds, size = (60, 4.0, 5) if given.short else (given.people, given.seconds, given.size)
+    people, seconds, size = (60, 4.0, 8) if given.short else (given.people, given.seconds, given.size)
     open_files.allow()
     for heading in HEADINGS:
         say(heading)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-WORSE_FACTOR, WORSE_MS, WORSE_WELCOMES = 2.0, 10.0, 2.0
-"""The limit of the delays' 99th percentile: this factor times the quiet one, plus these milliseconds, or plus
-so many times the quiet time to a welcome if that is more. A welcome is work of a fixed amount, so it tells
-how fast the machine is: hundreds of attacking sockets that have one turn each take as much longer."""
+WORSE_FACTOR, WORSE_MS = 2.0, 10.0
+"""The limit of the delays' 99th percentile: this factor times the quiet one, plus these milliseconds."""
 
 STRETCH_MAX = 3.0
 """The largest slowdown by other programs on the machine with which delays can be judged."""
@@ -88,8 +86,7 @@ class Noticed:
 
     def late(self) -> list[str]:
         """Delays beyond the limit, which a busy machine may also cause."""
-        more_ms = max(WORSE_MS, WORSE_WELCOMES * self.quiet.welcome)
-        limit_ms = self.stretch * (WORSE_FACTOR * self.quiet.late + more_ms)
+        limit_ms = self.stretch * (WORSE_FACTOR * self.quiet.late + WORSE_MS)
         welcome_ms = self.stretch * max(WELCOME_MAX_MS, WORSE_FACTOR * self.quiet.welcome)
         wrong = []
         if self.during.late > limit_ms:
